@@ -1,0 +1,43 @@
+-- $1, $2: a range of ledgers. What key_states says of the keys changed there against what the history says: the newest
+-- change per key, over the windows that are marked as folded. Written without the fold's own statements, on purpose:
+-- 2^31 is more than any change_index, so one bigint orders (ledger_sequence, change_index).
+with unfolded as (
+  select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange) as ledgers
+  from contract_data.ingestion_progress where status = 'completed' and not folded
+), touched as (
+  select distinct ledger_key_hash from contract_data.entries where ledger_sequence between $1 and $2
+), newest as (
+  select e.ledger_key_hash, max(e.ledger_sequence * 2147483648 + e.change_index) as place
+  from contract_data.entries e
+  where (($1::bigint, $2::bigint) = (0::bigint, 4294967295::bigint) or e.ledger_key_hash in (select ledger_key_hash from touched))
+    and not (select ledgers from unfolded) @> e.ledger_sequence
+  group by 1
+), model as (
+  select e.*, a.asset_code as known_code, a.asset_issuer as known_issuer, a.asset_type as known_type
+  from newest n
+  join contract_data.entries e
+    on e.ledger_sequence = n.place / 2147483648 and e.change_index = n.place % 2147483648
+  left join contract_data.contract_assets a on e.balance_holder is not null and a.contract_id = e.contract_id
+), states as (
+  select * from contract_data.key_states k
+  where (($1::bigint, $2::bigint) = (0::bigint, 4294967295::bigint) or k.ledger_key_hash in (select ledger_key_hash from touched)
+         or k.ledger_sequence between $1 and $2)
+)
+select coalesce(m.ledger_key_hash, k.ledger_key_hash) as ledger_key_hash,
+  case
+    when k.ledger_key_hash is null then 'is missing from key_states'
+    when m.ledger_key_hash is null then 'is in key_states and not in the history'
+    else 'is not what the history says'
+  end as problem,
+  count(*) over () as differences
+from model m
+full join states k on k.ledger_key_hash = m.ledger_key_hash
+where (m.ledger_key_hash, m.contract_id, m.contract_key_type, m.contract_durability, m.known_code, m.known_issuer,
+    m.known_type, m.balance_holder, m.balance, m.last_modified_ledger, m.deleted, m.ledger_sequence, m.change_index,
+    m.closed_at, m.key_xdr, m.val_xdr, m.contract_instance_type, m.contract_instance_wasm_hash, m.expiration_ledger_seq)
+  is distinct from (k.ledger_key_hash, k.contract_id, k.contract_key_type, k.contract_durability, k.asset_code,
+    k.asset_issuer, k.asset_type, k.balance_holder, k.balance, k.last_modified_ledger, k.deleted, k.ledger_sequence,
+    k.change_index, k.closed_at, k.key_xdr, k.val_xdr, k.contract_instance_type, k.contract_instance_wasm_hash,
+    k.expiration_ledger_seq)
+order by 1
+limit 5

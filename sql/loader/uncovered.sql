@@ -1,0 +1,11 @@
+-- $1, $2: a range of ledgers, inclusive. The parts of it that no completed window covers, in order.
+select lower(free) as start_ledger, upper(free) - 1 as end_ledger
+from (
+  select unnest(
+    int8multirange(int8range($1, $2, '[]'))
+    - coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange)
+  ) as free
+  from contract_data.ingestion_progress
+  where status = 'completed' and end_ledger >= $1 and start_ledger <= $2
+) parts
+order by 1

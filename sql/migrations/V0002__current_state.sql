@@ -1,0 +1,192 @@
+-- The fold: what the history says now. key_states holds one row per ledger key, tombstones included: without them an older
+-- window that comes after a deletion would bring the key back to life.
+
+create table contract_data.contract_assets (
+  contract_id text collate "C" not null,
+  asset_type text collate "C" not null,
+  asset_code text collate "C",
+  asset_issuer text collate "C",
+  learnt_from text not null,
+  learnt_at timestamptz not null default now(),
+  constraint contract_assets_pkey primary key (contract_id),
+  constraint contract_assets_learnt_from_check check (learnt_from in ('network', 'instance', 'derived'))
+);
+comment on table contract_data.contract_assets is 'Which asset a Stellar asset contract (SAC) stands for. Never changes once known: the contract id is a hash of it.';
+comment on column contract_data.contract_assets.learnt_from is 'network: native, known from the start. instance: an instance entry said so. derived: computed from CODE:ISSUER.';
+
+create table contract_data.key_states (
+  ledger_key_hash text collate "C" not null,
+  contract_id text collate "C" not null,
+  contract_key_type text collate "C" not null,
+  contract_durability text collate "C" not null,
+  asset_code text collate "C",
+  asset_issuer text collate "C",
+  asset_type text collate "C",
+  balance_holder text collate "C",
+  balance numeric(39, 0),
+  last_modified_ledger bigint not null,
+  deleted boolean not null,
+  ledger_sequence bigint not null,
+  change_index integer not null,
+  closed_at timestamptz not null,
+  key_xdr text collate "C",
+  val_xdr text collate "C",
+  contract_instance_type text collate "C",
+  contract_instance_wasm_hash text collate "C",
+  expiration_ledger_seq bigint,
+  constraint key_states_pkey primary key (ledger_key_hash)
+) with (fillfactor = 85);
+
+create index key_states_contract on contract_data.key_states (contract_id);
+create index key_states_rich_list on contract_data.key_states (asset_code, asset_issuer, balance desc)
+  where asset_code is not null and not deleted;
+create index key_states_rich_list_native on contract_data.key_states (balance desc)
+  where asset_type = 'native' and not deleted;
+
+comment on table contract_data.key_states is
+  'The newest change of every ledger key, by (ledger_sequence, change_index), deletions included. Read current_states instead.';
+comment on column contract_data.key_states.asset_code is 'On balances only: the code of the contract''s asset, once known.';
+comment on column contract_data.key_states.asset_issuer is 'On balances only: the issuer of the contract''s asset, once known.';
+comment on column contract_data.key_states.asset_type is 'On balances only: the type of the contract''s asset, once known.';
+comment on column contract_data.key_states.deleted is 'True where the newest change removed the entry.';
+
+create view contract_data.current_states as
+select
+  contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type, balance_holder, balance,
+  last_modified_ledger, ledger_sequence, change_index, closed_at, ledger_key_hash, key_xdr, val_xdr,
+  contract_instance_type, contract_instance_wasm_hash, expiration_ledger_seq
+from contract_data.key_states
+where not deleted;
+comment on view contract_data.current_states is
+  'The state now: one row per entry that is not deleted. Balances carry the asset of their contract. Whether an entry is still live: liveness(expiration_ledger_seq, ledger).';
+
+-- Folds the given windows into contract_assets and key_states. The caller's transaction serialises on one lock with
+-- everything else that writes these tables, and works in key order; it marks exactly the windows it was given. Newest
+-- wins whatever the order of the windows. Returns the number of windows folded.
+create function contract_data.fold_windows(window_ids bigint[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
+declare
+  windows int8multirange;
+  learnt text[];
+  folded_windows bigint;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
+  select range_agg(int8range(start_ledger, end_ledger, '[]')) into windows
+  from contract_data.ingestion_progress
+  where id = any (window_ids) and status = 'completed' and not folded and entries_processed > 0;
+
+  if windows is not null then
+    with instances as (
+      select distinct on (e.contract_id) e.contract_id, e.asset_type, e.asset_code, e.asset_issuer
+      from unnest(windows) r
+      join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
+      where e.asset_type is not null
+      order by e.contract_id, e.ledger_sequence desc, e.change_index desc
+    ), inserted as (
+      insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
+      select contract_id, asset_type, asset_code, asset_issuer, 'instance' from instances order by contract_id
+      on conflict (contract_id) do nothing
+      returning contract_id
+    )
+    select array_agg(contract_id) into learnt from inserted;
+
+    with newest as materialized (
+      -- narrow on purpose: the values are fetched afterwards, so that no sort carries them
+      select distinct on (e.ledger_key_hash) e.ledger_sequence, e.change_index
+      from unnest(windows) r
+      join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
+      order by e.ledger_key_hash, e.ledger_sequence desc, e.change_index desc
+    )
+    insert into contract_data.key_states as k (
+      ledger_key_hash, contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
+      balance_holder, balance, last_modified_ledger, deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr,
+      contract_instance_type, contract_instance_wasm_hash, expiration_ledger_seq)
+    select
+      n.ledger_key_hash, n.contract_id, n.contract_key_type, n.contract_durability, a.asset_code, a.asset_issuer, a.asset_type,
+      n.balance_holder, n.balance, n.last_modified_ledger, n.deleted, n.ledger_sequence, n.change_index, n.closed_at,
+      n.key_xdr, n.val_xdr, n.contract_instance_type, n.contract_instance_wasm_hash, n.expiration_ledger_seq
+    from newest
+    join contract_data.entries n using (ledger_sequence, change_index)
+    left join contract_data.contract_assets a on n.balance_holder is not null and a.contract_id = n.contract_id
+    where n.ledger_sequence between lower(windows) and upper(windows) - 1
+    order by n.ledger_key_hash
+    on conflict (ledger_key_hash) do update set
+      contract_id = excluded.contract_id,
+      contract_key_type = excluded.contract_key_type,
+      contract_durability = excluded.contract_durability,
+      asset_code = excluded.asset_code,
+      asset_issuer = excluded.asset_issuer,
+      asset_type = excluded.asset_type,
+      balance_holder = excluded.balance_holder,
+      balance = excluded.balance,
+      last_modified_ledger = excluded.last_modified_ledger,
+      deleted = excluded.deleted,
+      ledger_sequence = excluded.ledger_sequence,
+      change_index = excluded.change_index,
+      closed_at = excluded.closed_at,
+      key_xdr = excluded.key_xdr,
+      val_xdr = excluded.val_xdr,
+      contract_instance_type = excluded.contract_instance_type,
+      contract_instance_wasm_hash = excluded.contract_instance_wasm_hash,
+      expiration_ledger_seq = excluded.expiration_ledger_seq
+    where (k.ledger_sequence, k.change_index) < (excluded.ledger_sequence, excluded.change_index);
+
+    -- Balances folded before their contract's asset was known.
+    if learnt is not null then
+      perform contract_data.spread_assets(learnt);
+    end if;
+  end if;
+
+  update contract_data.ingestion_progress set folded = true
+  where id = any (window_ids) and status = 'completed' and not folded;
+  get diagnostics folded_windows = row_count;
+  return folded_windows;
+end $$;
+comment on function contract_data.fold_windows(bigint[]) is 'Brings key_states and contract_assets up to the given completed windows.';
+
+-- Fills the asset of the balances of the given contracts. The caller holds the fold's lock.
+create function contract_data.spread_assets(contract_ids text[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  changed bigint;
+begin
+  update contract_data.key_states k
+  set asset_code = a.asset_code, asset_issuer = a.asset_issuer, asset_type = a.asset_type
+  from contract_data.contract_assets a
+  where a.contract_id = any (contract_ids) and k.contract_id = a.contract_id and k.balance_holder is not null
+    and (k.asset_code, k.asset_issuer, k.asset_type) is distinct from (a.asset_code, a.asset_issuer, a.asset_type);
+  get diagnostics changed = row_count;
+  return changed;
+end $$;
+comment on function contract_data.spread_assets(text[]) is 'Fills asset_code, asset_issuer and asset_type on the balances of the given contracts.';
+
+-- Folds whatever completed windows are not folded yet, at most max_rows rows' worth of them, lowest ledgers first.
+create function contract_data.fold_pending(max_rows bigint) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  ids bigint[];
+begin
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
+  select array_agg(id) into ids from (
+    select id, sum(entries_processed) over (order by start_ledger) - entries_processed as rows_before
+    from contract_data.ingestion_progress where status = 'completed' and not folded
+  ) pending where rows_before < max_rows;
+  return case when ids is null then 0 else contract_data.fold_windows(ids) end;
+end $$;
+comment on function contract_data.fold_pending(bigint) is 'Folds completed windows that are not folded yet, about max_rows rows at once; returns how many windows.';
+
+-- Rebuilds the fold from the whole history, in one transaction: readers see the old state or the new.
+create function contract_data.refresh_current_states() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  states bigint;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
+  delete from contract_data.key_states;
+  delete from contract_data.contract_assets where learnt_from = 'instance';
+  update contract_data.ingestion_progress set folded = false where status = 'completed' and folded;
+  perform contract_data.fold_pending(9223372036854775807);
+  select count(*) into states from contract_data.current_states;
+  return states;
+end $$;
+comment on function contract_data.refresh_current_states() is 'Rebuilds key_states and contract_assets from entries; returns the number of current states.';
