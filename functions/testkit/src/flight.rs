@@ -1,0 +1,134 @@
+//! A Flight server on a real socket that does exactly what a test's script says.
+//!
+//! [`Source`] is the server; an [`Answer`] says what one GetFlightInfo gets, its [`Step`]s what each DoGet then does.
+//! [`Chain`] writes honest answers for given rows, and distorts them where it is told to:
+//!
+//! ```no_run
+//! use testkit::{Chain, Row, Source};
+//!
+//! let honest = Source::of_rows(vec![Row::at(10), Row::at(12)]);
+//! let one_too_many = Chain::of_rows(vec![Row::at(10)]).declare(|total| total + 1).serve();
+//! let cut_the_first_time = Chain::of_rows(vec![Row::at(10)]).cut_after(0).for_attempts(1).serve();
+//! ```
+
+mod chain;
+mod connection;
+mod encode;
+mod service;
+mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::FlightData;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tonic::Status;
+
+pub use chain::Chain;
+pub use source::Source;
+
+/// What a GetFlightInfo asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `PATH ["contract","data"]`: which ledgers are there?
+    Range {
+        /// How often this was asked, this time included.
+        attempt: usize,
+    },
+    /// `PATH ["contract","data","<start>","<end>"]`: the rows of these ledgers.
+    Window {
+        /// The first ledger.
+        start: u32,
+        /// The last ledger.
+        end: u32,
+        /// How often the same window was asked for, this time included.
+        attempt: usize,
+    },
+}
+
+/// What a GetFlightInfo gets.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A FlightInfo, and what its endpoints do when they are drained.
+    Info(Info),
+    /// An error.
+    Refuse(Status),
+    /// No answer, for ever.
+    Silence,
+    /// The connection drops.
+    Cut,
+}
+
+/// The parts of a FlightInfo that the loader reads.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The ledgers that the server vouches for, as JSON; None sends no metadata.
+    pub app_metadata: Option<Bytes>,
+    /// The number of rows, or -1 for unknown.
+    pub total_records: i64,
+    /// Whether the endpoints stand in the order of the rows.
+    pub ordered: bool,
+    /// One script per endpoint, played from the beginning by each DoGet of its ticket.
+    pub endpoints: Vec<Vec<Step>>,
+}
+
+/// One thing that a DoGet does. After the last one the stream ends cleanly, with grpc-status 0.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// One message of rows; the first of a stream sends its schema before it, unless [`Step::Schema`] came earlier.
+    Batch(RecordBatch),
+    /// The schema message alone. Twice in a stream is a fault.
+    Schema(SchemaRef),
+    /// This message as it stands.
+    Raw(FlightData),
+    /// A pause.
+    Delay(Duration),
+    /// Waits for a permit and takes it: the test adds one when the stream may go on.
+    Wait(Arc<Semaphore>),
+    /// Adds a permit: the test waits for it to know that the stream came this far.
+    Reached(Arc<Semaphore>),
+    /// Ends the stream with an error.
+    Error(Status),
+    /// Drops the TCP connection, with all its streams. What came before has been sent.
+    Cut,
+    /// Sends nothing more, for ever.
+    Silence,
+}
+
+impl Info {
+    /// A declared window: `start` to `end` vouched for, holding `total` rows.
+    pub fn declared(start: u32, end: u32, total: i64, endpoints: Vec<Vec<Step>>) -> Info {
+        let metadata = serde_json::json!({"start_ledger": start, "end_ledger": end});
+        Info { app_metadata: Some(json(&metadata)), total_records: total, ordered: true, endpoints }
+    }
+
+    /// A window with nothing that proves it complete.
+    pub fn undeclared(endpoints: Vec<Vec<Step>>) -> Info {
+        Info { app_metadata: None, total_records: -1, ordered: false, endpoints }
+    }
+
+    /// With this JSON as app_metadata.
+    pub fn metadata(mut self, metadata: &serde_json::Value) -> Info {
+        self.app_metadata = Some(json(metadata));
+        self
+    }
+}
+
+impl From<Info> for Answer {
+    fn from(info: Info) -> Answer {
+        Answer::Info(info)
+    }
+}
+
+impl From<Status> for Answer {
+    fn from(status: Status) -> Answer {
+        Answer::Refuse(status)
+    }
+}
+
+fn json(value: &serde_json::Value) -> Bytes {
+    Bytes::from(value.to_string())
+}

@@ -1,0 +1,246 @@
+//! Honest answers for given rows, and the ways in which a source may be less than honest.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat};
+use tonic::Status;
+
+use super::{Answer, Info, Request, Source, Step};
+use crate::rows::{Row, closed_at};
+use crate::schema::{batch, schema};
+
+type Total = Arc<dyn Fn(i64) -> i64 + Send + Sync>;
+type Reshape = Arc<dyn Fn(RecordBatch) -> RecordBatch + Send + Sync>;
+
+/// A stretch of ledgers and the rows in it, in stream order.
+///
+/// A window is answered with its rows, declared; past the tip with the rows up to the tip; wholly past it, or before
+/// the first ledger, with the range that is there and no rows. The knobs distort the answers to windows, for good or
+/// [for the first attempts](Chain::for_attempts).
+#[derive(Clone)]
+pub struct Chain {
+    rows: Vec<Row>,
+    range: RangeInclusive<u32>,
+    batch_rows: usize,
+    endpoints: usize,
+    ordered: bool,
+    declared: bool,
+    total: Total,
+    reshape: Reshape,
+    kept: Option<usize>,
+    last: Vec<Step>,
+    refusal: Option<Status>,
+    attempts: usize,
+}
+
+impl Chain {
+    /// The chain of these rows, from the lowest of their ledgers to the highest.
+    pub fn of_rows(rows: Vec<Row>) -> Chain {
+        let ledgers = || rows.iter().map(|row| row.ledger_sequence);
+        let range = ledgers().min().unwrap_or(1)..=ledgers().max().unwrap_or(0);
+        Chain {
+            rows,
+            range,
+            batch_rows: 1024,
+            endpoints: 1,
+            ordered: true,
+            declared: true,
+            total: Arc::new(|total| total),
+            reshape: Arc::new(|batch| batch),
+            kept: None,
+            last: Vec::new(),
+            refusal: None,
+            attempts: usize::MAX,
+        }
+    }
+
+    /// Reaches from this ledger to that one, with rows or without.
+    pub fn range(mut self, range: RangeInclusive<u32>) -> Chain {
+        self.range = range;
+        self
+    }
+
+    /// Sends at most this many rows per message.
+    pub fn batch_rows(mut self, rows: usize) -> Chain {
+        self.batch_rows = rows.max(1);
+        self
+    }
+
+    /// Spreads the messages over this many endpoints, in order.
+    pub fn endpoints(mut self, endpoints: usize) -> Chain {
+        self.endpoints = endpoints.max(1);
+        self
+    }
+
+    /// Says whether the endpoints are in order.
+    pub fn ordered(mut self, ordered: bool) -> Chain {
+        self.ordered = ordered;
+        self
+    }
+
+    /// Makes each message into another: columns renamed, retyped, reordered, added.
+    pub fn reshape(mut self, reshape: impl Fn(RecordBatch) -> RecordBatch + Send + Sync + 'static) -> Chain {
+        self.reshape = Arc::new(reshape);
+        self
+    }
+
+    /// Vouches for nothing: no app_metadata, no number of rows.
+    pub fn undeclared(mut self) -> Chain {
+        self.declared = false;
+        self
+    }
+
+    /// Declares another number of rows than it sends.
+    pub fn declare(mut self, total: impl Fn(i64) -> i64 + Send + Sync + 'static) -> Chain {
+        self.total = Arc::new(total);
+        self
+    }
+
+    /// Ends the stream cleanly after this many messages of rows.
+    pub fn end_after(self, batches: usize) -> Chain {
+        self.then_after(batches, vec![])
+    }
+
+    /// Drops the connection after this many messages of rows.
+    pub fn cut_after(self, batches: usize) -> Chain {
+        self.then_after(batches, vec![Step::Cut])
+    }
+
+    /// Falls silent after this many messages of rows.
+    pub fn silence_after(self, batches: usize) -> Chain {
+        self.then_after(batches, vec![Step::Silence])
+    }
+
+    /// Ends the stream with an error after this many messages of rows.
+    pub fn error_after(self, batches: usize, status: Status) -> Chain {
+        self.then_after(batches, vec![Step::Error(status)])
+    }
+
+    /// Plays these steps after this many messages of rows, counted over all endpoints, in place of the rest.
+    pub fn then_after(mut self, batches: usize, steps: Vec<Step>) -> Chain {
+        self.kept = Some(batches);
+        self.last = steps;
+        self
+    }
+
+    /// Plays these steps after the last message, in the last endpoint.
+    pub fn then(mut self, steps: Vec<Step>) -> Chain {
+        self.last = steps;
+        self
+    }
+
+    /// Refuses windows with this error.
+    pub fn refuse(mut self, status: Status) -> Chain {
+        self.refusal = Some(status);
+        self
+    }
+
+    /// Is at fault in this many attempts at each window, and honest in those after.
+    pub fn for_attempts(mut self, attempts: usize) -> Chain {
+        self.attempts = attempts;
+        self
+    }
+
+    /// What this chain answers, for a script that wants to change it further.
+    pub fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::Range { .. } => Answer::Info(Info {
+                app_metadata: Some(self.vouched(*self.range.start(), *self.range.end())),
+                total_records: -1,
+                ordered: true,
+                endpoints: Vec::new(),
+            }),
+            Request::Window { start, end, attempt } if attempt <= self.attempts => {
+                match self.refusal.clone() {
+                    Some(status) => Answer::Refuse(status),
+                    None => Answer::Info(self.distorted(start, end)),
+                }
+            }
+            Request::Window { start, end, .. } => Answer::Info(self.honest(start, end)),
+        }
+    }
+
+    /// Serves this chain.
+    pub fn serve(self) -> Source {
+        Source::serve(move |request| self.answer(request))
+    }
+
+    /// The answer for a window, the shape of the messages being no dishonesty.
+    fn honest(&self, start: u32, end: u32) -> Info {
+        let (first, tip) = (*self.range.start(), *self.range.end());
+        let rows: Vec<Row> = self
+            .rows
+            .iter()
+            .filter(|row| (start..=end.min(tip)).contains(&row.ledger_sequence))
+            .cloned()
+            .collect();
+        if start < first || start > tip {
+            let metadata = self.vouched(start.max(first), tip);
+            return Info {
+                app_metadata: Some(metadata),
+                total_records: 0,
+                ordered: true,
+                endpoints: Vec::new(),
+            };
+        }
+        Info {
+            app_metadata: Some(self.vouched(start, end.min(tip))),
+            total_records: rows.len() as i64,
+            ordered: self.ordered,
+            endpoints: self.spread(rows.chunks(self.batch_rows).map(batch).collect()),
+        }
+    }
+
+    fn distorted(&self, start: u32, end: u32) -> Info {
+        let mut info = self.honest(start, end);
+        if self.declared {
+            info.total_records = (self.total)(info.total_records);
+        } else {
+            info.app_metadata = None;
+            info.total_records = -1;
+            info.ordered = false;
+        }
+        let mut left = self.kept.unwrap_or(usize::MAX);
+        let mut ends_in = info.endpoints.len().saturating_sub(1);
+        for (n, steps) in info.endpoints.iter_mut().enumerate() {
+            steps.retain(|step| {
+                let rows = matches!(step, Step::Batch(_));
+                let keep = !rows || left > 0;
+                left -= usize::from(rows && keep);
+                keep
+            });
+            if left == 0 {
+                ends_in = ends_in.min(n);
+            }
+        }
+        if let Some(steps) = info.endpoints.get_mut(ends_in) {
+            steps.extend(self.last.clone());
+        }
+        info
+    }
+
+    /// The batches over the endpoints, each of which begins with the schema.
+    fn spread(&self, batches: Vec<RecordBatch>) -> Vec<Vec<Step>> {
+        let per_endpoint = batches.len().div_ceil(self.endpoints).max(1);
+        let empty = (self.reshape)(RecordBatch::new_empty(schema())).schema();
+        let mut endpoints = vec![vec![Step::Schema(empty)]; self.endpoints];
+        for (n, batch) in batches.into_iter().enumerate() {
+            endpoints[n / per_endpoint].push(Step::Batch((self.reshape)(batch)));
+        }
+        endpoints
+    }
+
+    fn vouched(&self, start: u32, end: u32) -> Bytes {
+        let tip = *self.range.end();
+        let closed = self.rows.iter().rfind(|row| row.ledger_sequence == tip).map(|row| row.closed_at);
+        let closed = DateTime::from_timestamp_micros(closed.unwrap_or(closed_at(tip)));
+        let mut json = serde_json::json!({"start_ledger": start, "end_ledger": end});
+        if let Some(closed) = closed {
+            json["latest_closed_at"] = closed.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
+        }
+        super::json(&json)
+    }
+}

@@ -1,0 +1,133 @@
+//! The server: a thread of its own, so that a blocked test never blocks it, and a port it keeps while it is down.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::{StreamExt, TryStreamExt};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use super::connection::Connection;
+use super::service::{Seen, Service, Shared};
+use super::{Answer, Chain, Request};
+use crate::rows::Row;
+
+/// A running Flight server; gone, with all its connections, when it is dropped.
+pub struct Source {
+    shared: Arc<Shared>,
+    /// Bound and never listening: while the source is down nobody else gets its port, and callers are refused.
+    reserved: TcpSocket,
+    address: SocketAddr,
+    running: Option<Runtime>,
+}
+
+impl Source {
+    /// Serves what the function answers, on a free port of 127.0.0.1.
+    pub fn serve(answer: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Source {
+        let shared = Shared { script: Mutex::new(Arc::new(answer)), seen: Mutex::new(Seen::default()) };
+        let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = reserved.local_addr().expect("a bound socket has an address");
+        let mut source = Source { shared: Arc::new(shared), reserved, address, running: None };
+        source.start();
+        source
+    }
+
+    /// An honest, declared source of these rows, from the lowest of their ledgers to the highest.
+    pub fn of_rows(rows: Vec<Row>) -> Source {
+        Chain::of_rows(rows).serve()
+    }
+
+    /// From now on, serves what this function answers; attempts count on.
+    pub fn answer_with(&self, answer: impl Fn(Request) -> Answer + Send + Sync + 'static) {
+        *self.shared.script.lock().unwrap() = Arc::new(answer);
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Each GetFlightInfo so far, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.seen.lock().unwrap().requests.clone()
+    }
+
+    /// The windows that were asked for so far, in order.
+    pub fn windows(&self) -> Vec<(u32, u32)> {
+        let asked = self.requests();
+        let bounds = asked.into_iter().filter_map(|request| match request {
+            Request::Window { start, end, .. } => Some((start, end)),
+            Request::Range { .. } => None,
+        });
+        bounds.collect()
+    }
+
+    /// How many DoGets there were so far.
+    pub fn drains(&self) -> usize {
+        self.shared.seen.lock().unwrap().drains
+    }
+
+    /// The `authorization` header of each call so far.
+    pub fn authorizations(&self) -> Vec<Option<String>> {
+        self.shared.seen.lock().unwrap().authorizations.clone()
+    }
+
+    /// Goes down: connections break, new ones are refused.
+    pub fn stop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            // Waiting for the runtime is not for an async test to do, and a listener that lives a moment longer
+            // would still be connected to.
+            let down = std::thread::spawn(move || drop(runtime));
+            down.join().expect("the server stops");
+        }
+    }
+
+    /// Comes up again, on the same port.
+    pub fn start(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("flight source")
+            .enable_all()
+            .build()
+            .expect("a runtime for the server");
+        let listener = {
+            let _context = runtime.enter();
+            bind(self.address).listen(1024).expect("the port is reserved")
+        };
+        runtime.spawn(accept(listener, Service(Arc::clone(&self.shared))));
+        self.running = Some(runtime);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("url", &self.url()).field("port", &self.reserved).finish()
+    }
+}
+
+/// Two sockets may be bound to one port as long as one of them listens and both say so.
+fn bind(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("a socket option");
+    socket.bind(address).expect("a free port");
+    socket
+}
+
+async fn accept(listener: TcpListener, service: Service) {
+    let connections =
+        TcpListenerStream::new(listener).and_then(|tcp| std::future::ready(Connection::new(tcp))).boxed();
+    let service = FlightServiceServer::new(service).max_decoding_message_size(usize::MAX);
+    Server::builder().add_service(service).serve_with_incoming(connections).await.expect("the server serves");
+}

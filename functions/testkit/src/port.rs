@@ -1,0 +1,49 @@
+//! Addresses where something is wrong.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use tokio::net::TcpSocket;
+
+/// An address that refuses connections, and that nobody else gets while this lives.
+#[derive(Debug)]
+pub struct ClosedPort {
+    _bound: TcpSocket,
+    address: SocketAddr,
+}
+
+/// An address that takes connections and never says a word.
+#[derive(Debug)]
+pub struct SilentPort {
+    /// The kernel completes the handshakes; nobody accepts, reads or answers.
+    _listening: TcpListener,
+    address: SocketAddr,
+}
+
+/// Reserves a port on which nobody listens.
+pub fn closed_port() -> ClosedPort {
+    let bound = TcpSocket::new_v4().expect("a socket");
+    bound.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let address = bound.local_addr().expect("a bound socket has an address");
+    ClosedPort { _bound: bound, address }
+}
+
+/// Opens a port on which nobody answers.
+pub fn silent_port() -> SilentPort {
+    let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listening.local_addr().expect("a bound socket has an address");
+    SilentPort { _listening: listening, address }
+}
+
+impl ClosedPort {
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl SilentPort {
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}

@@ -1,0 +1,10 @@
+//! The test kit itself: each test fails when the thing it stands on breaks.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod database;
+mod flight;
+mod port;
+mod postgres;
+mod process;
+mod rows;
+mod s3;
