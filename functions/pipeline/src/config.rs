@@ -1,0 +1,331 @@
+//! Configuration: every variable, read in one place.
+//!
+//! Values come through a lookup, so that flags may override the environment and tests need no environment at all. Nothing
+//! here has a `Debug` that shows a secret.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::window::WindowLimits;
+
+mod database;
+pub use database::{DatabaseConfig, SslMode};
+
+/// Everything the loader is told. Passed as it is, field by field, to those who need it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to load to.
+    pub database: DatabaseConfig,
+    /// Where the rows come from.
+    pub flight: FlightConfig,
+    /// Where they are staged and archived.
+    pub staging: StagingConfig,
+    /// `NETWORK` and `NETWORK_PASSPHRASE`.
+    pub network: Network,
+    /// `START_LEDGER`: where the schedule begins, once.
+    pub start_ledger: StartLedger,
+    /// `WINDOW_LEDGERS`: the most ledgers of one window.
+    pub window_ledgers: u32,
+    /// `MAX_WINDOWS`: the most windows of one scheduled run.
+    pub max_windows: Option<u32>,
+    /// `BATCH_SIZE`: rows per buffered batch and Parquet row group, which also end at 8 MiB.
+    pub batch_rows: usize,
+    /// `COMMIT_INTERVAL`: the longest a closed ledger waits for a fuller window.
+    pub commit_interval: Duration,
+    /// `MAX_RETRIES`: how often a step is tried again after trouble that may pass.
+    pub max_retries: u32,
+    /// `PARTITION_LEDGERS`, if set: stored by the first migrate, checked ever after.
+    pub partition_ledgers: Option<u32>,
+    /// `LOG_LEVEL` and `LOG_FORMAT`.
+    pub log: LogConfig,
+}
+
+/// A buffered batch ends at so many bytes even when `BATCH_SIZE` rows are not reached: 8 MiB.
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
+
+/// `PARTITION_LEDGERS` where nobody says otherwise.
+pub(crate) const DEFAULT_PARTITION_LEDGERS: u32 = 100_000;
+
+/// The Flight source.
+#[derive(Debug, Clone)]
+pub struct FlightConfig {
+    /// `FLIGHT_ENDPOINT`, as `http://` or `https://`.
+    pub endpoint: Url,
+    /// `FLIGHT_TOKEN`: sent as bearer token.
+    pub token: Option<SecretString>,
+    /// `FLIGHT_CA_CERT`: path of a PEM file with the authorities to trust instead of the system's.
+    pub ca_cert: Option<String>,
+    /// `FLIGHT_TIMEOUT`: the longest wait for the connection, an answer, or the next message of a stream.
+    pub timeout: Duration,
+    /// `FLIGHT_TRUST_END`: take a clean end of stream for the whole truth.
+    pub trust_end: bool,
+}
+
+/// The object store.
+#[derive(Debug, Clone)]
+pub struct StagingConfig {
+    /// `STAGING_URL`: `file:///path` or `s3://bucket/prefix`.
+    pub url: Url,
+    /// The `AWS_*` variables that are set, by lower-case name.
+    pub(crate) aws: Vec<(String, SecretString)>,
+}
+
+/// Where the schedule begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartLedger {
+    /// At the first ledger the source has.
+    First,
+    /// At the latest ledger of the source when the first scheduled run asks.
+    Latest,
+    /// At this ledger.
+    Ledger(u32),
+}
+
+/// How the host logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `LOG_LEVEL`: a level, or directives such as `info,pipeline=debug`.
+    pub level: String,
+    /// `LOG_FORMAT`: `None` means text on a terminal and JSON elsewhere.
+    pub format: Option<LogFormat>,
+}
+
+/// A log line's shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The `AWS_*` variables handed to the object store.
+const AWS_VARIABLES: [&str; 12] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ALLOW_HTTP",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+];
+
+/// What is not here yet, refused rather than ignored: an operator who sets them relies on them.
+const UNSUPPORTED: [&str; 2] = ["DB_SECRET_ARN", "DB_IAM_AUTH"];
+
+impl Config {
+    /// Reads the process environment.
+    ///
+    /// # Errors
+    /// As [`from_lookup`](Self::from_lookup).
+    pub fn from_env() -> Result<Self> {
+        Self::with_overrides(&[])
+    }
+
+    /// Reads the process environment, in which `overrides` (pairs of variable and value) win.
+    ///
+    /// # Errors
+    /// As [`from_lookup`](Self::from_lookup).
+    pub fn with_overrides(overrides: &[(&str, String)]) -> Result<Self> {
+        Self::from_lookup(|name| {
+            let overridden = overrides.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+            #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+            overridden.or_else(|| std::env::var(name).ok())
+        })
+    }
+
+    /// Reads variables through `lookup`. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the variable whose value does not parse or must not be.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        if let Some(name) = UNSUPPORTED.iter().find(|name| get(name).is_some()) {
+            return Err(Error::config(*name, "is not supported yet: use DATABASE_URL or DB_PASSWORD"));
+        }
+        let network = get("NETWORK").unwrap_or_else(|| "pubnet".to_owned());
+        Ok(Config {
+            database: DatabaseConfig::from_lookup(&get)?,
+            flight: flight(&get)?,
+            staging: staging(&get)?,
+            network: Network::new(&network, get("NETWORK_PASSPHRASE").as_deref())?,
+            start_ledger: start_ledger(get("START_LEDGER"))?,
+            window_ledgers: at_least_one(&get, "WINDOW_LEDGERS")?.unwrap_or(64),
+            max_windows: at_least_one(&get, "MAX_WINDOWS")?,
+            batch_rows: at_least_one::<usize>(&get, "BATCH_SIZE")?.unwrap_or(65_536),
+            commit_interval: duration(&get, "COMMIT_INTERVAL")?.unwrap_or(Duration::from_secs(5)),
+            max_retries: parse(&get, "MAX_RETRIES", "a whole number")?.unwrap_or(3),
+            partition_ledgers: at_least_one(&get, "PARTITION_LEDGERS")?,
+            log: log(&get)?,
+        })
+    }
+
+    /// The limits of a window, with the partition size that the database stores.
+    pub fn window_limits(&self, partition_ledgers: u32) -> WindowLimits {
+        WindowLimits { window_ledgers: self.window_ledgers, partition_ledgers }
+    }
+}
+
+/// Parses a variable; `expected` ends the sentence "is not …".
+fn parse<T: std::str::FromStr>(
+    get: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>> {
+    get(name)
+        .map(|value| {
+            value.trim().parse().map_err(|_| Error::config(name, format!("{value:?} is not {expected}")))
+        })
+        .transpose()
+}
+
+/// Parses a number of at least 1.
+fn at_least_one<T: std::str::FromStr + PartialOrd + From<u8>>(
+    get: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<T>> {
+    let value = parse::<T>(get, name, "a whole number of at least 1")?;
+    if value.as_ref().is_some_and(|v| *v < T::from(1)) {
+        return Err(Error::config(name, "must be at least 1"));
+    }
+    Ok(value)
+}
+
+/// Parses a duration such as `5s`, `1m 30s` or `500ms`; a bare number is seconds.
+fn duration(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Duration>> {
+    get(name)
+        .map(|value| {
+            let parsed = match value.trim().parse::<u32>() {
+                Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+                Err(_) => humantime::parse_duration(value.trim()),
+            };
+            parsed.map_err(|_| {
+                Error::config(name, format!("{value:?} is no duration: write 5s, 1m 30s or 500ms"))
+            })
+        })
+        .transpose()
+}
+
+/// Parses `true` and `false` in their usual spellings.
+fn boolean(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<bool> {
+    match get(name).map(|v| v.trim().to_ascii_lowercase()).as_deref() {
+        None | Some("false" | "0" | "no") => Ok(false),
+        Some("true" | "1" | "yes") => Ok(true),
+        Some(other) => Err(Error::config(name, format!("{other:?} is neither true nor false"))),
+    }
+}
+
+/// Whether a host is this machine: tokens and unencrypted passwords may go there in clear.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// `FLIGHT_*`.
+fn flight(get: &impl Fn(&str) -> Option<String>) -> Result<FlightConfig> {
+    const NAME: &str = "FLIGHT_ENDPOINT";
+    let given = get(NAME).unwrap_or_else(|| "localhost:8816".to_owned());
+    let url = match given.split_once("://") {
+        Some(("grpc" | "grpc+tcp" | "http", rest)) => format!("http://{rest}"),
+        Some(("grpc+tls" | "https", rest)) => format!("https://{rest}"),
+        Some((scheme, _)) => {
+            return Err(Error::config(
+                NAME,
+                format!("{scheme}:// is none of grpc://, grpc+tls://, http://, https://"),
+            ));
+        }
+        None => format!("http://{given}"),
+    };
+    let endpoint =
+        Url::parse(&url).map_err(|e| Error::config(NAME, format!("{given:?} is no endpoint: {e}")))?;
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return Err(Error::config(NAME, "must not hold a password: use FLIGHT_TOKEN"));
+    }
+    let token = get("FLIGHT_TOKEN").map(SecretString::from);
+    let plain = endpoint.scheme() == "http";
+    if token.is_some() && plain && !endpoint.host_str().is_some_and(is_loopback) {
+        return Err(Error::config(
+            "FLIGHT_TOKEN",
+            format!("would go to {given} in clear: use a grpc+tls:// endpoint"),
+        ));
+    }
+    let timeout = duration(get, "FLIGHT_TIMEOUT")?.unwrap_or(Duration::from_secs(60));
+    if timeout.is_zero() {
+        return Err(Error::config("FLIGHT_TIMEOUT", "must be longer than nothing"));
+    }
+    Ok(FlightConfig {
+        endpoint,
+        token,
+        ca_cert: get("FLIGHT_CA_CERT"),
+        timeout,
+        trust_end: boolean(get, "FLIGHT_TRUST_END")?,
+    })
+}
+
+/// `STAGING_URL` and `AWS_*`.
+fn staging(get: &impl Fn(&str) -> Option<String>) -> Result<StagingConfig> {
+    const NAME: &str = "STAGING_URL";
+    let given = get(NAME).unwrap_or_else(|| "file://./staging".to_owned());
+    let url = match given.split_once("://") {
+        Some(("file", path)) => {
+            // file://./staging is relative to the working directory, which URLs do not know
+            let path = std::path::absolute(path)
+                .map_err(|e| Error::config(NAME, format!("{given:?} is no path: {e}")))?;
+            Url::from_directory_path(path)
+                .map_err(|()| Error::config(NAME, format!("{given:?} is no path")))?
+        }
+        Some(("s3", _)) => Url::parse(&given)
+            .ok()
+            .filter(|u| u.host_str().is_some_and(|bucket| !bucket.is_empty()))
+            .ok_or_else(|| {
+                Error::config(NAME, format!("{given:?} names no bucket: write s3://bucket/prefix"))
+            })?,
+        _ => {
+            return Err(Error::config(
+                NAME,
+                format!("{given:?} is neither file:///path nor s3://bucket/prefix"),
+            ));
+        }
+    };
+    let aws = AWS_VARIABLES
+        .iter()
+        .filter_map(|name| get(name).map(|value| (name.to_ascii_lowercase(), SecretString::from(value))))
+        .collect();
+    Ok(StagingConfig { url, aws })
+}
+
+/// `START_LEDGER`.
+fn start_ledger(value: Option<String>) -> Result<StartLedger> {
+    match value.as_deref().map(str::trim) {
+        None | Some("first") => Ok(StartLedger::First),
+        Some("latest") => Ok(StartLedger::Latest),
+        Some(number) => number.parse().map(StartLedger::Ledger).map_err(|_| {
+            Error::config("START_LEDGER", format!("{number:?} is neither first, latest nor a ledger number"))
+        }),
+    }
+}
+
+/// `LOG_LEVEL` and `LOG_FORMAT`.
+fn log(get: &impl Fn(&str) -> Option<String>) -> Result<LogConfig> {
+    let format = match get("LOG_FORMAT").as_deref() {
+        None => None,
+        Some("text") => Some(LogFormat::Text),
+        Some("json") => Some(LogFormat::Json),
+        Some(other) => {
+            return Err(Error::config("LOG_FORMAT", format!("{other:?} is neither text nor json")));
+        }
+    };
+    Ok(LogConfig { level: get("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()), format })
+}
+
+#[cfg(test)]
+mod tests;

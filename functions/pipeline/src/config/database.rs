@@ -1,0 +1,180 @@
+//! Where PostgreSQL is: `DATABASE_URL`, else `DB_*`, else `PG*`, else a local default.
+
+use std::fmt;
+
+use super::is_loopback;
+use crate::error::{Error, Result};
+
+/// A PostgreSQL to connect to. Its `Debug` shows host, port, database and user, never the password.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// Everything but TLS, as tokio-postgres wants it.
+    pub(crate) postgres: tokio_postgres::Config,
+    /// How the connection is encrypted, and whom it trusts.
+    pub ssl_mode: SslMode,
+    /// Path of a PEM file with the authorities to trust instead of the system's.
+    pub ca_cert: Option<String>,
+}
+
+/// How a connection to PostgreSQL is encrypted; the names are libpq's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// In clear.
+    Disable,
+    /// Encrypted if the server can; nobody's identity is checked.
+    Prefer,
+    /// Encrypted; nobody's identity is checked.
+    Require,
+    /// Encrypted, with a certificate of a trusted authority.
+    VerifyCa,
+    /// Encrypted, with a certificate of a trusted authority for this very host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// Reads libpq's spelling; `variable` is named when it is none.
+    fn parse(variable: &str, value: &str) -> Result<Self> {
+        match value {
+            "disable" => Ok(SslMode::Disable),
+            "prefer" => Ok(SslMode::Prefer),
+            "require" => Ok(SslMode::Require),
+            "verify-ca" => Ok(SslMode::VerifyCa),
+            "verify-full" => Ok(SslMode::VerifyFull),
+            other => Err(Error::config(
+                variable,
+                format!("sslmode {other:?} is none of disable, prefer, require, verify-ca, verify-full"),
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig")
+            .field("hosts", &self.postgres.get_hosts())
+            .field("ports", &self.postgres.get_ports())
+            .field("dbname", &self.postgres.get_dbname())
+            .field("user", &self.postgres.get_user())
+            .field("ssl_mode", &self.ssl_mode)
+            .field("ca_cert", &self.ca_cert)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DatabaseConfig {
+    /// Reads the variables in their order of precedence: the first family of which any variable is set decides.
+    pub(crate) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<Self> {
+        const DB: [&str; 7] =
+            ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE", "DB_CA_CERT"];
+        const PG: [&str; 7] =
+            ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"];
+        if let Some(url) = get("DATABASE_URL") {
+            return Self::from_url(&url);
+        }
+        let family = if DB.iter().any(|name| get(name).is_some()) { DB } else { PG };
+        let [host, port, name, user, password, ssl_mode, ca_cert] = family;
+        let mut postgres = tokio_postgres::Config::new();
+        postgres
+            .host(get(host).unwrap_or_else(|| "localhost".to_owned()))
+            .dbname(get(name).unwrap_or_else(|| "stellar_contracts".to_owned()))
+            .user(get(user).unwrap_or_else(|| "postgres".to_owned()));
+        let port_number = match get(port) {
+            None => 5432,
+            Some(p) => p.parse().map_err(|_| Error::config(port, format!("{p:?} is no port")))?,
+        };
+        postgres.port(port_number);
+        if let Some(password) = get(password) {
+            postgres.password(password);
+        }
+        let mode = get(ssl_mode).map(|m| SslMode::parse(ssl_mode, &m)).transpose()?;
+        Ok(Self::with_default_mode(postgres, mode, get(ca_cert)))
+    }
+
+    /// Reads a URL or a key-value string. `sslmode` and `sslrootcert` are taken out first: tokio-postgres knows neither
+    /// the verifying modes nor the file.
+    fn from_url(given: &str) -> Result<Self> {
+        const NAME: &str = "DATABASE_URL";
+        let mut mode = None;
+        let mut ca_cert = None;
+        let mut take = |key: &str, value: &str| -> Result<bool> {
+            match key {
+                "sslmode" => mode = Some(SslMode::parse(NAME, value)?),
+                "sslrootcert" => ca_cert = Some(value.to_owned()),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        };
+        let stripped = if given.starts_with("postgres://") || given.starts_with("postgresql://") {
+            match given.split_once('?') {
+                None => given.to_owned(),
+                Some((base, query)) => {
+                    let mut kept = Vec::new();
+                    for pair in query.split('&') {
+                        let parsed = url::form_urlencoded::parse(pair.as_bytes()).next();
+                        let taken = match parsed {
+                            Some((key, value)) => take(&key, &value)?,
+                            None => true,
+                        };
+                        if !taken {
+                            kept.push(pair);
+                        }
+                    }
+                    if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
+                }
+            }
+        } else {
+            let mut kept = Vec::new();
+            for word in given.split_whitespace() {
+                let taken = match word.split_once('=') {
+                    Some((key, value)) => take(key, value.trim_matches('\''))?,
+                    None => false,
+                };
+                if !taken {
+                    kept.push(word);
+                }
+            }
+            kept.join(" ")
+        };
+        // The parser's message speaks of the syntax alone, never of the text: no password leaks.
+        let mut postgres: tokio_postgres::Config = stripped.parse().map_err(|e: tokio_postgres::Error| {
+            let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            Error::config(NAME, format!("is no connection string: {cause}"))
+        })?;
+        if postgres.get_hosts().is_empty() {
+            postgres.host("localhost");
+        }
+        if postgres.get_dbname().is_none() {
+            postgres.dbname("stellar_contracts");
+        }
+        if postgres.get_user().is_none() {
+            postgres.user("postgres");
+        }
+        Ok(Self::with_default_mode(postgres, mode, ca_cert))
+    }
+
+    /// Prefer on loopback and sockets, verify-full elsewhere, unless told.
+    fn with_default_mode(
+        postgres: tokio_postgres::Config,
+        mode: Option<SslMode>,
+        ca_cert: Option<String>,
+    ) -> Self {
+        let local = postgres.get_hosts().iter().all(|host| match host {
+            tokio_postgres::config::Host::Tcp(name) => is_loopback(name),
+            tokio_postgres::config::Host::Unix(_) => true,
+        });
+        let ssl_mode = mode.unwrap_or(if local { SslMode::Prefer } else { SslMode::VerifyFull });
+        DatabaseConfig { postgres, ssl_mode, ca_cert }
+    }
+
+    /// `user@host:port/database`, for people.
+    pub fn describe(&self) -> String {
+        let host = self.postgres.get_hosts().first().map_or_else(String::new, |host| match host {
+            tokio_postgres::config::Host::Tcp(name) => name.clone(),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+        });
+        let port = self.postgres.get_ports().first().copied().unwrap_or(5432);
+        let user = self.postgres.get_user().unwrap_or_default();
+        let name = self.postgres.get_dbname().unwrap_or_default();
+        format!("{user}@{host}:{port}/{name}")
+    }
+}

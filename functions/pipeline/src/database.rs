@@ -1,0 +1,80 @@
+//! Connections to PostgreSQL.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+
+use crate::config::{DatabaseConfig, SslMode};
+use crate::error::{DatabaseContext, Error, Result};
+
+mod tls;
+
+/// What every session of the loader sets. Keepalives free the locks of a client that vanished from the network within 40
+/// seconds; the lock timeout bounds every wait for another's claim; an idle transaction is a dead client's.
+const SESSION: &str = "
+    set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
+    set lock_timeout = '30s'; set statement_timeout = '15min'; set idle_in_transaction_session_timeout = '15min';
+    set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8'";
+
+/// How long a connection may take to come up, unless `connect_timeout` says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects and sets up the session.
+///
+/// # Errors
+/// [`Error::Database`] when the server is out of reach or refuses, [`Error::Config`] when the CA file cannot be used.
+pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
+    let mut postgres = config.postgres.clone();
+    postgres.application_name("contract-data-loader");
+    postgres.keepalives_idle(Duration::from_secs(20));
+    postgres.ssl_mode(match config.ssl_mode {
+        SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+        SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+        _ => tokio_postgres::config::SslMode::Require,
+    });
+    if postgres.get_connect_timeout().is_none() {
+        postgres.connect_timeout(CONNECT_TIMEOUT);
+    }
+    let client = if config.ssl_mode == SslMode::Disable {
+        let (client, connection) = postgres.connect(NoTls).await.database("connect")?;
+        tokio::spawn(async move { log_end(connection.await) });
+        client
+    } else {
+        let (client, connection) = postgres.connect(tls::connector(config)?).await.database("connect")?;
+        tokio::spawn(async move { log_end(connection.await) });
+        client
+    };
+    client.batch_execute(SESSION).await.database("set up the session")?;
+    Ok(client)
+}
+
+/// A broken connection shows as an error of whatever statement runs; the log has the connection's own words.
+fn log_end(end: Result<(), tokio_postgres::Error>) {
+    if let Err(error) = end {
+        tracing::debug!(%error, "the connection to PostgreSQL ended");
+    }
+}
+
+/// A read-write transaction at READ COMMITTED, whatever the server's default: a snapshot taken before the wait for a claim
+/// would be stale.
+pub(crate) async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>> {
+    client
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
+        .read_only(false)
+        .start()
+        .await
+        .database("begin a transaction")
+}
+
+/// Reads a column that a query of ours must have.
+pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a tokio_postgres::Row,
+    column: &str,
+) -> Result<T> {
+    row.try_get(column).map_err(|e| Error::Database {
+        action: "read what a query answered",
+        transient: false,
+        source: e.into(),
+    })
+}

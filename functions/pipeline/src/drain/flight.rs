@@ -1,0 +1,247 @@
+//! The Flight connection: what is asked, how answers are read, and how failures are told apart.
+
+use std::time::Duration;
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+use super::{DeclaredWindow, Offer};
+use crate::config::FlightConfig;
+use crate::error::{Error, Result, of};
+use crate::window::LedgerWindow;
+
+/// The largest gRPC message taken: 64 MiB, as the contract of the source says.
+const MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to the source. Connects when first used, and again by itself after a break.
+pub(crate) struct Flight {
+    channel: Channel,
+    bearer: Option<secrecy::SecretString>,
+    timeout: Duration,
+    endpoint: String,
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// What the source says of itself in `app_metadata`, for a window or for all it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRange {
+    /// The first ledger it vouches for.
+    pub start_ledger: i64,
+    /// The last ledger it vouches for; before the start, it has nothing.
+    pub end_ledger: i64,
+    /// When the last ledger closed.
+    #[serde(default)]
+    pub latest_closed_at: Option<DateTime<Utc>>,
+}
+
+impl SourceRange {
+    /// The ledgers; `None` when there are none.
+    pub fn ledgers(&self) -> Option<LedgerWindow> {
+        let start = u32::try_from(self.start_ledger).ok()?;
+        let end = u32::try_from(self.end_ledger).ok()?;
+        LedgerWindow::new(start, end).ok()
+    }
+}
+
+impl Flight {
+    /// Prepares the connection; nothing is sent before the first request.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the endpoint or the CA file cannot be used.
+    pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
+        let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
+        let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
+            .and_then(|e| e.user_agent(concat!("contract-data-loader/", env!("CARGO_PKG_VERSION"))))
+            .map_err(|e| bad(e.to_string()))?
+            .connect_timeout(config.timeout)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .http2_adaptive_window(true);
+        if config.endpoint.scheme() == "https" {
+            let tls = match &config.ca_cert {
+                None => ClientTlsConfig::new().with_native_roots(),
+                Some(path) => {
+                    let pem = std::fs::read(path)
+                        .map_err(|e| Error::config("FLIGHT_CA_CERT", format!("cannot read {path}: {e}")))?;
+                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+                }
+            };
+            endpoint = endpoint.tls_config(tls).map_err(|e| bad(e.to_string()))?;
+        }
+        Ok(Flight {
+            channel: endpoint.connect_lazy(),
+            bearer: config.token.clone(),
+            timeout: config.timeout,
+            endpoint: config.endpoint.to_string(),
+        })
+    }
+
+    /// The longest wait for an answer or the next message.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A client of this connection. Clients are cheap: the channel is shared.
+    fn client(&self) -> Result<FlightClient> {
+        let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        let mut client = FlightClient::new_from_inner(inner);
+        if let Some(token) = &self.bearer {
+            client
+                .add_header("authorization", &format!("Bearer {}", token.expose_secret()))
+                .map_err(|_| Error::config("FLIGHT_TOKEN", "holds characters that no header may"))?;
+        }
+        Ok(client)
+    }
+
+    /// `GetFlightInfo` under the deadline.
+    async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        let mut client = self.client()?;
+        let request = client.get_flight_info(FlightDescriptor::new_path(path));
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(answer) => {
+                answer.map_err(|e| failure_at(format!("{} does not answer for {asking}", self.endpoint), e))
+            }
+            Err(_) => Err(Error::source_transient(format!(
+                "{} does not answer for {asking} within {}",
+                self.endpoint,
+                humantime::format_duration(self.timeout)
+            ))),
+        }
+    }
+
+    /// All that the source has.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when it is out of reach or its answer cannot be read.
+    pub(crate) async fn range(&self) -> Result<SourceRange> {
+        let path = vec!["contract".to_owned(), "data".to_owned()];
+        let info = self.info(path, "its range of ledgers").await?;
+        read_metadata(&info)
+            .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))
+    }
+
+    /// Asks for a window.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when the source is out of reach, no longer has the start, or does not declare what it will send.
+    pub(crate) async fn offer(&self, asked: LedgerWindow) -> Result<Offer> {
+        let path = ["contract", "data", &asked.start().to_string(), &asked.end().to_string()];
+        let info = self.info(path.map(str::to_owned).to_vec(), &of(asked)).await?;
+        let Some(vouched) = read_metadata(&info) else {
+            return Err(undeclared(asked, "app_metadata does not say which ledgers it vouches for"));
+        };
+        let start = i64::from(asked.start());
+        if vouched.end_ledger < start {
+            return Ok(Offer::NothingYet);
+        }
+        if vouched.start_ledger > start {
+            return Err(Error::source_permanent(format!(
+                "no longer has ledger {start}: its first is {}",
+                vouched.start_ledger
+            )));
+        }
+        if vouched.start_ledger < start {
+            return Err(undeclared(asked, "app_metadata speaks of another start"));
+        }
+        let Ok(total_records) = u64::try_from(info.total_records) else {
+            return Err(undeclared(asked, "total_records is not given"));
+        };
+        // vouched.end_ledger >= start, so something of the window is left
+        let end = u32::try_from(vouched.end_ledger).unwrap_or(u32::MAX);
+        let window =
+            asked.until(end).ok_or_else(|| Error::Unexpected("an offer before its start".to_owned()))?;
+        Ok(Offer::Ledgers(Box::new(DeclaredWindow {
+            window,
+            total_records,
+            ordered: info.ordered,
+            endpoints: info.endpoint.into(),
+            latest_closed_at: vouched.latest_closed_at,
+        })))
+    }
+
+    /// `DoGet` of one endpoint under the deadline. Locations are ignored: tickets are redeemed where they were given.
+    pub(super) async fn open(
+        &self,
+        endpoint: FlightEndpoint,
+        window: LedgerWindow,
+    ) -> Result<FlightRecordBatchStream> {
+        let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
+            Error::source_permanent(format!("offers an endpoint without ticket for {}", of(window)))
+        })?;
+        let mut client = self.client()?;
+        match tokio::time::timeout(self.timeout, client.do_get(ticket)).await {
+            Ok(stream) => stream.map_err(|e| failure("the stream does not open", window, e)),
+            Err(_) => Err(Error::source_transient(format!(
+                "no stream for {} within {}",
+                of(window),
+                humantime::format_duration(self.timeout)
+            ))),
+        }
+    }
+}
+
+/// Reads `app_metadata`; `None` when it is not what the contract says.
+fn read_metadata(info: &FlightInfo) -> Option<SourceRange> {
+    serde_json::from_slice(&info.app_metadata).ok()
+}
+
+/// A source that does not declare what it sends cannot be proven complete.
+fn undeclared(asked: LedgerWindow, reason: &str) -> Error {
+    Error::source_permanent(format!(
+        "does not declare {}: {reason}, so nothing would prove it complete",
+        of(asked)
+    ))
+}
+
+/// A failed stream, with the window it belongs to.
+pub(super) fn failure(what: &str, window: LedgerWindow, error: FlightError) -> Error {
+    failure_at(format!("{what} in {}", of(window)), error)
+}
+
+/// Tells what may pass from what stays.
+fn failure_at(problem: String, error: FlightError) -> Error {
+    let transient = match &error {
+        FlightError::Tonic(status) => !matches!(
+            status.code(),
+            Code::InvalidArgument
+                | Code::NotFound
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+        ),
+        // What does not decode may have been damaged on the way.
+        FlightError::Arrow(_) | FlightError::DecodeError(_) | FlightError::ProtocolError(_) => true,
+        _ => false,
+    };
+    let (problem, source) = match error {
+        FlightError::Tonic(status) => describe(problem, *status),
+        other => (problem, Some(other.into())),
+    };
+    Error::Source { problem, transient, source }
+}
+
+/// A status in words: its own message, or the transport's cause underneath.
+fn describe(problem: String, status: tonic::Status) -> (String, Option<crate::error::BoxError>) {
+    let mut root: Option<&dyn std::error::Error> = std::error::Error::source(&status);
+    while let Some(next) = root.and_then(std::error::Error::source) {
+        root = Some(next);
+    }
+    let cause = root.map_or_else(|| status.message().to_owned(), ToString::to_string);
+    let code = status.code().description();
+    let sentence = if cause.is_empty() { code.to_owned() } else { cause };
+    (format!("{problem}: {sentence}"), None)
+}

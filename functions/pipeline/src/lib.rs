@@ -1,0 +1,51 @@
+//! Window, drain, stage, load, progress: changes of smart-contract state from Arrow Flight into PostgreSQL, every ledger
+//! exactly once.
+//!
+//! The library knows no host: a command line, a function or a service calls [`run`] or [`replay`] with a [`Config`].
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod failpoint;
+
+mod config;
+mod window;
+mod network;
+mod dataset;
+mod migrate;
+mod ingest;
+mod drain;
+mod columns;
+mod contract_key;
+mod stage;
+mod staging;
+mod object;
+mod load;
+mod copy;
+mod progress;
+mod fold;
+mod archive;
+mod status;
+mod verify;
+mod database;
+mod retry;
+mod error;
+
+pub use config::{
+    Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
+};
+pub use dataset::Evidence;
+pub use drain::SourceRange;
+pub use error::{BoxError, Error, Result};
+pub use ingest::{Event, Plan, Report, Watch, WindowReport, WindowStatus, plan, replay, run};
+pub use migrate::{Migration, check, migrate};
+pub use network::Network;
+pub use progress::RowSource;
+pub use status::{FailedWindow, Gap, LastWindow, Status, UnderWay, status};
+pub use verify::{Finding, Verification, verify};
+pub use window::{LedgerWindow, WindowLimits};
+
+/// Arms the failpoints named in `FAILPOINTS`, until what is returned is dropped.
+#[cfg(feature = "failpoints")]
+pub fn failpoints() -> impl Drop {
+    fail::FailScenario::setup()
+}

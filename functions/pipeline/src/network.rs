@@ -1,0 +1,96 @@
+//! Networks, and what follows from their passphrase.
+
+use sha2::{Digest, Sha256};
+use stellar_strkey::Contract;
+use stellar_xdr::{
+    Asset, ContractIdPreimage, Hash, HashIdPreimage, HashIdPreimageContractId, Limits, WriteXdr,
+};
+
+use crate::error::{Error, Result};
+
+/// A Stellar network: a short name for paths, tables and messages, and the passphrase that tells it from all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// `pubnet`, `testnet`, `futurenet`, or a name of one's own: lower-case letters, digits, `-`, `_`.
+    pub name: String,
+    /// The network passphrase.
+    pub passphrase: String,
+}
+
+/// The networks whose passphrase everybody knows.
+const KNOWN: [(&str, &str); 3] = [
+    ("pubnet", "Public Global Stellar Network ; September 2015"),
+    ("testnet", "Test SDF Network ; September 2015"),
+    ("futurenet", "Test SDF Future Network ; October 2022"),
+];
+
+impl Network {
+    /// A network by name; one that is not known needs its passphrase.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that cannot stand in a path, an unknown name without passphrase, or a known name with
+    /// another network's passphrase.
+    pub fn new(name: &str, passphrase: Option<&str>) -> Result<Self> {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 40 || !name.chars().all(legal) {
+            return Err(Error::config(
+                "NETWORK",
+                format!("{name:?} is no name of a network: use 1 to 40 of a-z, 0-9, '-' and '_'"),
+            ));
+        }
+        let known = KNOWN.iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
+        let passphrase = match (known, passphrase) {
+            (Some(known), Some(given)) if known != given => {
+                return Err(Error::config("NETWORK_PASSPHRASE", format!("is not that of {name}")));
+            }
+            (Some(known), _) => known,
+            (None, Some(given)) => given,
+            (None, None) => {
+                return Err(Error::config(
+                    "NETWORK",
+                    format!(
+                        "{name} is none of pubnet, testnet, futurenet: NETWORK_PASSPHRASE must say which network it is"
+                    ),
+                ));
+            }
+        };
+        Ok(Network { name: name.to_owned(), passphrase: passphrase.to_owned() })
+    }
+
+    /// The contract id (strkey `C…`) of the native asset's contract on this network.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] only if XDR cannot be written to memory.
+    pub fn native_contract(&self) -> Result<String> {
+        let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
+            network_id: Hash(Sha256::digest(self.passphrase.as_bytes()).into()),
+            contract_id_preimage: ContractIdPreimage::Asset(Asset::Native),
+        });
+        let xdr = preimage.to_xdr(Limits::none()).map_err(|e| Error::Unexpected(e.to_string()))?;
+        Ok(Contract(Sha256::digest(xdr).into()).to_string().as_str().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_contracts_are_those_of_the_networks() {
+        let of = |name| Network::new(name, None).unwrap().native_contract().unwrap();
+        assert_eq!(of("pubnet"), "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA");
+        assert_eq!(of("testnet"), "CDLZFC3SYJYDZT7K67VZ75HPJVIEUVNIXF47ZG2FB2RMQQVU2HHGCYSC");
+    }
+
+    #[test]
+    fn names_and_passphrases_are_checked() {
+        let error = |name, passphrase| Network::new(name, passphrase).unwrap_err().to_string();
+        assert!(error("standalone", None).contains("NETWORK_PASSPHRASE must say"));
+        assert!(error("../etc", Some("x")).contains("is no name of a network"));
+        assert!(
+            error("testnet", Some("Public Global Stellar Network ; September 2015"))
+                .contains("not that of testnet")
+        );
+        assert_eq!(Network::new("standalone", Some("secret island")).unwrap().passphrase, "secret island");
+    }
+}

@@ -1,0 +1,230 @@
+//! Progress: the only code that reads and writes `ingestion_progress`, and so decides what is loaded.
+
+use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
+
+use crate::database::get;
+use crate::error::{DatabaseContext, Error, Result};
+use crate::stage::StagedObject;
+use crate::window::LedgerWindow;
+
+/// Where the rows of a window came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowSource {
+    /// Drained by this run.
+    Flight,
+    /// A sealed object that an earlier attempt left.
+    Staging,
+}
+
+impl RowSource {
+    /// The word in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RowSource::Flight => "flight",
+            RowSource::Staging => "staging",
+        }
+    }
+}
+
+/// How a claim ended.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// The ledgers are ours until the transaction ends: the row of progress.
+    Taken(i64),
+    /// Every ledger is loaded already.
+    Covered,
+    /// Some ledgers are loaded already, some are not: the window has to be planned again.
+    PartlyCovered,
+}
+
+/// A completed window.
+#[derive(Debug, Clone)]
+pub(crate) struct CompletedWindow {
+    /// The row's id.
+    pub(crate) id: i64,
+    /// The object that was loaded.
+    pub(crate) batch_id: Uuid,
+    /// Its ledgers.
+    pub(crate) window: LedgerWindow,
+    /// Whether the object is in archive/ already.
+    pub(crate) archived: bool,
+}
+
+/// What a claim says besides the object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimFacts {
+    /// Where the rows came from.
+    pub(crate) source: RowSource,
+    /// Attempts at draining it.
+    pub(crate) attempts: u32,
+    /// Time to drain and stage, if this run did.
+    pub(crate) drain_ms: Option<i64>,
+}
+
+/// Claims the ledgers of a staged object, as the first statement of the load transaction.
+///
+/// Two who overlap: the second waits here for the first, up to the session's `lock_timeout`, and is told nothing but that
+/// it got no row. What is there then is read again, which at READ COMMITTED sees what the first has committed.
+pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: ClaimFacts) -> Result<Claim> {
+    let footer = &object.footer;
+    let window = object.window()?;
+    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let attempts = i32::try_from(facts.attempts).unwrap_or(i32::MAX);
+    let claimed = tx
+        .query_opt(
+            include_str!("../../../sql/loader/claim_window.sql"),
+            &[
+                &footer.batch_id,
+                &i64::from(window.start()),
+                &i64::from(window.end()),
+                &rows,
+                &facts.source.as_str(),
+                &footer.evidence.as_str(),
+                &object.path.as_ref(),
+                &bytes,
+                &footer.rows_digest,
+                &attempts,
+                &facts.drain_ms,
+                &object.last_closed_at,
+            ],
+        )
+        .await
+        .database("claim the window")?;
+    if let Some(row) = claimed {
+        return Ok(Claim::Taken(get(&row, "id")?));
+    }
+    let free = uncovered(tx.client(), window).await?;
+    if free.is_empty() {
+        return Ok(Claim::Covered);
+    }
+    Ok(Claim::PartlyCovered)
+}
+
+/// The last statement before COMMIT: times, and no more hints about these ledgers.
+pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, window: LedgerWindow, load_ms: i64) -> Result<()> {
+    tx.execute(
+        include_str!("../../../sql/loader/finish_window.sql"),
+        &[&id, &load_ms, &i64::from(window.start()), &i64::from(window.end())],
+    )
+    .await
+    .database("finish the window")
+    .map(drop)
+}
+
+/// Whether the row of a window is really there, asked outside any transaction: an Ok from COMMIT does not say so.
+pub(crate) async fn is_completed(client: &Client, id: i64, batch_id: Uuid) -> Result<bool> {
+    client
+        .query_opt(
+            "select from contract_data.ingestion_progress where id = $1 and batch_id = $2 and status = 'completed'",
+            &[&id, &batch_id],
+        )
+        .await
+        .database("read the window back")
+        .map(|row| row.is_some())
+}
+
+/// The parts of a range that no completed window covers, in order.
+pub(crate) async fn uncovered(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    let rows = client
+        .query(
+            include_str!("../../../sql/loader/uncovered.sql"),
+            &[&i64::from(range.start()), &i64::from(range.end())],
+        )
+        .await
+        .database("read what is loaded")?;
+    rows.iter()
+        .map(|row| LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?))
+        .collect()
+}
+
+/// The completed windows that share a ledger with a range.
+pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec<CompletedWindow>> {
+    let rows = client
+        .query(
+            include_str!("../../../sql/loader/covering_windows.sql"),
+            &[&i64::from(range.start()), &i64::from(range.end())],
+        )
+        .await
+        .database("read what is loaded")?;
+    rows.iter()
+        .map(|row| {
+            Ok(CompletedWindow {
+                id: get(row, "id")?,
+                batch_id: get(row, "batch_id")?,
+                window: LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)?,
+                archived: get(row, "archived")?,
+            })
+        })
+        .collect()
+}
+
+/// Completed windows whose object is still in staging/, with its name.
+pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, String)>> {
+    let rows = client
+        .query(include_str!("../../../sql/loader/unarchived_windows.sql"), &[])
+        .await
+        .database("look for windows to archive")?;
+    rows.iter()
+        .map(|row| {
+            let window = CompletedWindow {
+                id: get(row, "id")?,
+                batch_id: get(row, "batch_id")?,
+                window: LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)?,
+                archived: false,
+            };
+            Ok((window, get(row, "object")?))
+        })
+        .collect()
+}
+
+/// Records that the object of a window stands in the archive.
+pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Result<()> {
+    client
+        .execute(
+            "update contract_data.ingestion_progress set archived = true, object = $2 where id = $1 and status = 'completed'",
+            &[&id, &object],
+        )
+        .await
+        .database("record the archive")
+        .map(drop)
+}
+
+/// Leaves a hint that somebody works on the window. Nothing depends on it but what people see.
+pub(crate) async fn hint(client: &Client, window: LedgerWindow, batch_id: Uuid) -> Result<()> {
+    client
+        .execute(
+            include_str!("../../../sql/loader/hint_window.sql"),
+            &[&batch_id, &i64::from(window.start()), &i64::from(window.end())],
+        )
+        .await
+        .database("leave a hint")
+        .map(drop)
+}
+
+/// Takes a hint back.
+pub(crate) async fn unhint(client: &Client, batch_id: Uuid) -> Result<()> {
+    client
+        .execute(
+            "delete from contract_data.ingestion_progress where batch_id = $1 and status = 'processing'",
+            &[&batch_id],
+        )
+        .await
+        .database("take a hint back")
+        .map(drop)
+}
+
+/// Stores where the schedule begins, unless an earlier run has; returns what is stored.
+pub(crate) async fn store_schedule_start(client: &Client, ledger: u32) -> Result<u32> {
+    let row = client
+        .query_one(
+            "update contract_data.settings set schedule_start = coalesce(schedule_start, $1) returning schedule_start",
+            &[&i64::from(ledger)],
+        )
+        .await
+        .database("store where the schedule begins")?;
+    u32::try_from(get::<i64>(&row, "schedule_start")?)
+        .map_err(|e| Error::Schema(format!("settings.schedule_start: {e}")))
+}

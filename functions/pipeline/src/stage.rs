@@ -1,0 +1,295 @@
+//! Stage: a drain becomes one sealed, self-describing Parquet object.
+//!
+//! An object is whole or absent: the store shows it only when the upload is completed, and the upload is completed only
+//! when the drain is proven complete. Its presence is the seal.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::{DateTime, Utc};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use crate::config::BATCH_BYTES;
+use crate::copy::{RowsDigest, Tuples, encode};
+use crate::dataset::{Evidence, FOOTER_KEY, FORMAT_VERSION, Footer, STAGED_SCHEMA, position, staging_path};
+use crate::drain::{Drain, Drained};
+use crate::error::{BoxError, Error, Result, StagingContext};
+use crate::staging::Staging;
+use crate::window::LedgerWindow;
+
+mod sort;
+use sort::Sorter;
+
+/// Bytes of one part of an upload; S3 takes none smaller than 5 MiB.
+const PART_BYTES: usize = 5 << 20;
+
+/// What a staged object is made for: whose it is, and how large its row groups may get.
+#[derive(Debug, Clone)]
+pub(crate) struct StageTarget {
+    /// The network's name.
+    pub(crate) network: String,
+    /// `settings.database_id`.
+    pub(crate) database_id: Uuid,
+    /// Rows per row group, at most; a row group also ends at [`BATCH_BYTES`].
+    pub(crate) batch_rows: usize,
+}
+
+/// A sealed object.
+#[derive(Debug, Clone)]
+pub(crate) struct StagedObject {
+    /// Where it is, relative to the staging URL.
+    pub(crate) path: Path,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// What it says of itself.
+    pub(crate) footer: Footer,
+    /// Close time of its newest row, if it has rows and was staged by this process.
+    pub(crate) last_closed_at: Option<DateTime<Utc>>,
+}
+
+impl StagedObject {
+    /// The ledgers in it.
+    pub(crate) fn window(&self) -> Result<LedgerWindow> {
+        LedgerWindow::new(self.footer.start_ledger, self.footer.end_ledger)
+    }
+}
+
+/// How staging a drain may end, other than by an error.
+pub(crate) enum Staged {
+    /// Sealed.
+    Sealed(Box<StagedObject>),
+    /// Ledgers came out of order and nothing was sealed: drain once more, sorting.
+    NeedsSorting,
+}
+
+/// Writes what the drain gives, as it comes, and seals it.
+///
+/// # Errors
+/// Those of the drain, [`Error::BadData`] for a value that PostgreSQL could not hold, [`Error::Staging`]. Nothing is left
+/// in the store then.
+pub(crate) async fn stage(
+    staging: &Staging,
+    target: &StageTarget,
+    window: LedgerWindow,
+    mut drain: Drain<'_>,
+) -> Result<Staged> {
+    let mut writer = ObjectWriter::create(staging, target, window)?;
+    loop {
+        match drain.next().await {
+            Ok(Drained::Batch(batch)) => {
+                if let Err(error) = writer.write(&batch).await {
+                    return Err(writer.abandon(error).await);
+                }
+            }
+            Ok(Drained::OutOfOrder(_)) => {
+                writer.discard().await;
+                return Ok(Staged::NeedsSorting);
+            }
+            Ok(Drained::Complete(evidence)) => {
+                failpoint!("drained");
+                return writer.seal(evidence).await.map(|object| Staged::Sealed(Box::new(object)));
+            }
+            Err(error) => return Err(writer.abandon(error).await),
+        }
+    }
+}
+
+/// As [`stage`], for a source that sends ledgers out of order: everything goes to local disk first.
+///
+/// # Errors
+/// As [`stage`], and [`Error::Staging`] when local disk fails.
+pub(crate) async fn stage_sorted(
+    staging: &Staging,
+    target: &StageTarget,
+    window: LedgerWindow,
+    mut drain: Drain<'_>,
+) -> Result<StagedObject> {
+    let mut sorter = Sorter::create()?;
+    let evidence = loop {
+        match drain.next().await? {
+            Drained::Batch(batch) | Drained::OutOfOrder(batch) => sorter.add(&batch)?,
+            Drained::Complete(evidence) => break evidence,
+        }
+    };
+    let mut sorted = sorter.finish()?;
+    let mut writer = ObjectWriter::create(staging, target, window)?;
+    loop {
+        let written = match sorted.next() {
+            Ok(Some(batch)) => writer.write(&batch).await,
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return Err(writer.abandon(error).await);
+        }
+    }
+    writer.seal(evidence).await
+}
+
+/// An object being written. Not sealed before [`seal`](Self::seal) has come back.
+struct ObjectWriter<'a> {
+    staging: &'a Staging,
+    target: &'a StageTarget,
+    window: LedgerWindow,
+    batch_id: Uuid,
+    path: Path,
+    parquet: AsyncArrowWriter<Upload>,
+    /// Raw bytes in the open row group.
+    group_bytes: usize,
+    digest: RowsDigest,
+    tuples: Tuples,
+    last_closed_at: Option<i64>,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Begins an object under a name that no other attempt ever has.
+    fn create(staging: &'a Staging, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
+        let batch_id = Uuid::new_v4();
+        let path = staging_path(&target.network, window, batch_id);
+        let upload = Upload(
+            BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
+                .with_max_concurrency(2),
+        );
+        let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
+            .staging("begin", &path)?;
+        Ok(ObjectWriter {
+            staging,
+            target,
+            window,
+            batch_id,
+            path,
+            parquet,
+            group_bytes: 0,
+            digest: RowsDigest::default(),
+            tuples: Tuples::default(),
+            last_closed_at: None,
+        })
+    }
+
+    /// Adds rows, in pieces small enough for the memory budget.
+    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let rows = batch.num_rows();
+        let bytes_per_row = (raw_bytes(batch) / rows.max(1)).max(1);
+        let mut start = 0;
+        while start < rows {
+            let room = (BATCH_BYTES.saturating_sub(self.group_bytes) / bytes_per_row).max(1);
+            let room =
+                room.min(self.target.batch_rows.saturating_sub(self.parquet.in_progress_rows()).max(1));
+            let piece = batch.slice(start, room.min(rows - start));
+            start += piece.num_rows();
+            encode(&piece, self.batch_id, &mut self.tuples)?;
+            self.digest.update(&self.tuples);
+            self.group_bytes += self.tuples.bytes.len();
+            self.parquet.write(&piece).await.staging("write", &self.path)?;
+            if self.group_bytes >= BATCH_BYTES || self.parquet.in_progress_rows() >= self.target.batch_rows {
+                self.parquet.flush().await.staging("write", &self.path)?;
+                self.group_bytes = 0;
+            }
+        }
+        let closed = batch.column(position::CLOSED_AT).as_primitive::<TimestampMicrosecondType>();
+        self.last_closed_at = arrow::compute::max(closed).max(self.last_closed_at);
+        Ok(())
+    }
+
+    /// Writes the footer and completes the upload: from then on the object is there.
+    async fn seal(mut self, evidence: Evidence) -> Result<StagedObject> {
+        let footer = Footer {
+            format_version: FORMAT_VERSION,
+            network: self.target.network.clone(),
+            database_id: self.target.database_id,
+            start_ledger: self.window.start(),
+            end_ledger: self.window.end(),
+            rows: self.digest.rows(),
+            batch_id: self.batch_id,
+            evidence,
+            rows_digest: self.digest.finish(),
+        };
+        let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;
+        self.parquet.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), text));
+        let finished = self.parquet.finish().await;
+        let bytes = self.parquet.bytes_written() as u64;
+        if let Err(error) = finished.staging("complete", &self.path) {
+            abort(self.parquet, &self.path).await;
+            return Err(error);
+        }
+        failpoint!("staged");
+        Ok(StagedObject {
+            bytes,
+            footer,
+            last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
+            path: self.path,
+        })
+    }
+
+    /// Leaves nothing behind, and hands back the error that made it so.
+    async fn abandon(self, error: Error) -> Error {
+        self.discard().await;
+        error
+    }
+
+    /// Leaves nothing behind.
+    async fn discard(self) {
+        tracing::debug!(object = %self.staging.url_of(self.path.as_ref()), "staging abandoned");
+        abort(self.parquet, &self.path).await;
+    }
+}
+
+/// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
+async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
+    if let Err(error) = parquet.into_inner().0.abort().await {
+        tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
+    }
+}
+
+/// Parquet's sink: an upload that stays ours, so that it can be aborted.
+struct Upload(BufWriter);
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, bytes: bytes::Bytes) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
+        Box::pin(async move { self.0.put(bytes).await.map_err(external) })
+    }
+
+    fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
+        Box::pin(async move { self.0.shutdown().await.map_err(external) })
+    }
+}
+
+/// An error of the store, as Parquet carries it.
+fn external(error: impl Into<BoxError>) -> parquet::errors::ParquetError {
+    parquet::errors::ParquetError::External(error.into())
+}
+
+/// Uncompressed bytes of the rows, as Arrow holds them.
+fn raw_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
+        .sum()
+}
+
+/// zstd-1; no dictionary where values hardly repeat, no statistics where nobody prunes by them.
+fn properties() -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(None)
+        .set_created_by(concat!("contract-data-loader ", env!("CARGO_PKG_VERSION")).to_owned());
+    for name in ["key_xdr", "val_xdr", "ledger_key_hash"] {
+        let column = ColumnPath::from(name);
+        builder = builder
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    Ok(builder.build())
+}

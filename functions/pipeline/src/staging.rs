@@ -1,0 +1,112 @@
+//! The object store under `STAGING_URL`: staging/ and archive/.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use secrecy::ExposeSecret;
+
+use crate::config::StagingConfig;
+use crate::error::{BoxError, Error, Result, StagingContext};
+
+/// The object store, rooted at the staging URL: every path in this crate is relative to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Staging {
+    store: Arc<dyn ObjectStore>,
+    url: String,
+}
+
+impl Staging {
+    /// Opens the store. A `file://` folder is made if it is missing; nothing is sent to `s3://` yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what the URL or `AWS_*` cannot mean, [`Error::Staging`] when the folder cannot be made.
+    pub(crate) fn open(config: &StagingConfig, max_retries: u32) -> Result<Self> {
+        let url = config.url.to_string();
+        let store: Arc<dyn ObjectStore> = match config.url.scheme() {
+            "file" => {
+                let path = config
+                    .url
+                    .to_file_path()
+                    .map_err(|()| Error::config("STAGING_URL", "is no path of this machine"))?;
+                std::fs::create_dir_all(&path).staging("create", &url)?;
+                Arc::new(LocalFileSystem::new_with_prefix(path).staging("open", &url)?)
+            }
+            _ => Arc::new(s3(config, max_retries)?),
+        };
+        Ok(Staging { store, url })
+    }
+
+    /// The store itself, for readers and writers of Parquet.
+    pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The URL of an object, for people.
+    pub(crate) fn url_of(&self, object: &str) -> String {
+        format!("{}/{object}", self.url.trim_end_matches('/'))
+    }
+
+    /// The objects in a folder, by name.
+    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
+        let mut objects: Vec<ObjectMeta> =
+            self.store.list(Some(folder)).try_collect().await.staging("list", folder)?;
+        objects.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(objects)
+    }
+
+    /// Size of an object; `None` when it is not there.
+    pub(crate) async fn size(&self, object: &Path) -> Result<Option<u64>> {
+        match self.store.head(object).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e).staging("look up", object),
+        }
+    }
+
+    /// Copies an object; false when it is not there.
+    pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<bool> {
+        match self.store.copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(e).staging("copy", from),
+        }
+    }
+
+    /// Removes an object; one that is not there is removed already.
+    pub(crate) async fn remove(&self, object: &Path) -> Result<()> {
+        match self.store.delete(object).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e).staging("remove", object),
+        }
+    }
+}
+
+/// The S3 client: retries are few and short, so that an operator hears of trouble within the patience of a run.
+fn s3(config: &StagingConfig, max_retries: u32) -> Result<PrefixStore<object_store::aws::AmazonS3>> {
+    let bucket = config.url.host_str().unwrap_or_default();
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: max_retries as usize,
+        retry_timeout: Duration::from_secs(60),
+    });
+    for (name, value) in &config.aws {
+        // the SDKs' variable for one service wins over the one for all
+        let key = if name == "aws_endpoint_url_s3" { "aws_endpoint_url" } else { name };
+        let key: AmazonS3ConfigKey = key
+            .parse()
+            .map_err(|e: object_store::Error| Error::config(name.to_ascii_uppercase(), e.to_string()))?;
+        let value = value.expose_secret();
+        if name.starts_with("aws_endpoint_url") && value.starts_with("http://") {
+            builder = builder.with_allow_http(true);
+        }
+        builder = builder.with_config(key, value);
+    }
+    let store = builder.build().map_err(|e| Error::config("STAGING_URL", BoxError::from(e).to_string()))?;
+    Ok(PrefixStore::new(store, config.url.path()))
+}

@@ -1,0 +1,283 @@
+//! Verify: object = entries = progress for every window, and the current state = the fold of the history.
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::pin::pin;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::contract_key::base16;
+use crate::copy::{HEADER, RowsDigest, TRAILER, Tuples, encode};
+use crate::database::{connect, get};
+use crate::error::{DatabaseContext, Error, Result};
+use crate::ingest::{Event, Watch};
+use crate::migrate::settings;
+use crate::object;
+use crate::progress;
+use crate::staging::Staging;
+use crate::window::LedgerWindow;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// First ledger concerned, if it can be told.
+    pub start_ledger: Option<u32>,
+    /// Last ledger concerned.
+    pub end_ledger: Option<u32>,
+    /// What contradicts what.
+    pub problem: String,
+}
+
+/// What was compared, and what was found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Verification {
+    /// Completed windows compared.
+    pub windows: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// What is wrong; empty is good.
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    /// Adds a finding about a window.
+    fn find(&mut self, window: LedgerWindow, problem: String) {
+        let (start, end) = (Some(window.start()), Some(window.end()));
+        self.findings.push(Finding { start_ledger: start, end_ledger: end, problem });
+    }
+}
+
+/// A row of progress, as far as it can be compared.
+struct Recorded {
+    window: LedgerWindow,
+    batch_id: Uuid,
+    rows: i64,
+    digest: Option<String>,
+    object: Option<String>,
+    bytes: Option<i64>,
+}
+
+/// Compares the completed windows that touch `range`, or all.
+///
+/// # Errors
+/// [`Error::Database`] and [`Error::Staging`] when the comparison itself fails. What does not agree is no error but a
+/// [`Finding`].
+pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) -> Result<Verification> {
+    let client = connect(&config.database).await?;
+    settings(&client, config).await?;
+    let staging = Staging::open(&config.staging, config.max_retries)?;
+    let range = match range {
+        Some(range) => range,
+        None => LedgerWindow::new(0, u32::MAX)?,
+    };
+    let mut verification = Verification::default();
+    let recorded = recorded(&client, range).await?;
+    watch(Event::Planned(recorded.iter().map(|w| w.window.ledgers()).sum()));
+    for window in recorded {
+        verification.windows += 1;
+        verification.rows += window.rows.unsigned_abs();
+        compare_entries(&client, &window, &mut verification).await?;
+        compare_object(&staging, config, &window, &mut verification).await?;
+        watch(Event::Verified(window.window));
+    }
+    find_overlaps(&client, &mut verification).await?;
+    find_stray_rows(&client, range, &mut verification).await?;
+    find_fold_differences(&client, range, &mut verification).await?;
+    Ok(verification)
+}
+
+/// The completed windows that touch a range.
+async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Recorded>> {
+    let rows = client
+        .query(
+            include_str!("../../../sql/loader/completed_windows.sql"),
+            &[&i64::from(range.start()), &i64::from(range.end())],
+        )
+        .await
+        .database("read the windows to verify")?;
+    rows.iter()
+        .map(|row| {
+            Ok(Recorded {
+                window: LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)?,
+                batch_id: get(row, "batch_id")?,
+                rows: get(row, "entries_processed")?,
+                digest: get(row, "rows_digest")?,
+                object: get(row, "object")?,
+                bytes: get(row, "object_bytes")?,
+            })
+        })
+        .collect()
+}
+
+/// entries against progress: the database's own COPY BINARY of the window, by its digest.
+async fn compare_entries(
+    client: &Client,
+    recorded: &Recorded,
+    verification: &mut Verification,
+) -> Result<()> {
+    let window = recorded.window;
+    let sql = include_str!("../../../sql/loader/rows_binary.sql")
+        .replace("{start}", &window.start().to_string())
+        .replace("{end}", &window.end().to_string());
+    let mut stream = pin!(client.copy_out(&sql).await.database("read the rows of a window")?);
+    let mut hash = Sha256::new();
+    let mut header = HEADER.len();
+    // The last message may hold the trailer alone: what is hashed stays its length behind.
+    let mut tail: Vec<u8> = Vec::new();
+    while let Some(bytes) = stream.try_next().await.database("read the rows of a window")? {
+        let skipped = header.min(bytes.len());
+        header -= skipped;
+        tail.extend_from_slice(&bytes[skipped..]);
+        if tail.len() > TRAILER.len() {
+            let ready = tail.len() - TRAILER.len();
+            hash.update(&tail[..ready]);
+            tail.drain(..ready);
+        }
+    }
+    let digest = base16(&hash.finalize());
+    if recorded.digest.as_deref() == Some(digest.as_str()) {
+        return Ok(());
+    }
+    let row = client
+        .query_one(
+            "select count(*) as rows from contract_data.entries where ledger_sequence between $1 and $2",
+            &[&i64::from(window.start()), &i64::from(window.end())],
+        )
+        .await
+        .database("count the rows of a window")?;
+    let rows: i64 = get(&row, "rows")?;
+    verification.find(
+        window,
+        if rows == recorded.rows {
+            format!("entries: {rows} rows as recorded, but with other values: their digest is not the recorded one")
+        } else {
+            format!("entries: {rows} rows, progress records {}", recorded.rows)
+        },
+    );
+    Ok(())
+}
+
+/// The object against progress: that it is there, its size, its footer, and the digest of its rows.
+async fn compare_object(
+    staging: &Staging,
+    config: &Config,
+    recorded: &Recorded,
+    verification: &mut Verification,
+) -> Result<()> {
+    let window = recorded.window;
+    let Some(name) = &recorded.object else {
+        verification.find(window, "progress names no object".to_owned());
+        return Ok(());
+    };
+    let path = Path::from(name.as_str());
+    let Some(bytes) = recorded.bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
+        verification.find(window, format!("progress does not record the size of object {name}"));
+        return Ok(());
+    };
+    match object_digest(staging, &path, bytes, recorded, config).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => verification.find(window, format!("object {name}: {problem}")),
+        Err(Error::Corrupt { problem, .. }) => verification.find(window, format!("object {name}: {problem}")),
+        Err(Error::BadData { ledger, column, cause }) => {
+            verification.find(window, format!("object {name}: ledger {ledger}, column {column}: {cause}"));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(())
+}
+
+/// What is wrong with an object, if anything.
+async fn object_digest(
+    staging: &Staging,
+    path: &Path,
+    bytes: u64,
+    recorded: &Recorded,
+    config: &Config,
+) -> Result<Option<String>> {
+    let opened = object::open(staging, path, bytes).await?;
+    let footer = opened.footer();
+    let window = (recorded.window.start(), recorded.window.end());
+    if footer.network != config.network.name || (footer.start_ledger, footer.end_ledger) != window {
+        return Ok(Some("its footer names another window".to_owned()));
+    }
+    if footer.batch_id != recorded.batch_id {
+        return Ok(Some("its footer names another batch".to_owned()));
+    }
+    let mut rows = opened.rows()?;
+    let mut digest = RowsDigest::default();
+    let mut tuples = Tuples::default();
+    while let Some(batch) = rows.try_next().await? {
+        encode(&batch, recorded.batch_id, &mut tuples)?;
+        digest.update(&tuples);
+    }
+    let count = digest.rows();
+    Ok((recorded.digest.as_deref() != Some(digest.finish().as_str()))
+        .then(|| format!("its {count} rows have another digest than progress records")))
+}
+
+/// Completed windows that share ledgers.
+async fn find_overlaps(client: &Client, verification: &mut Verification) -> Result<()> {
+    let rows = client
+        .query(include_str!("../../../sql/loader/overlapping_windows.sql"), &[])
+        .await
+        .database("look for overlapping windows")?;
+    for row in &rows {
+        let window = LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)?;
+        let other = LedgerWindow::from_row(get(row, "other_start")?, get(row, "other_end")?)?;
+        verification.find(window, format!("progress: overlaps the completed window {other}"));
+    }
+    Ok(())
+}
+
+/// Rows of ledgers that no completed window covers.
+async fn find_stray_rows(
+    client: &Client,
+    range: LedgerWindow,
+    verification: &mut Verification,
+) -> Result<()> {
+    for free in progress::uncovered(client, range).await? {
+        let rows = client
+            .query(
+                include_str!("../../../sql/loader/stray_rows.sql"),
+                &[&i64::from(free.start()), &i64::from(free.end())],
+            )
+            .await
+            .database("look for rows without a window")?;
+        for row in &rows {
+            let ledger: i64 = get(row, "ledger_sequence")?;
+            let count: i64 = get(row, "rows")?;
+            let problem =
+                format!("entries: {count} rows of ledger {ledger}, which no completed window covers");
+            verification.find(LedgerWindow::from_row(ledger, ledger)?, problem);
+        }
+    }
+    Ok(())
+}
+
+/// Keys whose state is not the newest change that the history has.
+async fn find_fold_differences(
+    client: &Client,
+    range: LedgerWindow,
+    verification: &mut Verification,
+) -> Result<()> {
+    let rows = client
+        .query(
+            include_str!("../../../sql/loader/fold_differences.sql"),
+            &[&i64::from(range.start()), &i64::from(range.end())],
+        )
+        .await
+        .database("compare the current state with the history")?;
+    for row in &rows {
+        let (key, problem): (&str, &str) = (get(row, "ledger_key_hash")?, get(row, "problem")?);
+        let differences: i64 = get(row, "differences")?;
+        verification.findings.push(Finding {
+            start_ledger: None,
+            end_ledger: None,
+            problem: format!("current state: key {key} {problem} ({differences} keys differ)"),
+        });
+    }
+    Ok(())
+}
