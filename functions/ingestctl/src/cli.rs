@@ -1,0 +1,166 @@
+//! What may be said on the command line.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Loads every change of Stellar smart-contract data, window by window, from Arrow Flight into PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ingestctl",
+    version,
+    arg_required_else_help = true,
+    after_long_help = EXAMPLES,
+    after_help = "`ingestctl --help` shows examples, the environment variables and the exit codes."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Settings that also come from the environment.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The examples, variables and exit codes under the long help.
+const EXAMPLES: &str = "\
+EXAMPLES
+  # once per database, and after every upgrade
+  ingestctl migrate
+
+  # load two days by hand; what is there already is left alone
+  ingestctl replay --start-ledger 53312000 --end-ledger 53346559
+
+  # what the schedule does, once: from the first missing ledger to the tip
+  ingestctl run
+
+  # is everything there, and is it what the source said?
+  ingestctl status
+  ingestctl verify
+
+ENVIRONMENT (flags win)
+  DATABASE_URL            or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSLMODE DB_CA_CERT, or PG*
+  FLIGHT_ENDPOINT         localhost:8816; grpc+tls://host:port for TLS; FLIGHT_TOKEN, FLIGHT_CA_CERT, FLIGHT_TIMEOUT
+  STAGING_URL             file://./staging or s3://bucket/prefix, with AWS_REGION, AWS_ENDPOINT_URL, …
+  NETWORK                 pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
+  START_LEDGER            first; latest or a number: where the schedule begins, once
+  WINDOW_LEDGERS          64: ledgers per window;  MAX_WINDOWS: windows per run
+  BATCH_SIZE              65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
+  PARTITION_LEDGERS       100000, fixed by the first migrate
+  LOG_LEVEL, LOG_FORMAT   info; text on a terminal, json elsewhere
+
+EXIT CODES
+  0 done, or nothing to do   1 unexpected     2 usage or configuration   3 source
+  4 staging                  5 database       6 bad data                 7 verify found a difference";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the database schema up to date.
+    Migrate {
+        /// Only say what is missing; exit 5 when something is.
+        #[arg(long)]
+        check: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do what a scheduled invocation does, once: load from the first missing ledger to the tip.
+    Run {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load what is missing in a range of ledgers.
+    Replay {
+        /// The ledgers.
+        #[command(flatten)]
+        range: Range,
+        /// Only say what would be loaded.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show coverage, gaps, lag, work under way and the last windows.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare objects, entries, progress and current state; exit 7 when they differ.
+    Verify {
+        /// First ledger to verify; all when left out.
+        #[arg(short, long, value_name = "LEDGER", requires = "end_ledger")]
+        start_ledger: Option<u32>,
+        /// Last ledger to verify, inclusive.
+        #[arg(short, long, value_name = "LEDGER", requires = "start_ledger")]
+        end_ledger: Option<u32>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A range of ledgers.
+#[derive(Debug, Args)]
+pub(crate) struct Range {
+    /// First ledger, inclusive.
+    #[arg(short, long, value_name = "LEDGER")]
+    pub(crate) start_ledger: u32,
+    /// Last ledger, inclusive.
+    #[arg(short, long, value_name = "LEDGER")]
+    pub(crate) end_ledger: u32,
+}
+
+/// Flags that override environment variables.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings (each overrides its environment variable)")]
+pub(crate) struct Settings {
+    /// PostgreSQL to load into [DATABASE_URL]; a password is better kept in the environment.
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Flight source [FLIGHT_ENDPOINT].
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    flight_endpoint: Option<String>,
+    /// Where objects are staged and archived [STAGING_URL].
+    #[arg(long, global = true, value_name = "URL")]
+    staging_url: Option<String>,
+    /// The network [NETWORK].
+    #[arg(long, global = true, value_name = "NAME")]
+    network: Option<String>,
+    /// Ledgers per window [WINDOW_LEDGERS].
+    #[arg(long, global = true, value_name = "N")]
+    window_ledgers: Option<String>,
+    /// Windows per scheduled run [MAX_WINDOWS].
+    #[arg(long, global = true, value_name = "N")]
+    max_windows: Option<String>,
+    /// Log level: error, warn, info, debug, trace [LOG_LEVEL].
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Settings {
+    /// The flags that were given, by the variable they override.
+    pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
+        let flags = [
+            ("DATABASE_URL", &self.database_url),
+            ("FLIGHT_ENDPOINT", &self.flight_endpoint),
+            ("STAGING_URL", &self.staging_url),
+            ("NETWORK", &self.network),
+            ("WINDOW_LEDGERS", &self.window_ledgers),
+            ("MAX_WINDOWS", &self.max_windows),
+            ("LOG_LEVEL", &self.log_level),
+        ];
+        flags.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

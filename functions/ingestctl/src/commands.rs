@@ -1,0 +1,155 @@
+//! Each command: configuration, one call of the library, the result, the exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pipeline::{Config, Error, Event, LedgerWindow, Result, Watch};
+
+use crate::cli::{Cli, Command};
+use crate::{logging, output};
+
+/// Verify found a difference.
+const DIFFERENT: u8 = 7;
+/// The source does not reach as far as was asked.
+const SOURCE: u8 = 3;
+/// The database, or its schema.
+const DATABASE: u8 = 5;
+
+/// Executes the command line and says how it went.
+pub(crate) fn execute(cli: Cli) -> ExitCode {
+    let bar = ProgressBar::no_length();
+    bar.set_style(ProgressStyle::default_spinner());
+    bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    let outcome = configure(&cli, &bar).and_then(|config| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Error::Unexpected(format!("no runtime: {e}")))?;
+        runtime.block_on(perform(cli.command, config, &bar))
+    });
+    bar.finish_and_clear();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            #[allow(clippy::print_stderr, reason = "the one place where an error is told")]
+            {
+                eprintln!("ingestctl: {}", error.chain());
+            }
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// The exit code of an error: the step that failed.
+fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::Config { .. } | Error::Usage(_) => 2,
+        Error::Source { .. } => SOURCE,
+        Error::Staging { .. } | Error::Corrupt { .. } => 4,
+        Error::Database { .. } | Error::Schema(_) => DATABASE,
+        Error::BadData { .. } => 6,
+        _ => 1,
+    }
+}
+
+/// Reads the configuration and starts logging.
+fn configure(cli: &Cli, bar: &ProgressBar) -> Result<Config> {
+    let config = Config::with_overrides(&cli.settings.overrides())?;
+    logging::start(&config.log, bar)
+        .map_err(|problem| Error::Config { variable: "LOG_LEVEL".to_owned(), problem })?;
+    Ok(config)
+}
+
+/// One command, to its exit code.
+async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<u8> {
+    match command {
+        Command::Migrate { check, json } => {
+            let migration =
+                if check { pipeline::check(&config).await? } else { pipeline::migrate(&config).await? };
+            if json {
+                output::json(&migration)?
+            } else {
+                output::migration(&migration, check)
+            }
+            Ok(if check && !migration.applied.is_empty() { DATABASE } else { 0 })
+        }
+        Command::Run { json } => {
+            let report = pipeline::run(config, watch(bar)).await?;
+            bar.finish_and_clear();
+            if json {
+                output::json(&report)?
+            } else {
+                output::report(&report)
+            }
+            Ok(0)
+        }
+        Command::Replay { range, dry_run, json } => {
+            let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
+            if dry_run {
+                let plan = pipeline::plan(config, range).await?;
+                if json {
+                    output::json(&plan)?
+                } else {
+                    output::plan(&plan)
+                }
+                return Ok(0);
+            }
+            let report = pipeline::replay(config, range, watch(bar)).await?;
+            bar.finish_and_clear();
+            if json {
+                output::json(&report)?
+            } else {
+                output::report(&report)
+            }
+            Ok(if report.source_ends_at.is_some() { SOURCE } else { 0 })
+        }
+        Command::Status { json } => {
+            let status = pipeline::status(&config).await?;
+            if json {
+                output::json(&status)?
+            } else {
+                output::status(&status)
+            }
+            Ok(0)
+        }
+        Command::Verify { start_ledger, end_ledger, json } => {
+            let range = match (start_ledger, end_ledger) {
+                (Some(start), Some(end)) => Some(LedgerWindow::new(start, end)?),
+                _ => None,
+            };
+            let verification = pipeline::verify(&config, range, watch(bar)).await?;
+            bar.finish_and_clear();
+            if json {
+                output::json(&verification)?
+            } else {
+                output::verification(&verification)
+            }
+            Ok(if verification.findings.is_empty() { 0 } else { DIFFERENT })
+        }
+    }
+}
+
+/// Moves the bar along, by ledgers, as windows are done. Drawn on a terminal only.
+fn watch(bar: &ProgressBar) -> Watch {
+    let bar = bar.clone();
+    let rows = std::sync::atomic::AtomicU64::new(0);
+    Arc::new(move |event| match event {
+        Event::Planned(ledgers) => {
+            bar.set_length(ledgers);
+            let template = "{bar:30} {percent:>3}% {pos}/{len} ledgers, {msg}{elapsed_precise}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        Event::Window(window) => {
+            let rows = rows.fetch_add(window.rows, std::sync::atomic::Ordering::Relaxed) + window.rows;
+            bar.set_message(format!("{rows} rows, "));
+            bar.inc(u64::from(window.end_ledger - window.start_ledger) + 1);
+        }
+        Event::Folding => bar.tick(),
+        Event::Verified(window) => bar.inc(window.ledgers()),
+        _ => {}
+    })
+}

@@ -1,0 +1,17 @@
+//! `ingestctl`: the command line of the contract data loader.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod logging;
+mod output;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _scenario = pipeline::failpoints();
+    commands::execute(cli::Cli::parse())
+}

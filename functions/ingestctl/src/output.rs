@@ -1,0 +1,256 @@
+//! Results on stdout: tables for people, JSON for machines. The only place that prints.
+#![allow(clippy::print_stdout, reason = "results belong on stdout")]
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use pipeline::{Migration, Plan, Report, Status, Verification, WindowStatus};
+
+/// Rows of a table that is cut in the middle when longer.
+const TABLE_ROWS: usize = 12;
+
+/// Prints a value as one line of JSON.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), pipeline::Error> {
+    let text = serde_json::to_string(value).map_err(|e| pipeline::Error::Unexpected(e.to_string()))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// A number with its thousands apart.
+fn number(value: impl Into<i128>) -> String {
+    let value = value.into();
+    let digits = value.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < 0 { format!("-{text}") } else { text }
+}
+
+/// A table whose columns marked `>` are aligned to the right.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header.iter().map(|h| Cell::new(h.trim_start_matches('>'))));
+    for (column, title) in table.column_iter_mut().zip(header) {
+        if title.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// What a `migrate` did or would do.
+pub(crate) fn migration(migration: &Migration, only_checked: bool) {
+    if migration.applied.is_empty() {
+        println!("The schema is up to date: version {}.", migration.from);
+        return;
+    }
+    let verb = if only_checked { "Missing" } else { "Applied" };
+    for name in &migration.applied {
+        println!("{verb}: {name}");
+    }
+    if only_checked {
+        println!(
+            "The schema is at version {}, this loader wants {}: run `ingestctl migrate`.",
+            migration.from, migration.to
+        );
+    } else {
+        println!("The schema is at version {}.", migration.to);
+    }
+}
+
+/// What a run or replay has done.
+pub(crate) fn report(report: &Report) {
+    if report.busy {
+        println!("Another scheduled run is at work; nothing done.");
+        return;
+    }
+    if report.windows.is_empty() {
+        println!("Nothing to do: no ledger is missing that could be loaded now.");
+    } else {
+        let mut windows = table(&[">start ledger", ">end ledger", ">rows", "status", "source"]);
+        let count = report.windows.len();
+        for (i, w) in report.windows.iter().enumerate() {
+            if count > TABLE_ROWS && i == TABLE_ROWS / 2 {
+                windows.add_row(["…", "…", "…", &format!("({} more)", count - TABLE_ROWS), ""]);
+            }
+            if count > TABLE_ROWS && (TABLE_ROWS / 2..count - TABLE_ROWS / 2).contains(&i) {
+                continue;
+            }
+            let status = match w.status {
+                WindowStatus::Completed => "completed",
+                WindowStatus::AlreadyLoaded => "already loaded",
+                WindowStatus::PartlyLoaded => "partly loaded",
+            };
+            let (start, end) = (w.start_ledger.to_string(), w.end_ledger.to_string());
+            windows.add_row([start, end, number(w.rows), status.to_owned(), w.source.as_str().to_owned()]);
+        }
+        println!("{windows}");
+        let seconds = report.duration.as_secs_f64();
+        let rate = (report.rows() as f64 / seconds.max(0.001)) as u64;
+        println!(
+            "{} rows in {} windows, {seconds:.1} s, {} rows/s.",
+            number(report.rows()),
+            number(count as u64),
+            number(rate)
+        );
+    }
+    if let Some(next) = report.next_ledger {
+        println!("Next ledger: {next}{}.", if report.caught_up { " (caught up)" } else { "" });
+    }
+    if let Some(end) = report.source_ends_at {
+        println!("The source ends at ledger {end}: what lies beyond is not loaded. Run again later.");
+    }
+}
+
+/// What a replay would do.
+pub(crate) fn plan(plan: &Plan) {
+    println!(
+        "Ledgers {} to {}: {} are missing and at the source, in {} windows.",
+        plan.start_ledger,
+        plan.end_ledger,
+        number(plan.ledgers),
+        number(plan.windows)
+    );
+    if !plan.first_windows.is_empty() {
+        let mut windows = table(&[">start ledger", ">end ledger", ">ledgers"]);
+        for (start, end) in &plan.first_windows {
+            windows.add_row([start.to_string(), end.to_string(), number(u64::from(end - start) + 1)]);
+        }
+        println!("{windows}");
+        let more = plan.windows - plan.first_windows.len() as u64;
+        if more > 0 {
+            println!("… and {} more.", number(more));
+        }
+    }
+    match plan.source_ends_at {
+        Some(tip) if tip < plan.end_ledger => println!("The source ends at ledger {tip}."),
+        Some(_) => {}
+        None => println!("The source has no ledgers yet."),
+    }
+    println!("Dry run: nothing was written.");
+}
+
+/// The status.
+pub(crate) fn status(status: &Status) {
+    let ledger = |l: Option<i64>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
+    let mut facts = Table::new();
+    facts.load_style(presets::NOTHING);
+    let mut fact = |name: &str, value: String| {
+        facts.add_row([name.to_owned(), value]);
+    };
+    fact("network", status.network.clone());
+    fact("loaded", format!("{} to {}", ledger(status.first_ledger), ledger(status.last_ledger)));
+    fact("windows", number(status.windows));
+    fact("ledgers", number(status.ledgers));
+    fact("rows", number(status.rows));
+    fact(
+        "gaps",
+        if status.gap_count == 0 {
+            "none".to_owned()
+        } else {
+            format!("{} (below)", number(status.gap_count))
+        },
+    );
+    match (&status.source, &status.source_error) {
+        (Some(source), _) => fact("source", format!("{} to {}", source.start_ledger, source.end_ledger)),
+        (None, Some(error)) => fact("source", error.clone()),
+        (None, None) => fact("source", "–".to_owned()),
+    }
+    fact(
+        "lag",
+        match (status.lag_ledgers, status.lag_seconds) {
+            (Some(ledgers), Some(seconds)) => {
+                format!("{} ledgers; newest row {} s old", number(ledgers), number(seconds))
+            }
+            (Some(ledgers), None) => format!("{} ledgers", number(ledgers)),
+            (None, Some(seconds)) => format!("newest row {} s old", number(seconds)),
+            (None, None) => "–".to_owned(),
+        },
+    );
+    fact("schedule starts at", ledger(status.schedule_start.map(i64::from)));
+    fact("not folded yet", format!("{} windows", number(status.unfolded_windows)));
+    fact("not archived yet", format!("{} windows", number(status.unarchived_windows)));
+    println!("{facts}");
+    if !status.gaps.is_empty() {
+        println!("\nGaps");
+        let mut gaps = table(&[">start ledger", ">end ledger", ">ledgers"]);
+        for gap in &status.gaps {
+            let length = number(gap.end_ledger - gap.start_ledger + 1);
+            gaps.add_row([gap.start_ledger.to_string(), gap.end_ledger.to_string(), length]);
+        }
+        println!("{gaps}");
+    }
+    if !status.under_way.is_empty() {
+        println!("\nUnder way");
+        let mut windows = table(&[">start ledger", ">end ledger", "since"]);
+        for w in &status.under_way {
+            windows.add_row([w.start_ledger.to_string(), w.end_ledger.to_string(), time(w.started_at)]);
+        }
+        println!("{windows}");
+    }
+    if !status.failed.is_empty() {
+        println!("\nFailed");
+        let mut windows = table(&[">start ledger", ">end ledger", ">attempts", "why"]);
+        for w in &status.failed {
+            let why = w.error_message.clone().unwrap_or_default();
+            windows.add_row([
+                w.start_ledger.to_string(),
+                w.end_ledger.to_string(),
+                w.attempts.to_string(),
+                why,
+            ]);
+        }
+        println!("{windows}");
+    }
+    if !status.last_windows.is_empty() {
+        println!("\nLast windows");
+        let mut windows =
+            table(&[">start ledger", ">end ledger", ">rows", "completed", "source", ">drain ms", ">load ms"]);
+        for w in &status.last_windows {
+            let ms = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), number);
+            windows.add_row([
+                w.start_ledger.to_string(),
+                w.end_ledger.to_string(),
+                number(w.rows),
+                time(w.completed_at),
+                w.source.clone().unwrap_or_default(),
+                ms(w.drain_ms),
+                ms(w.load_ms),
+            ]);
+        }
+        println!("{windows}");
+    }
+}
+
+/// An instant, in UTC, to the second.
+fn time(instant: impl std::fmt::Display) -> String {
+    instant.to_string().chars().take(19).collect()
+}
+
+/// What verify compared and found.
+pub(crate) fn verification(verification: &Verification) {
+    for finding in &verification.findings {
+        match (finding.start_ledger, finding.end_ledger) {
+            (Some(start), Some(end)) => println!("ledgers {start}-{end}: {}", finding.problem),
+            _ => println!("{}", finding.problem),
+        }
+    }
+    let compared =
+        format!("{} windows, {} rows compared", number(verification.windows), number(verification.rows));
+    match verification.findings.len() {
+        0 => println!("{compared}: object = entries = progress, current_states = fold, no overlap."),
+        n => println!("{compared}: {} differences.", number(n as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped() {
+        let shown: Vec<String> = [0i64, 7, 999, 1_000, -1_234_567].into_iter().map(super::number).collect();
+        assert_eq!(shown, ["0", "7", "999", "1,000", "-1,234,567"]);
+    }
+}
