@@ -1,0 +1,158 @@
+//! Stellar asset contracts: the contract id that the network gives an asset, and the instance entry that
+//! names it.
+
+use super::dice::{Dice, Use};
+use sha2::{Digest, Sha256};
+use std::str::FromStr;
+use stellar_xdr::{
+    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractExecutable, ContractIdPreimage,
+    Error, Hash, HashIdPreimage, HashIdPreimageContractId, Limits, PublicKey, ScAddress, ScBytes,
+    ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256, WriteXdr,
+};
+
+/// The issuer of USDC on the public network.
+pub(crate) const USDC_ISSUER: &str = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
+
+/// What the columns asset_type, asset_code and asset_issuer of an instance row say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AssetColumns {
+    /// `native`, `credit_alphanum4` or `credit_alphanum12`.
+    pub(crate) asset_type: &'static str,
+    /// Not padded; none for native.
+    pub(crate) code: Option<String>,
+    /// Strkey `G…`; none for native.
+    pub(crate) issuer: Option<String>,
+}
+
+/// The asset with this code; the issuer is made up from the seed unless it is a known one.
+pub(crate) fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
+    let issuer = if code == "USDC" {
+        AccountId::from_str(USDC_ISSUER)?
+    } else {
+        let name = code.bytes().fold(0, |name, byte| name << 5 ^ u64::from(byte));
+        let key = Dice::at(seed, Use::Names, 3, name).bytes32();
+        AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key)))
+    };
+    credit(code, issuer)
+}
+
+fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
+    let mut padded = [0; 12];
+    padded.get_mut(..code.len()).ok_or(Error::LengthExceedsMax)?.copy_from_slice(code.as_bytes());
+    let [a, b, c, d, ..] = padded;
+    Ok(if code.len() <= 4 {
+        Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4([a, b, c, d]), issuer })
+    } else {
+        Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(padded), issuer })
+    })
+}
+
+/// The id of the contract that stands for `asset` on the network with this passphrase.
+pub(crate) fn contract_id(passphrase: &str, asset: &Asset) -> Result<[u8; 32], Error> {
+    let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
+        network_id: Hash(Sha256::digest(passphrase.as_bytes()).into()),
+        contract_id_preimage: ContractIdPreimage::Asset(asset.clone()),
+    });
+    Ok(Sha256::digest(preimage.to_xdr(Limits::none())?).into())
+}
+
+fn code_and_issuer(asset: &Asset) -> Option<(String, &AccountId)> {
+    let (padded, issuer): (&[u8], _) = match asset {
+        Asset::Native => return None,
+        Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(code), issuer }) => (code, issuer),
+        Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(code), issuer }) => (code, issuer),
+    };
+    let code = String::from_utf8_lossy(padded);
+    Some((code.trim_end_matches('\0').to_owned(), issuer))
+}
+
+/// The asset columns of the rows of the instance entry.
+pub(crate) fn columns(asset: &Asset) -> AssetColumns {
+    let (code, issuer) = code_and_issuer(asset).map(|(code, issuer)| (code, issuer.to_string())).unzip();
+    let asset_type = match asset {
+        Asset::Native => "native",
+        Asset::CreditAlphanum4(_) => "credit_alphanum4",
+        Asset::CreditAlphanum12(_) => "credit_alphanum12",
+    };
+    AssetColumns { asset_type, code, issuer }
+}
+
+/// A symbol, at most 32 characters of `a-zA-Z0-9_`.
+pub(crate) fn symbol(text: &str) -> Result<ScVal, Error> {
+    Ok(ScVal::Symbol(ScSymbol(text.try_into()?)))
+}
+
+fn string(text: &str) -> Result<ScVal, Error> {
+    Ok(ScVal::String(ScString(text.try_into()?)))
+}
+
+/// A vector value.
+pub(crate) fn vec(items: Vec<ScVal>) -> Result<ScVal, Error> {
+    Ok(ScVal::Vec(Some(ScVec(items.try_into()?))))
+}
+
+/// A map value, in the order of its keys.
+pub(crate) fn map(pairs: Vec<(ScVal, ScVal)>) -> Result<ScVal, Error> {
+    Ok(ScVal::Map(Some(ScMap::sorted_from_pairs(pairs.into_iter())?)))
+}
+
+/// The value of the instance entry: executable, metadata, administrator and the asset itself.
+pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
+    let credit = code_and_issuer(asset);
+    let (name, short) = match &credit {
+        None => ("native".to_owned(), "native".to_owned()),
+        Some((code, issuer)) => (format!("{code}:{issuer}"), code.clone()),
+    };
+    let info = match &credit {
+        None => vec(vec![symbol("Native")?])?,
+        Some((code, AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(issuer))))) => {
+            let kind = if matches!(asset, Asset::CreditAlphanum4(_)) { "AlphaNum4" } else { "AlphaNum12" };
+            let issuer = ScVal::Bytes(ScBytes(issuer.to_vec().try_into()?));
+            let fields = vec![(symbol("asset_code")?, string(code)?), (symbol("issuer")?, issuer)];
+            vec(vec![symbol(kind)?, map(fields)?])?
+        }
+    };
+    let metadata = map(vec![
+        (symbol("decimal")?, ScVal::U32(7)),
+        (symbol("name")?, string(&name)?),
+        (symbol("symbol")?, string(&short)?),
+    ])?;
+    let mut storage = vec![(symbol("METADATA")?, metadata), (vec(vec![symbol("AssetInfo")?])?, info)];
+    if let Some((_, issuer)) = credit {
+        storage.push((vec(vec![symbol("Admin")?])?, ScVal::Address(ScAddress::Account(issuer.clone()))));
+    }
+    Ok(ScVal::ContractInstance(ScContractInstance {
+        executable: ContractExecutable::StellarAsset,
+        storage: Some(ScMap::sorted_from_pairs(storage.into_iter())?),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+
+    fn strkey(asset: &Asset) -> String {
+        stellar_strkey::Contract(contract_id(PUBNET, asset).unwrap()).to_string().as_str().to_owned()
+    }
+
+    #[test]
+    fn contract_ids_are_those_of_the_public_network() {
+        assert_eq!(strkey(&Asset::Native), "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA");
+        let usdc = made_up(7, "USDC").unwrap();
+        assert_eq!(strkey(&usdc), "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75");
+    }
+
+    #[test]
+    fn columns_name_the_asset_without_padding() {
+        let native = columns(&Asset::Native);
+        assert_eq!(native, AssetColumns { asset_type: "native", code: None, issuer: None });
+        let short = columns(&made_up(7, "BTC").unwrap());
+        assert_eq!((short.asset_type, short.code.as_deref()), ("credit_alphanum4", Some("BTC")));
+        let long = columns(&made_up(7, "yUSDC").unwrap());
+        assert_eq!((long.asset_type, long.code.as_deref()), ("credit_alphanum12", Some("yUSDC")));
+        assert_ne!(short.issuer, long.issuer);
+        assert!(made_up(7, "THIRTEENCHARS").is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! The cast of a chain: its contracts, popular ones first, the holders of balances, and the entries that
+//! change. All of it is made at the start, so that a row is put together from strings that are there already.
+
+use super::asset::{self, AssetColumns, symbol, vec};
+use super::dice::{Dice, Use};
+use super::keys::{Content, Key, OneOff, of_holder};
+use super::values::{self, Template, Values};
+use stellar_xdr::{Asset, Error, Limits, ScVal, UInt128Parts, WriteXdr};
+
+/// Codes of the asset contracts, by popularity; the first one stands for the native asset.
+const CODES: [&str; 12] = [
+    "",
+    "USDC",
+    "EURC",
+    "yXLM",
+    "MEME",
+    "AQUA",
+    "BTC",
+    "AFR",
+    "VELO",
+    "yUSDC",
+    "GOLDRESERVE1",
+    "CARBONCREDIT",
+];
+
+/// Asset contracts, which are the first of the contracts.
+pub(crate) const ASSETS: u16 = CODES.len() as u16;
+/// The asset contract whose instance shows long after its first balances.
+pub(crate) const LATE: u16 = 3;
+/// The asset contract some of whose balances are beyond int64.
+pub(crate) const BEYOND_INT64: u16 = 4;
+/// The asset contract whose instance never shows.
+pub(crate) const NEVER: u16 = 7;
+
+/// Contracts that run code of their own.
+const WASM: u16 = 288;
+/// Different codes among them.
+const CODES_OF_WASM: u64 = 60;
+/// Contracts that hold balances.
+const HOLDERS: usize = 4096;
+
+/// What a contract is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A Stellar asset contract.
+    Asset(AssetColumns),
+    /// Code of its own, by hash in hex.
+    Wasm(String),
+}
+
+/// One contract.
+#[derive(Debug)]
+pub(crate) struct Contract {
+    /// Strkey `C…`.
+    pub(crate) strkey: String,
+    pub(crate) kind: Kind,
+    /// The value of its instance.
+    pub(crate) instance: Template,
+    /// The place of its instance's key in [`Cast::keys`]; the `keys` ordinary ones follow, popular ones
+    /// first.
+    pub(crate) first_key: usize,
+    pub(crate) keys: usize,
+    /// Its entries that are used once; asset contracts have none.
+    pub(crate) one_off: Option<OneOff>,
+}
+
+/// Everything that plays a part in a chain.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    /// Asset contracts first.
+    pub(crate) contracts: Vec<Contract>,
+    /// Strkeys.
+    pub(crate) holders: Vec<Box<str>>,
+    pub(crate) keys: Vec<Key>,
+    /// Where in `keys` the entries begin that come and go.
+    pub(crate) mortals: usize,
+    pub(crate) values: Values,
+}
+
+fn strkey(contract: [u8; 32]) -> String {
+    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
+}
+
+impl Cast {
+    /// The cast of the chain with this seed on the network with this passphrase, `mortals` of whose entries
+    /// come and go.
+    pub(crate) fn new(seed: u64, passphrase: &str, mortals: usize) -> Result<Self, Error> {
+        let name = |kind: u64, i: usize| Dice::at(seed, Use::Names, kind, i as u64).bytes32();
+        let holders: Vec<[u8; 32]> = (0..HOLDERS).map(|i| name(0, i)).collect();
+        let mut cast = Self {
+            contracts: Vec::new(),
+            holders: holders.iter().map(|id| strkey(*id).into_boxed_str()).collect(),
+            keys: Vec::new(),
+            mortals: 0,
+            values: Values::new()?,
+        };
+        let mut ids = Vec::new();
+        for (i, code) in CODES.iter().enumerate() {
+            let asset = if code.is_empty() { Asset::Native } else { asset::made_up(seed, code)? };
+            ids.push(asset::contract_id(passphrase, &asset)?);
+            cast.asset_contract(i, ids[i], &asset, &holders)?;
+        }
+        for i in 0..usize::from(WASM) {
+            ids.push(name(1, i));
+            let code = Dice::at(seed, Use::Names, 2, i as u64).below(CODES_OF_WASM) as usize;
+            cast.wasm_contract(i, ids[usize::from(ASSETS) + i], name(4, code), &holders)?;
+        }
+        cast.mortals = cast.keys.len();
+        for i in 0..mortals {
+            let key = cast.mortal(i, &ids, name(5, i))?;
+            cast.keys.push(key);
+        }
+        Ok(cast)
+    }
+
+    fn asset_contract(
+        &mut self,
+        i: usize,
+        id: [u8; 32],
+        asset: &Asset,
+        holders: &[[u8; 32]],
+    ) -> Result<(), Error> {
+        let contract = self.contracts.len() as u16;
+        let first_key = self.keys.len();
+        self.keys.push(Key::new((contract, id), ScVal::LedgerKeyContractInstance, true, Content::Instance)?);
+        let balances = if i < 2 { HOLDERS } else { HOLDERS / (1 + i) };
+        for rank in 0..balances {
+            let holder = (rank + i * 331) % HOLDERS;
+            let content = Content::Balance { holder: holder as u16, rank: rank as u32 };
+            self.keys.push(Key::new((contract, id), of_holder("Balance", holders[holder])?, true, content)?);
+        }
+        let instance = asset::instance(asset)?.to_xdr(Limits::none())?;
+        self.contracts.push(Contract {
+            strkey: strkey(id),
+            kind: Kind::Asset(asset::columns(asset)),
+            instance: Template::of(|_| Ok(instance.clone()))?,
+            first_key,
+            keys: balances,
+            one_off: None,
+        });
+        Ok(())
+    }
+
+    fn wasm_contract(
+        &mut self,
+        i: usize,
+        id: [u8; 32],
+        code: [u8; 32],
+        holders: &[[u8; 32]],
+    ) -> Result<(), Error> {
+        let contract = self.contracts.len() as u16;
+        let first_key = self.keys.len();
+        self.keys.push(Key::new((contract, id), ScVal::LedgerKeyContractInstance, true, Content::Instance)?);
+        let keys = 12 + 2_000 / (i + 4);
+        for rank in 0..keys {
+            let number = ScVal::U128(UInt128Parts { hi: 0, lo: rank as u64 });
+            let holder = holders[(rank * 7 + i) % HOLDERS];
+            let (key, persistent) = match rank % 6 {
+                0 => (symbol(&format!("State{rank}"))?, true),
+                1 => (vec(vec![symbol("Position")?, number])?, true),
+                2 => (of_holder("Balance", holder)?, true),
+                3 => (vec(vec![symbol("Allowance")?, number])?, false),
+                4 => (number, rank % 4 == 0),
+                _ => (vec(vec![symbol("Oracle")?, ScVal::U32(rank as u32)])?, rank % 4 == 1),
+            };
+            self.keys.push(Key::new((contract, id), key, persistent, Content::Any)?);
+        }
+        self.contracts.push(Contract {
+            strkey: strkey(id),
+            kind: Kind::Wasm(code.iter().map(|byte| format!("{byte:02x}")).collect()),
+            instance: values::wasm_instance(code, i % 9)?,
+            first_key,
+            keys,
+            one_off: Some(OneOff::new(id)?),
+        });
+        Ok(())
+    }
+
+    /// An entry that comes and goes: one in four is a balance, of a holder with no other.
+    fn mortal(&mut self, i: usize, ids: &[[u8; 32]], holder: [u8; 32]) -> Result<Key, Error> {
+        let place = i / 4;
+        let wasm = usize::from(ASSETS) + place % usize::from(WASM);
+        let number = ScVal::U128(UInt128Parts { hi: 1, lo: i as u64 });
+        let (contract, key, persistent, content) = match i % 4 {
+            0 => {
+                let content =
+                    Content::Balance { holder: self.holders.len() as u16, rank: 1 + (place % 500) as u32 };
+                self.holders.push(strkey(holder).into_boxed_str());
+                (place % usize::from(ASSETS), of_holder("Balance", holder)?, true, content)
+            }
+            1 => (wasm, vec(vec![symbol("Order")?, number])?, true, Content::Any),
+            2 => (wasm, vec(vec![symbol("Quote")?, number])?, false, Content::Any),
+            _ => (wasm, number, false, Content::Any),
+        };
+        Key::new((contract as u16, ids[contract]), key, persistent, content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_entry_has_a_hash_of_its_own() {
+        let cast = Cast::new(7, "Public Global Stellar Network ; September 2015", 512).unwrap();
+        assert_eq!(cast.contracts.len(), usize::from(ASSETS + WASM));
+        let hashes: HashSet<_> = cast.keys.iter().map(|key| &key.hash).collect();
+        assert_eq!(hashes.len(), cast.keys.len());
+        for contract in &cast.contracts {
+            assert!(matches!(cast.keys[contract.first_key].content, Content::Instance));
+        }
+    }
+}

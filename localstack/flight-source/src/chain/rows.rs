@@ -1,0 +1,286 @@
+//! The rows of a window, ledger by ledger, put together in reused buffers.
+
+use super::Chain;
+use super::calendar::Event;
+use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
+use super::dice::{Dice, Use};
+use super::keys::{Content, OneOff};
+use crate::dataset::{MESSAGE_BYTES, Window};
+use crate::schema::{Columns, Row};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::sync::Arc;
+
+/// The entry that a row is about.
+#[derive(Clone, Copy)]
+enum Subject {
+    /// The place of its key in the cast.
+    Known(usize),
+    /// An entry used once, of the contract at this place.
+    OneOff(usize),
+}
+
+/// One change, before it is a row. The value seed decides the value, and all else that is not the entry's.
+#[derive(Clone, Copy)]
+struct Change {
+    subject: Subject,
+    value: u64,
+    /// For a deletion, the ledger of the change before it.
+    deleted_since: Option<u32>,
+}
+
+/// Where the making of a window's rows stands.
+pub(crate) struct Rows {
+    chain: Arc<Chain>,
+    schema: SchemaRef,
+    batch_rows: usize,
+    window: Window,
+    /// The ledger at work, or the one to begin with; past the window (and not in u32) at the end.
+    ledger: u64,
+    /// Rows of that ledger, and how many of them are made.
+    rows: u32,
+    made: u32,
+    closed_at: i64,
+    events: Vec<Event>,
+    next_event: usize,
+    dice: Dice,
+    last: Option<Change>,
+    pen: Pen,
+}
+
+impl Rows {
+    /// The rows of `window`, in batches of at most `batch_rows` (at least 1).
+    pub(crate) fn new(chain: Arc<Chain>, schema: SchemaRef, window: Window, batch_rows: usize) -> Self {
+        let mut rows = Self {
+            dice: Dice::at(chain.seed, Use::Rows, 0, 0),
+            chain,
+            schema,
+            batch_rows: batch_rows.max(1),
+            window,
+            ledger: u64::from(window.start),
+            rows: 0,
+            made: 0,
+            closed_at: 0,
+            events: Vec::new(),
+            next_event: 0,
+            last: None,
+            pen: Pen::default(),
+        };
+        rows.open(u64::from(window.start));
+        rows
+    }
+
+    /// Begins a ledger.
+    fn open(&mut self, ledger: u64) {
+        self.ledger = ledger;
+        if ledger > u64::from(self.window.end) {
+            return;
+        }
+        let at = ledger as u32;
+        self.chain.calendar.events(at, &mut self.events);
+        self.rows = self.chain.calendar.rows(at);
+        self.made = 0;
+        self.next_event = 0;
+        self.closed_at = self.chain.tip.closed_at(at).timestamp_micros();
+        self.dice = Dice::at(self.chain.seed, Use::Rows, ledger, 0);
+        self.last = None;
+    }
+
+    /// The next change of the ledger at work. The events of its calendar are spread evenly over its rows.
+    fn change(&mut self) -> Change {
+        if let Some(event) = self.events.get(self.next_event) {
+            let at = self.next_event as u64 * u64::from(self.rows) / self.events.len() as u64;
+            if at <= u64::from(self.made) {
+                self.next_event += 1;
+                return self.happen(*event);
+            }
+        }
+        let change = self.ordinary();
+        self.last = Some(change);
+        change
+    }
+
+    fn happen(&self, event: Event) -> Change {
+        let cast = &self.chain.cast;
+        match event {
+            Event::Instance(asset) => Change {
+                subject: Subject::Known(cast.contracts[usize::from(asset)].first_key),
+                value: u64::from(asset),
+                deleted_since: None,
+            },
+            Event::Birth { entry, value } => {
+                Change { subject: Subject::Known(cast.mortals + entry), value, deleted_since: None }
+            }
+            Event::Death { entry, born, value } => {
+                Change { subject: Subject::Known(cast.mortals + entry), value, deleted_since: Some(born) }
+            }
+        }
+    }
+
+    /// A change by chance: now and then the last one again, alike or with another value; else a balance or
+    /// the state of some contract, the popular ones most.
+    fn ordinary(&mut self) -> Change {
+        let cast = &self.chain.cast;
+        let (throw, value) = (self.dice.below(1_000), self.dice.next());
+        match (throw, self.last) {
+            (0..12, Some(last)) => return last,
+            (12..90, Some(last)) => return Change { value, ..last },
+            _ => {}
+        }
+        let assets = usize::from(ASSETS);
+        let subject = if throw >= 520 {
+            let contract = &cast.contracts[self.dice.rank(assets)];
+            Subject::Known(contract.first_key + 1 + self.dice.rank(contract.keys))
+        } else {
+            let place = assets + self.dice.rank(cast.contracts.len() - assets);
+            let contract = &cast.contracts[place];
+            match self.dice.below(100) {
+                0..10 => Subject::OneOff(place),
+                10..18 => Subject::Known(contract.first_key),
+                _ => Subject::Known(contract.first_key + 1 + self.dice.rank(contract.keys)),
+            }
+        };
+        Change { subject, value, deleted_since: None }
+    }
+
+    fn batch(&mut self) -> Option<Result<RecordBatch, ArrowError>> {
+        let mut columns: Option<Columns> = None;
+        while self.ledger <= u64::from(self.window.end) {
+            if self.made == self.rows {
+                self.open(self.ledger + 1);
+                continue;
+            }
+            let columns = columns.get_or_insert_with(|| {
+                // the capacity is for a window's rest or a message, whatever is less
+                let rest = u64::from(self.window.end) - self.ledger + 1;
+                let rows = (MESSAGE_BYTES / 512).min(self.batch_rows);
+                Columns::with_capacity(self.schema.clone(), rows.min((rest as usize).saturating_mul(64)))
+            });
+            let change = self.change();
+            let at = Moment { ledger: self.ledger as u32, closed_at: self.closed_at };
+            self.pen.write(&self.chain.cast, change, at, columns);
+            self.made += 1;
+            // a value may take 64 KiB more than the rows before it
+            if columns.rows() >= self.batch_rows || columns.bytes() >= MESSAGE_BYTES - (64 << 10) {
+                break;
+            }
+        }
+        columns.map(Columns::finish)
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Moment {
+    ledger: u32,
+    closed_at: i64,
+}
+
+/// Writes changes as rows; its buffers are used again and again.
+#[derive(Default)]
+struct Pen {
+    xdr: Vec<u8>,
+    val: String,
+    key: String,
+    hash: String,
+}
+
+/// Stroops that the richest holder of an asset has, about.
+const RICHEST: i128 = 2_000_000_000_000_000;
+
+/// What the holder of a rank has: less the higher the rank, and nothing now and then.
+fn amount(contract: u16, rank: u32, dice: &mut Dice) -> i128 {
+    let usual = RICHEST / i128::from(rank + 1) * i128::from(500 + dice.below(1_000)) / 1_000;
+    match contract {
+        _ if dice.one_in(200) => 0,
+        BEYOND_INT64 if rank < 24 => (i128::from(i64::MAX) + usual) * i128::from(1 + dice.below(1 << 20)),
+        _ => usual,
+    }
+}
+
+impl Pen {
+    fn write(&mut self, cast: &Cast, change: Change, at: Moment, columns: &mut Columns) {
+        let mut dice = Dice::at(change.value, Use::Value, 0, 0);
+        let (place, key_type, persistent, content) = match change.subject {
+            Subject::Known(key) => {
+                let key = &cast.keys[key];
+                (usize::from(key.contract), key.key_type, key.persistent, key.content)
+            }
+            Subject::OneOff(contract) => (contract, OneOff::KEY_TYPE, false, Content::Any),
+        };
+        let contract = &cast.contracts[place];
+        let (mut balance_holder, mut balance) = (None, None);
+        match content {
+            Content::Balance { holder, rank } => {
+                let amount = amount(place as u16, rank, &mut dice);
+                cast.values.balance(amount, &mut dice, &mut self.xdr);
+                balance_holder = Some(&*cast.holders[usize::from(holder)]);
+                balance = i64::try_from(amount).ok();
+            }
+            Content::Instance => contract.instance.fill(&mut dice, &mut self.xdr),
+            Content::Any => cast.values.any(&mut dice, &mut self.xdr),
+        }
+        self.val.clear();
+        BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
+        let (key_xdr, ledger_key_hash) = match (change.subject, &contract.one_off) {
+            (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
+            (Subject::OneOff(_), one_off) => {
+                if let Some(one_off) = one_off {
+                    let number = u128::from(at.ledger) << 64 | u128::from(change.value);
+                    one_off.write(number, &mut self.xdr, &mut self.key, &mut self.hash);
+                }
+                (self.key.as_str(), self.hash.as_str())
+            }
+        };
+        let (mut asset, mut instance_type, mut wasm_hash) = (None, None, None);
+        if let Content::Instance = content {
+            match &contract.kind {
+                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some("stellar_asset")),
+                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some("wasm"), Some(hash.as_str())),
+            }
+        }
+        columns.push(&Row {
+            contract_id: &contract.strkey,
+            contract_key_type: key_type,
+            contract_durability: match persistent {
+                true => "ContractDataDurabilityPersistent",
+                false => "ContractDataDurabilityTemporary",
+            },
+            asset_code: asset.and_then(|asset| asset.code.as_deref()),
+            asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
+            asset_type: asset.map(|asset| asset.asset_type),
+            balance_holder,
+            balance,
+            last_modified_ledger: change.deleted_since.unwrap_or(at.ledger),
+            deleted: change.deleted_since.is_some(),
+            ledger_sequence: at.ledger,
+            closed_at: at.closed_at,
+            ledger_key_hash,
+            key_xdr,
+            val_xdr: &self.val,
+            contract_instance_type: instance_type,
+            contract_instance_wasm_hash: wasm_hash,
+            expiration_ledger_seq: match change.deleted_since {
+                None => expiration(persistent, at.ledger, &mut dice),
+                Some(_) => None,
+            },
+        });
+    }
+}
+
+/// The ledger until which an entry lives, where the row says it: soon for a temporary one, late for a
+/// persistent one.
+fn expiration(persistent: bool, ledger: u32, dice: &mut Dice) -> Option<u32> {
+    let (said, least, span) = if persistent { (50, 4_096, 500_000) } else { (80, 16, 1_000) };
+    (dice.below(100) < said).then(|| ledger.saturating_add((least + dice.below(span)) as u32))
+}

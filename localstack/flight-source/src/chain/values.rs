@@ -1,0 +1,210 @@
+//! Values as XDR, made once as templates with holes: a row copies a template and fills the holes, so that
+//! neither XDR structures nor allocations stand between a row and the wire.
+
+use super::asset::{map, symbol, vec};
+use super::dice::Dice;
+use std::ops::Range;
+use stellar_xdr::{
+    ContractExecutable, ContractId, Error, Hash, Int128Parts, Limits, ScAddress, ScBytes, ScContractInstance,
+    ScMap, ScVal, UInt128Parts, WriteXdr,
+};
+
+/// The XDR of a value, and the places in it that differ from row to row.
+#[derive(Debug)]
+pub(crate) struct Template {
+    bytes: Vec<u8>,
+    holes: Vec<Range<usize>>,
+}
+
+impl Template {
+    /// Encodes the value that `make` gives for a fill byte; what depends on that byte is a hole.
+    pub(crate) fn new(make: impl Fn(u8) -> Result<ScVal, Error>) -> Result<Self, Error> {
+        Self::of(|fill| make(fill)?.to_xdr(Limits::none()))
+    }
+
+    /// As [`Template::new`], for bytes that are XDR already.
+    pub(crate) fn of(make: impl Fn(u8) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+        let (bytes, other) = (make(0)?, make(0xff)?);
+        let mut holes: Vec<Range<usize>> = Vec::new();
+        for (at, _) in bytes.iter().zip(&other).enumerate().filter(|(_, (a, b))| a != b) {
+            match holes.last_mut() {
+                Some(hole) if hole.end == at => hole.end += 1,
+                _ => holes.push(at..at + 1),
+            }
+        }
+        Ok(Self { bytes, holes })
+    }
+
+    /// Writes the value into `out`, its holes filled by chance.
+    pub(crate) fn fill(&self, dice: &mut Dice, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.bytes);
+        for hole in &self.holes {
+            dice.fill(&mut out[hole.clone()]);
+        }
+    }
+
+    /// Writes the value into `out`, with `content` in its first hole, which must be as long as that.
+    pub(crate) fn put(&self, content: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.bytes);
+        if let Some(hole) = self.holes.first() {
+            out[hole.clone()].copy_from_slice(content);
+        }
+    }
+}
+
+/// Of 100,000 values, the share of each size, as a running total, with the sizes of the XDR in bytes.
+const SIZES: [(u64, Range<usize>); 6] = [
+    (36_000, 32..48),
+    (76_000, 96..280),
+    (94_600, 280..760),
+    (99_500, 760..2_600),
+    (99_927, 3_000..12_000),
+    (100_000, 16_000..46_000),
+];
+
+/// Templates per size.
+const SHAPES: usize = 12;
+
+/// The templates of a chain.
+#[derive(Debug)]
+pub(crate) struct Values {
+    balances: [Template; 3],
+    any: Vec<Template>,
+}
+
+impl Values {
+    /// Makes all templates.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let balance = |authorized, clawback| {
+            Template::new(|fill| {
+                let amount = ScVal::I128(Int128Parts { hi: i64::from_be_bytes([fill; 8]), lo: all(fill) });
+                map(vec![
+                    (symbol("amount")?, amount),
+                    (symbol("authorized")?, ScVal::Bool(authorized)),
+                    (symbol("clawback")?, ScVal::Bool(clawback)),
+                ])
+            })
+        };
+        let mut any = Vec::with_capacity(SIZES.len() * SHAPES);
+        for (_, sizes) in &SIZES {
+            for shape in 0..SHAPES {
+                let size = sizes.start + sizes.len() * shape / SHAPES;
+                any.push(Template::new(|fill| shaped(shape, size, fill))?);
+            }
+        }
+        Ok(Self { balances: [balance(true, false)?, balance(true, true)?, balance(false, false)?], any })
+    }
+
+    /// A balance of a Stellar asset contract: amount, authorized, clawback.
+    pub(crate) fn balance(&self, amount: i128, dice: &mut Dice, out: &mut Vec<u8>) {
+        let template = match dice.below(100) {
+            0 => &self.balances[2],
+            1..=2 => &self.balances[1],
+            _ => &self.balances[0],
+        };
+        template.put(&amount.to_be_bytes(), out);
+    }
+
+    /// Some value of a contract: mostly small, now and then tens of KiB.
+    pub(crate) fn any(&self, dice: &mut Dice, out: &mut Vec<u8>) {
+        let throw = dice.below(100_000);
+        let size = SIZES.iter().take_while(|(up_to, _)| *up_to <= throw).count();
+        let shape = dice.below(SHAPES as u64) as usize;
+        self.any[size * SHAPES + shape].fill(dice, out);
+    }
+}
+
+/// The instance of a contract that runs this code, with `fields` entries in its storage.
+pub(crate) fn wasm_instance(code: [u8; 32], fields: usize) -> Result<Template, Error> {
+    Template::new(|fill| {
+        let storage = (0..fields).map(|i| field(i, fill)).collect::<Result<Vec<_>, _>>()?;
+        Ok(ScVal::ContractInstance(ScContractInstance {
+            executable: ContractExecutable::Wasm(Hash(code)),
+            storage: Some(ScMap::sorted_from_pairs(storage.into_iter())?),
+        }))
+    })
+}
+
+fn all(fill: u8) -> u64 {
+    u64::from_be_bytes([fill; 8])
+}
+
+/// A number of up to 48 bits: amounts and counters are smaller than their type.
+fn number(fill: u8) -> u64 {
+    all(fill) >> 16
+}
+
+fn bytes(len: usize, fill: u8) -> Result<ScVal, Error> {
+    Ok(ScVal::Bytes(ScBytes(vec![fill; len].try_into()?)))
+}
+
+fn address(fill: u8) -> ScVal {
+    ScVal::Address(ScAddress::Contract(ContractId(Hash([fill; 32]))))
+}
+
+/// One entry of a map: a name and a value, 36 to 60 bytes of XDR.
+fn field(i: usize, fill: u8) -> Result<(ScVal, ScVal), Error> {
+    let value = match i % 4 {
+        0 => ScVal::I128(Int128Parts { hi: 0, lo: number(fill) }),
+        1 => ScVal::U64(number(fill)),
+        2 => address(fill),
+        _ => ScVal::U128(UInt128Parts { hi: 0, lo: number(fill) }),
+    };
+    Ok((symbol(&format!("field_{i:04}"))?, value))
+}
+
+/// A value of one of a few shapes, of about `size` bytes of XDR.
+fn shaped(shape: usize, size: usize, fill: u8) -> Result<ScVal, Error> {
+    match shape % 4 {
+        0 => bytes(size - 8, fill),
+        1 if size >= 96 => map((0..size / 44).map(|i| field(i, fill)).collect::<Result<_, _>>()?),
+        1 => symbol(&"awaiting_the_next_settlement_now"[..size.min(40) - 8]),
+        2 if size >= 96 => vec((0..size / 20)
+            .map(|i| {
+                Ok(if i == 0 {
+                    symbol("Reserves")?
+                } else {
+                    ScVal::U128(UInt128Parts { hi: 0, lo: number(fill) })
+                })
+            })
+            .collect::<Result<_, Error>>()?),
+        2 => vec(vec![ScVal::U128(UInt128Parts { hi: 0, lo: number(fill) })]),
+        _ => vec(vec![symbol("Data")?, bytes(size.saturating_sub(32).max(4), fill)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::Use;
+    use super::*;
+    use stellar_xdr::ReadXdr;
+
+    #[test]
+    fn every_filled_template_is_valid_xdr() {
+        let values = Values::new().unwrap();
+        let mut dice = Dice::at(7, Use::Value, 0, 0);
+        let mut out = Vec::new();
+        for template in values.any.iter().chain(&values.balances) {
+            template.fill(&mut dice, &mut out);
+            ScVal::from_xdr(&out, Limits::none()).unwrap();
+        }
+        wasm_instance([9; 32], 6).unwrap().fill(&mut dice, &mut out);
+        assert!(matches!(ScVal::from_xdr(&out, Limits::none()).unwrap(), ScVal::ContractInstance(_)));
+    }
+
+    #[test]
+    fn a_balance_holds_its_amount() {
+        let values = Values::new().unwrap();
+        let mut out = Vec::new();
+        for amount in [0, 1, i128::from(i64::MAX) + 1, i128::MAX] {
+            values.balance(amount, &mut Dice::at(7, Use::Value, 0, 0), &mut out);
+            let ScVal::Map(Some(map)) = ScVal::from_xdr(&out, Limits::none()).unwrap() else {
+                panic!("no map")
+            };
+            let ScVal::I128(parts) = &map.0[0].val else { panic!("no amount") };
+            assert_eq!((i128::from(parts.hi) << 64) | i128::from(parts.lo), amount);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the server serves: ledgers with rows, counted and streamed by window.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
+use std::fmt;
+use std::sync::Arc;
+
+/// A range of ledgers, both ends included; empty when it ends before it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first ledger.
+    pub start: u32,
+    /// The last ledger.
+    pub end: u32,
+}
+
+impl Window {
+    /// How many ledgers it has.
+    pub fn ledgers(self) -> u64 {
+        if self.is_empty() { 0 } else { u64::from(self.end - self.start) + 1 }
+    }
+
+    /// Whether it has no ledger.
+    pub fn is_empty(self) -> bool {
+        self.end < self.start
+    }
+
+    /// Whether all of `other` lies in it.
+    pub fn covers(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// The window in at most `parts` consecutive slices of about the same length; none when it is empty.
+    pub fn slices(self, parts: u32) -> impl Iterator<Item = Self> {
+        let (ledgers, start) = (self.ledgers(), u64::from(self.start));
+        let parts = u64::from(parts.max(1)).min(ledgers);
+        (0..parts).map(move |i| {
+            let at = |i: u64| start + ledgers * i / parts;
+            Self { start: at(i) as u32, end: (at(i + 1) - 1) as u32 }
+        })
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.end)
+    }
+}
+
+/// The rows of a window, batch by batch, made as they are asked for.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
+/// A source of contract data: the same window always has the same rows.
+pub trait Dataset: Send + Sync + 'static {
+    /// What it is, in a few words; tickets of another dataset are refused by it.
+    fn name(&self) -> &str;
+
+    /// The columns of its batches.
+    fn schema(&self) -> SchemaRef;
+
+    /// The ledgers that it vouches for, now.
+    fn extent(&self) -> Window;
+
+    /// When the ledger closed, or the last one before it that the dataset knows of.
+    fn closed_at(&self, ledger: u32) -> Option<DateTime<Utc>>;
+
+    /// The exact number of rows of a window, without making them.
+    fn rows(&self, window: Window) -> u64;
+
+    /// The rows of a window, by ascending ledger as far as the data is, in batches of at most `batch_rows`
+    /// rows.
+    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches;
+}
+
+/// Bytes of a batch on the wire, at most, unless a single row has more: half of what gRPC clients accept by
+/// default.
+pub(crate) const MESSAGE_BYTES: usize = 2 << 20;
+
+/// Appends `batch` to `out`, halved until no part takes more than [`MESSAGE_BYTES`].
+pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+    let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size();
+    let bytes = batch.columns().iter().map(size).sum::<Result<usize, ArrowError>>()?;
+    if bytes <= MESSAGE_BYTES || batch.num_rows() < 2 {
+        out.push(batch);
+        return Ok(());
+    }
+    let half = batch.num_rows() / 2;
+    split(batch.slice(0, half), out)?;
+    split(batch.slice(half, batch.num_rows() - half), out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringArray};
+
+    #[test]
+    fn slices_cover_the_window_without_overlap() {
+        for (start, end, parts) in [(1, 10, 3), (5, 5, 4), (0, u32::MAX, 7), (100, 103, 4), (9, 30, 1)] {
+            let window = Window { start, end };
+            let slices: Vec<_> = window.slices(parts).collect();
+            assert!(slices.len() <= parts as usize && !slices.is_empty());
+            assert_eq!(slices.iter().map(|s| s.ledgers()).sum::<u64>(), window.ledgers());
+            assert_eq!((slices[0].start, slices[slices.len() - 1].end), (start, end));
+            assert!(slices.windows(2).all(|pair| pair[0].end + 1 == pair[1].start));
+        }
+        assert_eq!(Window { start: 5, end: 4 }.slices(3).count(), 0);
+    }
+
+    #[test]
+    fn batches_are_split_to_the_size_of_a_message() {
+        let values: Vec<String> = (0..200).map(|i| "x".repeat(i * 500)).collect();
+        let column: ArrayRef = Arc::new(StringArray::from(values));
+        let batch = RecordBatch::try_from_iter([("v", column)]).unwrap();
+        let mut parts = Vec::new();
+        split(batch.clone(), &mut parts).unwrap();
+        assert!(parts.len() > 4);
+        for part in &parts {
+            assert!(part.column(0).to_data().get_slice_memory_size().unwrap() <= MESSAGE_BYTES);
+        }
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &parts).unwrap(), batch);
+    }
+}

@@ -1,0 +1,243 @@
+//! Parquet files as a dataset: their rows as they are, by window of ledgers, in the order of the files.
+
+use crate::dataset::{Batches, Dataset, Window};
+use crate::error::Error;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
+use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const LEDGER: &str = "ledger_sequence";
+const CLOSED_AT: &str = "closed_at";
+
+/// Rows read at a time while the files are looked through at the start.
+const SCAN_ROWS: usize = 65_536;
+
+/// Parquet files of contract data, looked through once, at the start.
+#[derive(Debug)]
+pub struct ParquetFiles {
+    name: String,
+    schema: SchemaRef,
+    files: Vec<Indexed>,
+    ledgers: BTreeMap<u32, Ledger>,
+    extent: Window,
+}
+
+#[derive(Debug)]
+struct Indexed {
+    path: PathBuf,
+    /// The ledgers of each row group; none when it has no rows.
+    row_groups: Vec<Option<Window>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ledger {
+    rows: u64,
+    /// Microseconds since 1970, the last of its rows.
+    closed_at: i64,
+}
+
+impl ParquetFiles {
+    /// Looks through the files, and the `*.parquet` files of the directories, in the order given and by name.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut found = Vec::new();
+        for path in paths {
+            expand(path, &mut found)?;
+        }
+        let mut schema: Option<SchemaRef> = None;
+        let (mut files, mut ledgers) = (Vec::new(), BTreeMap::new());
+        for path in found {
+            let refuse = |reason: String| Error::File { path: path.clone(), reason };
+            let builder = builder(&path).map_err(|error| refuse(error.to_string()))?;
+            let fields = Schema::new(builder.schema().fields().clone());
+            match &schema {
+                None => schema = Some(Arc::new(fields)),
+                Some(first) if **first == fields => {}
+                Some(_) => return Err(refuse("its columns are not those of the files before it".to_owned())),
+            }
+            if let Some(missing) = [LEDGER, CLOSED_AT].iter().find(|name| fields_lack(builder.schema(), name))
+            {
+                return Err(refuse(format!("it has no column {missing}")));
+            }
+            let row_groups = (0..builder.metadata().num_row_groups())
+                .map(|group| look_through(&path, group, &mut ledgers))
+                .collect::<Result<_, _>>()
+                .map_err(|error| refuse(error.to_string()))?;
+            files.push(Indexed { path, row_groups });
+        }
+        let ends = ledgers.first_key_value().zip(ledgers.last_key_value());
+        let (Some(schema), Some(((start, _), (end, _)))) = (schema, ends) else {
+            return Err(Error::Options("the Parquet files have no rows".to_owned()));
+        };
+        let extent = Window { start: *start, end: *end };
+        let rows: u64 = ledgers.values().map(|ledger| ledger.rows).sum();
+        tracing::info!(files = files.len(), rows, ledgers = %extent, "Parquet files");
+        Ok(Self { name: format!("files {extent} {rows}"), schema, files, ledgers, extent })
+    }
+}
+
+fn fields_lack(schema: &Schema, name: &str) -> bool {
+    schema.field_with_name(name).is_err()
+}
+
+/// Appends the path, or what lies in it when it is a directory.
+fn expand(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    if !path.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let refuse = |reason: String| Error::File { path: path.to_owned(), reason };
+    let entries = std::fs::read_dir(path).and_then(|entries| {
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
+    });
+    let mut files = entries.map_err(|error| refuse(error.to_string()))?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
+    if files.is_empty() {
+        return Err(refuse("there is no *.parquet file in it".to_owned()));
+    }
+    files.sort();
+    found.append(&mut files);
+    Ok(())
+}
+
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, ArrowError> {
+    Ok(ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?)
+}
+
+/// A column as another type, or an error: nothing is lost on the way.
+fn column(batch: &RecordBatch, name: &str, as_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let column =
+        batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no column {name}")))?;
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let column = cast_with_options(column, as_type, &options)?;
+    match column.null_count() {
+        0 => Ok(column),
+        nulls => Err(ArrowError::InvalidArgumentError(format!("{nulls} rows have no {name}"))),
+    }
+}
+
+/// Counts the rows of a row group by ledger; the answer is its range of ledgers.
+fn look_through(
+    path: &Path,
+    group: usize,
+    ledgers: &mut BTreeMap<u32, Ledger>,
+) -> Result<Option<Window>, ArrowError> {
+    let builder = builder(path)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [LEDGER, CLOSED_AT]);
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let mut range: Option<Window> = None;
+    for batch in
+        builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(SCAN_ROWS).build()?
+    {
+        let batch = batch?;
+        let sequence = column(&batch, LEDGER, &DataType::UInt32)?;
+        let closed_at = column(&batch, CLOSED_AT, &micros)?;
+        let closed_at = closed_at.as_primitive::<TimestampMicrosecondType>().values();
+        for (sequence, closed_at) in sequence.as_primitive::<UInt32Type>().values().iter().zip(closed_at) {
+            let ledger = ledgers.entry(*sequence).or_default();
+            ledger.rows += 1;
+            ledger.closed_at = *closed_at;
+            let seen = range.get_or_insert(Window { start: *sequence, end: *sequence });
+            *seen = Window { start: seen.start.min(*sequence), end: seen.end.max(*sequence) };
+        }
+    }
+    Ok(range)
+}
+
+impl Dataset for ParquetFiles {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn extent(&self) -> Window {
+        self.extent
+    }
+
+    fn closed_at(&self, ledger: u32) -> Option<DateTime<Utc>> {
+        let (_, ledger) = self.ledgers.range(..=ledger).next_back()?;
+        DateTime::from_timestamp_micros(ledger.closed_at)
+    }
+
+    fn rows(&self, window: Window) -> u64 {
+        if window.is_empty() {
+            return 0;
+        }
+        self.ledgers.range(window.start..=window.end).map(|(_, ledger)| ledger.rows).sum()
+    }
+
+    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+        Box::new(Reader { files: self, window, batch_rows: batch_rows.max(1), next_file: 0, reader: None })
+    }
+}
+
+/// Reads the row groups that have ledgers of a window, and keeps the rows that are in it.
+struct Reader {
+    files: Arc<ParquetFiles>,
+    window: Window,
+    batch_rows: usize,
+    next_file: usize,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Reader {
+    fn open(&self, file: &Indexed) -> Result<Option<ParquetRecordBatchReader>, ArrowError> {
+        let wanted = |range: &Option<Window>| {
+            range.is_some_and(|range| range.start <= self.window.end && self.window.start <= range.end)
+        };
+        let groups: Vec<usize> = file
+            .row_groups
+            .iter()
+            .enumerate()
+            .filter(|(_, range)| wanted(range))
+            .map(|(group, _)| group)
+            .collect();
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let reader = builder(&file.path)?.with_row_groups(groups).with_batch_size(self.batch_rows).build()?;
+        Ok(Some(reader))
+    }
+
+    fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let sequence = column(batch, LEDGER, &DataType::UInt32)?;
+        let inside = sequence.as_primitive::<UInt32Type>().values().iter();
+        let inside: Vec<bool> = inside.map(|at| (self.window.start..=self.window.end).contains(at)).collect();
+        let kept = filter_record_batch(batch, &BooleanArray::from(inside))?;
+        // the schema of the first file, without the metadata that files differ in
+        RecordBatch::try_new(self.files.schema.clone(), kept.columns().to_vec())
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.next().map(|batch| batch.and_then(|batch| self.keep(&batch))) {
+                    Some(Ok(batch)) if batch.num_rows() == 0 => continue,
+                    Some(batch) => return Some(batch),
+                    None => self.reader = None,
+                }
+            }
+            let files = self.files.clone();
+            let file = files.files.get(self.next_file)?;
+            self.next_file += 1;
+            match self.open(file) {
+                Ok(reader) => self.reader = reader,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

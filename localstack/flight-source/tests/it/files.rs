@@ -1,0 +1,104 @@
+//! Parquet files as a source.
+
+use super::record::records;
+use super::*;
+use flight_source::{ParquetFiles, Window};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Writes rows of the chain in row groups of 500 rows.
+fn write(path: &Path, start: u32, end: u32) -> RecordBatch {
+    let chain = chain(&spec());
+    let schema = chain.schema();
+    let batches: Vec<_> = chain.batches(Window { start, end }, 300).map(Result::unwrap).collect();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), schema.clone(), Some(properties)).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.close().unwrap();
+    concat_batches(&schema, &batches).unwrap()
+}
+
+async fn open(paths: &[PathBuf]) -> Source {
+    serve_with(Arc::new(ParquetFiles::open(paths).unwrap()), options()).await
+}
+
+#[tokio::test]
+async fn files_are_served_by_window_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("a.parquet"), dir.path().join("b.parquet"));
+    let parts = [write(&first, FIRST, FIRST + 99), write(&second, FIRST + 100, FIRST + 149)];
+    std::fs::write(dir.path().join("README"), "no Parquet").unwrap();
+    let whole = concat_batches(&parts[0].schema(), &parts).unwrap();
+    let (start, end) = {
+        let rows = records(&whole);
+        (rows[0].ledger_sequence, rows[rows.len() - 1].ledger_sequence)
+    };
+
+    let mut source = open(&[dir.path().to_owned()]).await;
+    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    assert_eq!((all.start, all.end, all.rows), (start, end, whole.num_rows() as i64));
+    assert!(source.rows(0, u32::MAX).await == whole);
+    let beyond = vouched(&source.window(end + 1, end + 9).await);
+    assert_eq!((beyond.start, beyond.end, beyond.rows), (end + 1, end, 0));
+
+    let (from, to) = (FIRST + 37, FIRST + 111);
+    let expected: Vec<_> =
+        records(&whole).into_iter().filter(|row| (from..=to).contains(&row.ledger_sequence)).collect();
+    assert_eq!(records(&source.rows(from, to).await), expected);
+    let closed_at = DateTime::from_timestamp_micros(expected[expected.len() - 1].closed_at).unwrap();
+    let vouched = vouched(&source.window(from, to).await);
+    assert_eq!(DateTime::parse_from_rfc3339(&vouched.latest_closed_at).unwrap(), closed_at);
+
+    let mut reversed = open(&[second, first]).await;
+    let expected = concat_batches(&parts[0].schema(), [&parts[1], &parts[0]]).unwrap();
+    assert!(reversed.rows(0, u32::MAX).await == expected, "in the order given");
+}
+
+#[test]
+fn what_cannot_be_served_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let refused = |paths: &[PathBuf]| ParquetFiles::open(paths).unwrap_err().to_string();
+    let missing = refused(&[file("missing.parquet")]);
+    assert!(missing.contains("missing.parquet"), "{missing}");
+    let empty = refused(&[dir.path().to_owned()]);
+    assert!(empty.contains("no *.parquet file"), "{empty}");
+    std::fs::write(file("text.parquet"), "no Parquet").unwrap();
+    let text = refused(&[file("text.parquet")]);
+    assert!(text.contains("text.parquet"), "{text}");
+
+    let whole = write(&file("whole.parquet"), FIRST, FIRST + 9);
+    let save = |name: &str, batch: &RecordBatch| {
+        let mut writer =
+            ArrowWriter::try_new(File::create(file(name)).unwrap(), batch.schema(), None).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+    };
+    save("fewer.parquet", &whole.project(&[0, 10, 11]).unwrap());
+    let fewer = refused(&[file("whole.parquet"), file("fewer.parquet")]);
+    assert!(fewer.contains("fewer.parquet: its columns are not those"), "{fewer}");
+    save("no-time.parquet", &whole.project(&[0, 10]).unwrap());
+    let no_time = refused(&[file("no-time.parquet")]);
+    assert!(no_time.contains("no column closed_at"), "{no_time}");
+    save("no-rows.parquet", &whole.slice(0, 0));
+    assert_eq!(refused(&[file("no-rows.parquet")]), "the Parquet files have no rows");
+}
+
+#[tokio::test]
+async fn rows_of_the_public_network_are_served() {
+    #[allow(clippy::disallowed_methods, reason = "real data lies outside of the repository")]
+    let Some(dir) = std::env::var_os("REAL_DATA_DIR") else {
+        eprintln!("REAL_DATA_DIR is not set: the rows of the public network are not served");
+        return;
+    };
+    let mut source = open(&[Path::new(&dir).join("pubnet-51340657-51340749.parquet")]).await;
+    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    assert_eq!((all.start, all.end, all.rows), (51_340_657, 51_340_749, 84));
+    let rows = source.rows(51_340_657, 51_340_749).await;
+    assert_eq!((rows.num_rows(), rows.num_columns()), (84, 18));
+    let first = source.rows(51_340_657, 51_340_657).await;
+    assert!(first.num_rows() > 0 && first == rows.slice(0, first.num_rows()));
+}

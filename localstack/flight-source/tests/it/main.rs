@@ -1,0 +1,133 @@
+//! The source over a real socket, as a client sees it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
+
+mod contract;
+mod files;
+mod process;
+mod realism;
+mod record;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
+use chrono::DateTime;
+use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, PUBNET, Server, ServerOptions};
+use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// The first ledger of the chains here.
+const FIRST: u32 = 50_000_000;
+
+/// A chain of 2,000 ledgers that began to be served on the first day of 2026.
+fn spec() -> ChainSpec {
+    ChainSpec {
+        seed: 7,
+        first_ledger: FIRST,
+        ledgers: 2_000,
+        rows_per_ledger: 25,
+        tip: None,
+        tip_every: None,
+        tip_closed_at: DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().into(),
+        ledger_seconds: 5,
+        network_passphrase: PUBNET.to_owned(),
+    }
+}
+
+fn chain(spec: &ChainSpec) -> Arc<Chain> {
+    Arc::new(Chain::new(spec).unwrap())
+}
+
+fn options() -> ServerOptions {
+    ServerOptions { listen: "127.0.0.1:0".parse().unwrap(), batch_rows: 4096, endpoints: 1, token: None }
+}
+
+/// A server of this process, and a client of it that takes messages of up to 4 MiB, as clients do by default.
+struct Source {
+    client: FlightServiceClient<Channel>,
+    streams: OpenStreams,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), Error>>,
+}
+
+async fn connect(address: &str) -> FlightServiceClient<Channel> {
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    FlightServiceClient::new(channel.connect().await.unwrap())
+}
+
+async fn serve_with(dataset: Arc<dyn Dataset>, options: ServerOptions) -> Source {
+    let server = Server::bind(dataset, options).await.unwrap();
+    let (address, streams) = (server.local_addr().unwrap(), server.open_streams());
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(server.serve(async move {
+        let _ = stopped.await;
+    }));
+    Source { client: connect(&address.to_string()).await, streams, stop, server }
+}
+
+async fn serve(spec: &ChainSpec) -> Source {
+    serve_with(chain(spec), options()).await
+}
+
+/// What the source vouches for.
+#[derive(Debug, PartialEq)]
+struct Vouched {
+    start: u32,
+    end: u32,
+    latest_closed_at: String,
+    rows: i64,
+}
+
+fn vouched(info: &FlightInfo) -> Vouched {
+    let json: serde_json::Value = serde_json::from_slice(&info.app_metadata).unwrap();
+    let ledger = |name: &str| u32::try_from(json[name].as_u64().unwrap()).unwrap();
+    Vouched {
+        start: ledger("start_ledger"),
+        end: ledger("end_ledger"),
+        latest_closed_at: json["latest_closed_at"].as_str().unwrap().to_owned(),
+        rows: info.total_records,
+    }
+}
+
+impl Source {
+    async fn info(&mut self, path: &[&str]) -> Result<FlightInfo, Status> {
+        let path = path.iter().map(|part| (*part).to_owned()).collect();
+        Ok(self.client.get_flight_info(FlightDescriptor::new_path(path)).await?.into_inner())
+    }
+
+    async fn window(&mut self, start: u32, end: u32) -> FlightInfo {
+        self.info(&["contract", "data", &start.to_string(), &end.to_string()]).await.unwrap()
+    }
+
+    async fn messages(&mut self, ticket: Ticket) -> Vec<FlightData> {
+        self.client.do_get(ticket).await.unwrap().into_inner().try_collect().await.unwrap()
+    }
+
+    /// The rows of all endpoints, one after the other.
+    async fn drain(&mut self, info: FlightInfo) -> RecordBatch {
+        let schema = Arc::new(info.clone().try_decode_schema().unwrap());
+        let mut batches = Vec::new();
+        for endpoint in info.endpoint {
+            let data = self.client.do_get(endpoint.ticket.unwrap()).await.unwrap().into_inner();
+            let mut stream = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+            while let Some(batch) = stream.next().await {
+                batches.push(batch.unwrap());
+            }
+            assert_eq!(stream.schema(), Some(&schema), "the stream has the schema that was announced");
+        }
+        concat_batches(&schema, &batches).unwrap()
+    }
+
+    async fn rows(&mut self, start: u32, end: u32) -> RecordBatch {
+        let info = self.window(start, end).await;
+        let total = info.total_records;
+        let rows = self.drain(info).await;
+        assert_eq!(rows.num_rows() as i64, total, "total_records of {start}-{end}");
+        rows
+    }
+}

@@ -1,0 +1,53 @@
+//! The program itself: what it prints, and how it ends.
+
+use super::*;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+fn start(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_flight-source"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn it_says_where_it_listens_and_ends_when_told() {
+    for signal in ["-INT", "-TERM"] {
+        let mut child = start(&["--listen", "127.0.0.1:0", "synthetic", "--ledgers", "10"]);
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on ").expect(&line);
+        let mut client = connect(address).await;
+        let path = FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
+        let info = client.get_flight_info(path).await.unwrap().into_inner();
+        let latest = DateTime::parse_from_rfc3339(&vouched(&info).latest_closed_at).unwrap();
+        let age = chrono::Utc::now().signed_duration_since(latest);
+        assert!((0..60).contains(&age.num_seconds()), "the tip closed {age} ago, not now");
+
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert!(child.wait().unwrap().success(), "{signal}");
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "one line on standard output");
+    }
+}
+
+#[test]
+fn it_fails_with_a_sentence() {
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["parquet", "nowhere.parquet"], 1, "nowhere.parquet: "),
+        (&["synthetic", "--tip", "1"], 1, "the tip 1 is not one of the ledgers 50000000-50039999"),
+        (&["synthetic", "--ledgers", "0"], 2, "--ledgers"),
+        (&["synthetic", "--tip-closed-at", "yesterday"], 2, "2026-01-01T00:00:00Z"),
+    ];
+    for (arguments, code, sentence) in cases {
+        let output = start(arguments).wait_with_output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(sentence), "{arguments:?}: {error}");
+    }
+}
