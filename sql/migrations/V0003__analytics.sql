@@ -58,14 +58,14 @@ begin
     end if;
     return query
       select row_number() over (order by h.balance desc), h.*
-      from (select s.balance_holder, s.balance, s.balance / 10000000.0, s.last_modified_ledger, s.closed_at, s.contract_id
+      from (select s.balance_holder, s.balance, s.balance * 0.0000001, s.last_modified_ledger, s.closed_at, s.contract_id
             from contract_data.current_states s where s.asset_type = 'native'
             order by s.balance desc limit p_limit) h
       order by 1;
   else
     return query
       select row_number() over (order by h.balance desc), h.*
-      from (select s.balance_holder, s.balance, s.balance / 10000000.0, s.last_modified_ledger, s.closed_at, s.contract_id
+      from (select s.balance_holder, s.balance, s.balance * 0.0000001, s.last_modified_ledger, s.closed_at, s.contract_id
             from contract_data.current_states s where s.asset_code = p_asset_code and s.asset_issuer = p_asset_issuer
             order by s.balance desc limit p_limit) h
       order by 1;

@@ -1,0 +1,11 @@
+//! The library against a real PostgreSQL, a real Flight server on a real socket, and real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+mod drain;
+mod shapes;
+mod fold;
+mod queries;
+mod real_data;
+mod values;

@@ -1,0 +1,1 @@
+//! Real rows of pubnet.

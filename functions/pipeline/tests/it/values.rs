@@ -1,0 +1,1 @@
+//! Values, with PostgreSQL as the oracle.
