@@ -1,22 +1,20 @@
 -- $1, $2: a range of ledgers. What key_states says of the keys changed there against what the history says: the newest
--- change per key, over the windows that are marked as folded. Written without the fold's own statements, on purpose:
--- 2^31 is more than any change_index, so one bigint orders (ledger_sequence, change_index).
+-- change per key, over the windows that are marked as folded. Not written as the fold is, on purpose.
 with unfolded as (
   select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange) as ledgers
   from contract_data.ingestion_progress where status = 'completed' and not folded
 ), touched as (
   select distinct ledger_key_hash from contract_data.entries where ledger_sequence between $1 and $2
-), newest as (
-  select e.ledger_key_hash, max(e.ledger_sequence * 2147483648 + e.change_index) as place
+), newest as materialized (
+  select distinct on (e.ledger_key_hash) e.ledger_sequence, e.change_index
   from contract_data.entries e
   where (($1::bigint, $2::bigint) = (0::bigint, 4294967295::bigint) or e.ledger_key_hash in (select ledger_key_hash from touched))
     and not (select ledgers from unfolded) @> e.ledger_sequence
-  group by 1
+  order by e.ledger_key_hash, e.ledger_sequence desc, e.change_index desc
 ), model as (
   select e.*, a.asset_code as known_code, a.asset_issuer as known_issuer, a.asset_type as known_type
-  from newest n
-  join contract_data.entries e
-    on e.ledger_sequence = n.place / 2147483648 and e.change_index = n.place % 2147483648
+  from newest
+  join contract_data.entries e using (ledger_sequence, change_index)
   left join contract_data.contract_assets a on e.balance_holder is not null and a.contract_id = e.contract_id
 ), states as (
   select * from contract_data.key_states k

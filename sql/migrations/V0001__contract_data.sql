@@ -52,6 +52,8 @@ create table contract_data.entries (
 create index entries_contract_ledger on contract_data.entries (contract_id, ledger_sequence desc);
 create index entries_closed_at on contract_data.entries using brin (closed_at) with (pages_per_range = 32);
 create index entries_ledger_sequence on contract_data.entries using brin (ledger_sequence) with (pages_per_range = 32);
+-- a handful of rows per million: costs a COPY nothing, and spares the fold a scan in search of instances
+create index entries_asset_instances on contract_data.entries (ledger_sequence) where asset_type is not null;
 
 comment on table contract_data.entries is
   'The full history: one row per change of a contract data entry, in the order of the ledger: (ledger_sequence, change_index).';

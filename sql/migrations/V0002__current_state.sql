@@ -64,7 +64,9 @@ comment on view contract_data.current_states is
 -- everything else that writes these tables, and works in key order; it marks exactly the windows it was given. Newest
 -- wins whatever the order of the windows. Returns the number of windows folded.
 create function contract_data.fold_windows(window_ids bigint[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+set work_mem = '64MB' set jit = off set enable_mergejoin = off -- a merge join would sort every value of the windows
+as $$
 declare
   windows int8multirange;
   learnt text[];
@@ -91,11 +93,12 @@ begin
     select array_agg(contract_id) into learnt from inserted;
 
     with newest as materialized (
-      -- narrow on purpose: the values are fetched afterwards, so that no sort carries them
-      select distinct on (e.ledger_key_hash) e.ledger_sequence, e.change_index
+      -- Narrow, and hashed instead of sorted: the values are fetched afterwards. No change_index reaches 2^31, so one
+      -- bigint orders (ledger_sequence, change_index), and the largest ledger still fits.
+      select max(e.ledger_sequence * 2147483648 + e.change_index) as place
       from unnest(windows) r
       join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
-      order by e.ledger_key_hash, e.ledger_sequence desc, e.change_index desc
+      group by e.ledger_key_hash
     )
     insert into contract_data.key_states as k (
       ledger_key_hash, contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
@@ -106,7 +109,8 @@ begin
       n.balance_holder, n.balance, n.last_modified_ledger, n.deleted, n.ledger_sequence, n.change_index, n.closed_at,
       n.key_xdr, n.val_xdr, n.contract_instance_type, n.contract_instance_wasm_hash, n.expiration_ledger_seq
     from newest
-    join contract_data.entries n using (ledger_sequence, change_index)
+    join contract_data.entries n
+      on n.ledger_sequence = newest.place / 2147483648 and n.change_index = newest.place % 2147483648
     left join contract_data.contract_assets a on n.balance_holder is not null and a.contract_id = n.contract_id
     where n.ledger_sequence between lower(windows) and upper(windows) - 1
     order by n.ledger_key_hash

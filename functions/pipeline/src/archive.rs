@@ -106,7 +106,7 @@ pub(crate) async fn sealed_objects(
             staging.remove(&path).await?;
             continue;
         }
-        sealed.push(StagedObject { path, bytes: meta.size, footer, last_closed_at: None });
+        sealed.push(StagedObject { path, bytes: meta.size, footer });
     }
     sealed.sort_by_key(|object| object.footer.start_ledger);
     Ok(sealed)

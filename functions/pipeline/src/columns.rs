@@ -31,9 +31,8 @@ impl Columns {
             if found.next().is_some() {
                 return Err(Error::source_permanent(format!("the stream has column {} twice", column.name)));
             }
-            if !fits(column.kind, field.data_type())
-                && !(column.nullable && *field.data_type() == DataType::Null)
-            {
+            let all_null = column.nullable && *field.data_type() == DataType::Null;
+            if !all_null && !fits(column.kind, field.data_type()) {
                 return Err(Error::source_permanent(format!(
                     "column {} is {}, which does not fit {}",
                     column.name,

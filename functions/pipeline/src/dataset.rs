@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -153,6 +154,8 @@ pub(crate) struct Footer {
     pub(crate) evidence: Evidence,
     /// Hex SHA-256 over the COPY BINARY tuples of the rows, in order.
     pub(crate) rows_digest: String,
+    /// Close time of the newest row; none without rows.
+    pub(crate) last_closed_at: Option<DateTime<Utc>>,
 }
 
 /// The folder of a network's staged objects.

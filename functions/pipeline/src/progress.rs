@@ -88,7 +88,7 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
                 &footer.rows_digest,
                 &attempts,
                 &facts.drain_ms,
-                &object.last_closed_at,
+                &footer.last_closed_at,
             ],
         )
         .await

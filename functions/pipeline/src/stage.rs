@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
@@ -53,8 +53,6 @@ pub(crate) struct StagedObject {
     pub(crate) bytes: u64,
     /// What it says of itself.
     pub(crate) footer: Footer,
-    /// Close time of its newest row, if it has rows and was staged by this process.
-    pub(crate) last_closed_at: Option<DateTime<Utc>>,
 }
 
 impl StagedObject {
@@ -213,6 +211,7 @@ impl<'a> ObjectWriter<'a> {
             batch_id: self.batch_id,
             evidence,
             rows_digest: self.digest.finish(),
+            last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
         };
         let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;
         self.parquet.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), text));
@@ -223,12 +222,7 @@ impl<'a> ObjectWriter<'a> {
             return Err(error);
         }
         failpoint!("staged");
-        Ok(StagedObject {
-            bytes,
-            footer,
-            last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
-            path: self.path,
-        })
+        Ok(StagedObject { path: self.path, bytes, footer })
     }
 
     /// Leaves nothing behind, and hands back the error that made it so.

@@ -1,0 +1,2 @@
+-- What was loaded last, failed windows included. Index: ingestion_progress_completed_at.
+SELECT * FROM contract_data.ingestion_progress ORDER BY completed_at DESC LIMIT 10;
