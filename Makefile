@@ -1,0 +1,34 @@
+# What a developer types. CI runs the same: .ci/run.
+SHELL := bash
+.DEFAULT_GOAL := help
+
+# One target directory for every clone and worktree of a user, outside of them.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/contract-data-loader/target
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## The main job, end to end: load, kill, resume, query, verify (KEEP=1 leaves it running)
+	@localstack/demo
+
+.PHONY: test
+test: ## Every test, on a PostgreSQL and an S3 of their own (ARGS='…' goes to the test runner)
+	@.ci/test $(ARGS)
+
+.PHONY: bench
+bench: ## The loader beside psql \copy, alternated (BENCH_ROWS=1000000 BENCH_ROUNDS=3)
+	@localstack/bench
+
+.PHONY: check
+check: ## Format, clippy, rustdoc and the architecture, as CI wants them
+	@.ci/run fmt clippy rustdoc architecture
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+.PHONY: clean
+clean: ## Remove what cargo built
+	@cargo clean
