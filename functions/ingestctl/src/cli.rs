@@ -37,19 +37,23 @@ EXAMPLES
   ingestctl verify
 
 ENVIRONMENT (flags win)
-  DATABASE_URL            or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSLMODE DB_CA_CERT, or PG*
-  FLIGHT_ENDPOINT         localhost:8816; grpc+tls://host:port for TLS; FLIGHT_TOKEN, FLIGHT_CA_CERT, FLIGHT_TIMEOUT
-  STAGING_URL             file://./staging or s3://bucket/prefix, with AWS_REGION, AWS_ENDPOINT_URL, …
-  NETWORK                 pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
-  START_LEDGER            first; latest or a number: where the schedule begins, once
-  WINDOW_LEDGERS          64: ledgers per window;  MAX_WINDOWS: windows per run
-  BATCH_SIZE              65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
-  PARTITION_LEDGERS       100000, fixed by the first migrate
-  LOG_LEVEL, LOG_FORMAT   info; text on a terminal, json elsewhere
+  DATABASE_URL       or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSLMODE
+                     DB_CA_CERT, or PG*
+  FLIGHT_ENDPOINT    localhost:8816; grpc+tls://host:port for TLS
+  FLIGHT_TOKEN       sent as bearer token;  FLIGHT_CA_CERT, FLIGHT_TIMEOUT
+  STAGING_URL        file://./staging or s3://bucket/prefix, with AWS_REGION,
+                     AWS_ENDPOINT_URL, …
+  NETWORK            pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
+  START_LEDGER       first; latest or a number: where the schedule begins, once
+  WINDOW_LEDGERS     64: ledgers per window;  MAX_WINDOWS: windows per run
+  BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
+  PARTITION_LEDGERS  100000, fixed by the first migrate
+  LOG_LEVEL          info;  LOG_FORMAT: text on a terminal, json elsewhere
 
 EXIT CODES
-  0 done, or nothing to do   1 unexpected     2 usage or configuration   3 source
-  4 staging                  5 database       6 bad data                 7 verify found a difference";
+  0 done, or nothing to do     1 unexpected     2 usage or configuration
+  3 source     4 staging     5 database     6 bad data
+  7 verify found a difference";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

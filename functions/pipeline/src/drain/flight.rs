@@ -245,3 +245,49 @@ fn describe(problem: String, status: tonic::Status) -> (String, Option<crate::er
     let sentence = if cause.is_empty() { code.to_owned() } else { cause };
     (format!("{problem}: {sentence}"), None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(json: &str) -> Option<SourceRange> {
+        read_metadata(&FlightInfo::new().with_app_metadata(json.to_owned()))
+    }
+
+    #[test]
+    fn metadata_is_read_or_is_none() {
+        let range = metadata(r#"{"start_ledger":1,"end_ledger":4294967295,"more":[1]}"#).unwrap();
+        assert_eq!(range.ledgers(), Some(LedgerWindow::new(1, u32::MAX).unwrap()));
+        assert_eq!(range.latest_closed_at, None);
+        let closed =
+            metadata(r#"{"start_ledger":1,"end_ledger":2,"latest_closed_at":"2026-01-02T03:04:05+01:00"}"#);
+        let closed = closed.unwrap().latest_closed_at.unwrap();
+        assert_eq!(closed.to_rfc3339(), "2026-01-02T02:04:05+00:00");
+        for wrong in
+            ["", "{}", "null", r#"{"start_ledger":"1","end_ledger":2}"#, r#"{"start_ledger":1}"#, "{"]
+        {
+            assert_eq!(metadata(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_without_ledgers_has_none() {
+        let ledgers = |start_ledger, end_ledger| {
+            SourceRange { start_ledger, end_ledger, latest_closed_at: None }.ledgers()
+        };
+        assert_eq!(ledgers(5, 4), None);
+        assert_eq!(ledgers(-1, 4), None);
+        assert_eq!(ledgers(0, 1 << 32), None);
+        assert_eq!(ledgers(7, 7), Some(LedgerWindow::new(7, 7).unwrap()));
+    }
+
+    #[test]
+    fn a_status_is_one_sentence() {
+        let sentence = |status: tonic::Status| failure_at("it broke".to_owned(), status.into()).chain();
+        assert_eq!(sentence(tonic::Status::internal("disk on fire")), "source: it broke: disk on fire");
+        let bare = sentence(tonic::Status::new(Code::Unavailable, ""));
+        assert_eq!(bare, "source: it broke: The service is currently unavailable");
+        let decoding = failure_at("it broke".to_owned(), FlightError::DecodeError("bad offsets".to_owned()));
+        assert_eq!(decoding.chain(), "source: it broke: Decode error: bad offsets");
+    }
+}

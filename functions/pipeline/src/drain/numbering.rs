@@ -67,7 +67,32 @@ impl Numbering {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_row_is_numbered_by_the_rows_of_its_ledger_before_it(
+            batches in prop::collection::vec((0..3usize, prop::collection::vec(0..6u32, 0..9)), 0..9),
+        ) {
+            let mut batches = batches;
+            batches.sort_by_key(|(endpoint, _)| *endpoint);
+            let mut numbering = Numbering::new(true);
+            let mut before: Vec<u32> = Vec::new();
+            for (endpoint, ledgers) in batches {
+                let numbered = numbering.number(endpoint, &ledgers).unwrap();
+                let mut expected = Vec::new();
+                let in_order = before.last().into_iter().chain(&ledgers).is_sorted();
+                for ledger in ledgers {
+                    expected.push(before.iter().filter(|l| **l == ledger).count() as i32);
+                    before.push(ledger);
+                }
+                prop_assert_eq!(numbered.change_index.values().to_vec(), expected);
+                prop_assert_eq!(numbered.in_order, in_order);
+            }
+        }
+    }
 
     #[test]
     fn rows_are_numbered_across_batches_and_endpoints() {

@@ -112,3 +112,75 @@ impl Sorted {
         Ok(batch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, Int32Array};
+    use arrow::datatypes::Int32Type;
+    use proptest::prelude::*;
+    use testkit::Row;
+
+    use super::*;
+
+    /// A staged batch of one row per ledger given, numbered on from `first` to tell the rows apart.
+    fn staged(ledgers: &[u32], first: usize) -> RecordBatch {
+        let row = testkit::rows::batch(&[Row::at(1)]);
+        let indices = arrow::array::UInt32Array::from(vec![0; ledgers.len()]);
+        let mut columns: Vec<_> =
+            row.columns().iter().map(|c| arrow::compute::take(c, &indices, None).unwrap()).collect();
+        columns[position::LEDGER_SEQUENCE] = Arc::new(arrow::array::UInt32Array::from(ledgers.to_vec()));
+        columns.push(Arc::new((first as i32..).take(ledgers.len()).collect::<Int32Array>()));
+        RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
+    }
+
+    /// Sorts these ledgers, put aside so many at a time: every row comes out, by ledger and then as it came.
+    fn check_sorted(ledgers: &[u32], per_batch: usize) {
+        let mut sorter = Sorter::create().unwrap();
+        for (n, batch) in ledgers.chunks(per_batch).enumerate() {
+            sorter.add(&staged(batch, n * per_batch)).unwrap();
+        }
+        let mut expected: Vec<(u32, i32)> = ledgers.iter().copied().zip(0..).collect();
+        expected.sort_unstable();
+        let mut sorted = sorter.finish().unwrap();
+        let mut found = Vec::new();
+        while let Some(batch) = sorted.next().unwrap() {
+            assert!((1..2 * CHUNK_ROWS).contains(&batch.num_rows()), "{} rows at once", batch.num_rows());
+            assert_eq!(batch.schema(), *STAGED_SCHEMA);
+            assert_eq!(batch.column(position::CONTRACT_ID).null_count(), 0);
+            let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
+            let places = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
+            found.extend(ledgers.values().iter().copied().zip(places.values().iter().copied()));
+        }
+        assert!(found == expected, "{} rows in, {} out, or in another order", expected.len(), found.len());
+        assert!(sorted.next().unwrap().is_none(), "the end stays the end");
+    }
+
+    #[test]
+    fn nothing_put_aside_is_nothing() {
+        check_sorted(&[], 1);
+    }
+
+    #[test]
+    fn ledgers_backwards_over_many_chunks_come_out_forwards() {
+        let ledgers: Vec<u32> = (0..9 * CHUNK_ROWS as u32).rev().map(|n| n / 700).collect();
+        check_sorted(&ledgers, 10_000);
+    }
+
+    #[test]
+    fn ledgers_spread_over_more_chunks_than_are_kept_come_out_whole() {
+        let ledgers: Vec<u32> = (0..7 * CHUNK_ROWS as u32).map(|n| u32::MAX - n % 5).collect();
+        check_sorted(&ledgers, CHUNK_ROWS + 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn any_order_comes_out_by_ledger_and_then_as_it_came(
+            runs in prop::collection::vec((0..40u32, 1..900usize), 1..50),
+            per_batch in 1_000..9_000usize,
+        ) {
+            let ledgers: Vec<u32> = runs.iter().flat_map(|(ledger, rows)| vec![*ledger; *rows]).collect();
+            check_sorted(&ledgers, per_batch);
+        }
+    }
+}

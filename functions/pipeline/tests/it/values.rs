@@ -1,1 +1,341 @@
 //! Values, with PostgreSQL as the oracle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema};
+use futures::TryStreamExt;
+use pipeline::Error;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sha2::{Digest, Sha256};
+use testkit::{Chain, Database, Row, Source};
+
+use crate::support::World;
+
+/// The columns of the source, as COPY and comparisons name them.
+const COLUMNS: &str = "contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
+    balance_holder, balance, last_modified_ledger, deleted, ledger_sequence, closed_at, ledger_key_hash, key_xdr, val_xdr,
+    contract_instance_type, contract_instance_wasm_hash, expiration_ledger_seq";
+
+/// Microseconds since 1970 of PostgreSQL's first instant, 4714-11-24 BC; its last is beyond int64.
+const FIRST_INSTANT: i64 = -210_866_803_200_000_000;
+
+/// What a text COPY would trip over, and what a text type might.
+const TRICKY: [&str; 17] = [
+    "",
+    " ",
+    "trailing blanks   ",
+    "\\N",
+    "\\.",
+    "\\",
+    "\\\\",
+    "\t",
+    "\n",
+    "\r\n",
+    "'",
+    "\"",
+    "NULL",
+    "😀 👩‍👩‍👧",
+    "é\u{301}",
+    "\u{feff}",
+    "\u{1}\u{7f}\u{85}\u{10ffff}",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => prop::sample::select(&TRICKY[..]).prop_map(str::to_owned),
+        2 => "[^\0]{0,20}",
+        1 => r"[\\N.\t\n ]{0,8}",
+    ]
+}
+
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        any::<u32>(),
+        prop::sample::select(&[0, 1, i32::MAX as u32, 1 << 31, u32::MAX - 1, u32::MAX][..])
+    ]
+}
+
+fn amount() -> impl Strategy<Value = i128> {
+    let edges = [0, 1, -1, 9_999, 10_000, -10_000, i128::from(i64::MAX), i128::from(i64::MIN)];
+    let beyond = [i128::from(i64::MAX) + 1, i128::from(i64::MIN) - 1, i128::MAX, i128::MIN, 10i128.pow(38)];
+    prop_oneof![
+        any::<i128>(),
+        any::<i64>().prop_map(i128::from),
+        prop::sample::select([&edges[..], &beyond[..]].concat()),
+    ]
+}
+
+fn instant() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        FIRST_INSTANT..=i64::MAX,
+        1_400_000_000_000_000..2_000_000_000_000_000i64,
+        prop::sample::select(
+            &[FIRST_INSTANT, -1, 0, 1, 946_684_800_000_000, 946_684_799_999_999, i64::MAX][..]
+        ),
+    ]
+}
+
+/// A row, its ledger counted from the start of the window, and the balance that the database should have.
+fn row() -> impl Strategy<Value = (Row, Option<i128>)> {
+    let texts = (text(), text(), prop::array::uniform8(prop::option::weighted(0.7, text())));
+    let numbers = (0..8u32, number(), prop::option::of(number()), instant(), any::<bool>());
+    let balance = prop::option::of((0..3u32, amount(), any::<bool>()));
+    (texts, numbers, balance, (0..4u32, 0..4u32, any::<bool>())).prop_map(
+        |(texts, numbers, balance, identity)| {
+            let (
+                key_type,
+                odd_holder,
+                [asset_code, asset_issuer, asset_type, key, val_xdr, instance, wasm, hash],
+            ) = texts;
+            let (ledger, last_modified_ledger, expiration_ledger_seq, closed_at, deleted) = numbers;
+            let (contract, key_number, odd_key) = identity;
+            let row = Row {
+                contract_key_type: key_type,
+                asset_code,
+                asset_issuer,
+                asset_type,
+                last_modified_ledger,
+                deleted,
+                closed_at,
+                val_xdr,
+                contract_instance_type: instance,
+                contract_instance_wasm_hash: wasm,
+                expiration_ledger_seq,
+                ..Row::at(ledger).contract(contract).key(key_number)
+            };
+            match (balance, hash) {
+                (Some((holder, amount, true)), _) => (with_balance(row, holder, amount), Some(amount)),
+                // A source may send a balance without a holder, or under one that is no strkey.
+                (Some((_, amount, false)), hash) => {
+                    let balance = i64::try_from(amount).unwrap_or(i64::MIN);
+                    let balance_holder = hash.is_some().then_some(odd_holder);
+                    (Row { balance: Some(balance), balance_holder, ..row }, Some(balance.into()))
+                }
+                // What no hash could be derived from goes under a hash of the source's own.
+                (None, Some(hash)) if odd_key => {
+                    let ledger_key_hash = Some(format!("{hash}/{key:?}"));
+                    let contract_id = format!("{}{hash}", row.contract_id);
+                    (
+                        Row { contract_id, contract_durability: hash, ledger_key_hash, key_xdr: key, ..row },
+                        None,
+                    )
+                }
+                (None, _) => (row, None),
+            }
+        },
+    )
+}
+
+/// The row as a balance: key, hash, holder and value fit together, the rest stays.
+fn with_balance(row: Row, holder: u32, amount: i128) -> Row {
+    let balance = Row::at(1).of_contract(row.contract_id.clone()).balance(holder, amount);
+    Row {
+        contract_durability: balance.contract_durability,
+        balance_holder: balance.balance_holder,
+        balance: balance.balance,
+        ledger_key_hash: balance.ledger_key_hash,
+        key_xdr: balance.key_xdr,
+        val_xdr: balance.val_xdr,
+        ..row
+    }
+}
+
+/// What the source sends for a row: here and there without the hash that can be derived, and with a padded asset code.
+fn sent((n, row): (usize, Row)) -> Row {
+    let derived = row.clone().hashed().ledger_key_hash == row.ledger_key_hash;
+    let ledger_key_hash = row.ledger_key_hash.filter(|_| n % 3 > 0 || !derived);
+    let asset_code = row.asset_code.map(|code| if n % 4 > 0 { code } else { format!("{code}\0\0\0") });
+    Row { ledger_key_hash, asset_code, ..row }
+}
+
+/// A row of `entries` as the test reads it: texts, numbers, whether it is deleted, the exact balance in digits.
+type Stored = ([Option<String>; 12], [Option<i64>; 5], bool, Option<String>);
+
+fn expected(change_index: i64, row: Row, balance: Option<i128>) -> Stored {
+    let texts = [
+        Some(row.contract_id),
+        Some(row.contract_key_type),
+        Some(row.contract_durability),
+        row.asset_code,
+        row.asset_issuer,
+        row.asset_type,
+        row.balance_holder,
+        row.ledger_key_hash,
+        row.key_xdr,
+        row.val_xdr,
+        row.contract_instance_type,
+        row.contract_instance_wasm_hash,
+    ];
+    let numbers = [
+        Some(row.last_modified_ledger.into()),
+        Some(row.ledger_sequence.into()),
+        row.expiration_ledger_seq.map(i64::from),
+        Some(change_index),
+        Some(row.closed_at),
+    ];
+    (texts, numbers, row.deleted, balance.map(|amount| amount.to_string()))
+}
+
+async fn stored(database: &Database, (start, end): (u32, u32)) -> Vec<Stored> {
+    let query = "select contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
+          balance_holder, ledger_key_hash, key_xdr, val_xdr, contract_instance_type, contract_instance_wasm_hash,
+          last_modified_ledger, ledger_sequence, expiration_ledger_seq, change_index::bigint, timestamptz_send(closed_at),
+          deleted, balance::text
+        from contract_data.entries where ledger_sequence between $1 and $2 order by ledger_sequence, change_index";
+    let rows = database.connect().await.query(query, &[&i64::from(start), &i64::from(end)]).await.unwrap();
+    let read = |row: &tokio_postgres::Row| {
+        (
+            std::array::from_fn(|n| row.get(n)),
+            std::array::from_fn(|n| row.get(12 + n)),
+            row.get(17),
+            row.get(18),
+        )
+    };
+    rows.iter().map(read).collect()
+}
+
+/// SHA-256 of what PostgreSQL itself sends for these ledgers, without header and trailer, and what progress recorded.
+async fn digests(database: &Database, (start, end): (u32, u32)) -> (String, String) {
+    let copy = format!(
+        "copy (select {COLUMNS}, change_index from contract_data.entries where ledger_sequence between {start} and {end}
+               order by ledger_sequence, change_index) to stdout (format binary)"
+    );
+    let client = database.connect().await;
+    let messages: Vec<_> = client.copy_out(&copy).await.unwrap().try_collect().await.unwrap();
+    let bytes = messages.concat();
+    let hash: String =
+        Sha256::digest(&bytes[19..bytes.len() - 2]).iter().map(|b| format!("{b:02x}")).collect();
+    let recorded =
+        format!("select rows_digest from contract_data.ingestion_progress where start_ledger = {start}");
+    (hash, database.value(&recorded).await)
+}
+
+/// The window of a case: the ends of uint32 first, never across a partition.
+fn window(case: u32) -> (u32, u32) {
+    let start = match case {
+        0 => u32::MAX - 7,
+        case => (case - 1) * 1_000,
+    };
+    (start, start + 7)
+}
+
+/// Loads the rows and compares every value that PostgreSQL then has.
+async fn check_round_trip(world: &World, source: &Source, case: u32, rows: Vec<(Row, Option<i128>)>) {
+    let (start, end) = window(case);
+    let mut rows = rows;
+    for (row, _) in &mut rows {
+        row.ledger_sequence += start;
+    }
+    let chain = Chain::of_rows(rows.iter().map(|(row, _)| row.clone()).enumerate().map(sent).collect());
+    let chain = chain.range(start..=end.saturating_add(1)).batch_rows(7);
+    source.answer_with(move |request| chain.answer(request));
+    let report = world.replay(start, end).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+    assert_eq!(report.rows(), rows.len() as u64);
+
+    rows.sort_by_key(|(row, _)| row.ledger_sequence); // stable: in stream order inside a ledger
+    let mut places = std::collections::HashMap::<u32, i64>::new();
+    let expected = rows.into_iter().map(|(row, balance)| {
+        let place = places.entry(row.ledger_sequence).or_default();
+        *place += 1;
+        expected(*place - 1, row, balance)
+    });
+    assert_eq!(stored(&world.database, (start, end)).await, expected.collect::<Vec<_>>());
+    let (hashed, recorded) = digests(&world.database, (start, end)).await;
+    assert_eq!(hashed, recorded, "the digest is that of PostgreSQL's own COPY");
+}
+
+#[test]
+fn every_value_comes_back_from_postgresql_as_it_was_sent() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let source = Source::of_rows(Vec::new());
+    let world = runtime.block_on(World::around(&source));
+    let cases = AtomicU32::new(0);
+    let config = Config { cases: 24, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(row(), 1..40), |rows| {
+        let case = cases.fetch_add(1, Ordering::Relaxed);
+        runtime.block_on(check_round_trip(&world, &source, case, rows));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    runtime.block_on(world.verified());
+}
+
+/// One batch of rows of ledgers 10, 11 and 12, with another array in one column.
+fn with_column(name: &str, array: ArrayRef) -> RecordBatch {
+    let batch = testkit::rows::batch(&[10, 11, 12].map(|ledger| Row { balance: Some(0), ..Row::at(ledger) }));
+    let index = batch.schema().index_of(name).unwrap();
+    let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields[index] = Field::new(name, array.data_type().clone(), true);
+    let mut columns = batch.columns().to_vec();
+    columns[index] = array;
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[tokio::test]
+async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
+    let null_at_11 = |column: &str| {
+        let good = with_column("balance", Arc::new(Int64Array::from(vec![0; 3])));
+        let array = good.column_by_name(column).unwrap();
+        let hole = new_null_array(array.data_type(), 1);
+        let holed = arrow::compute::concat(&[&array.slice(0, 1), &hole, &array.slice(2, 1)]).unwrap();
+        with_column(column, holed)
+    };
+    let nul = |row: Row| testkit::rows::batch(&[Row::at(10), row, Row::at(12)]);
+    let text = |text: &str| Some(text.to_owned());
+    let of = |ledger: i64| Arc::new(Int64Array::from(vec![10, ledger, 12]));
+    let hidden = "holds a NUL byte, which PostgreSQL cannot store";
+    let cases = [
+        (nul(Row { val_xdr: text("a\0b"), ..Row::at(11) }), 11, "val_xdr", hidden),
+        (nul(Row { asset_code: text("U\0SD\0"), ..Row::at(11) }), 11, "asset_code", hidden),
+        (nul(Row { contract_id: "C\0".to_owned(), ..Row::at(11) }), 11, "contract_id", hidden),
+        (
+            nul(Row { balance: None, val_xdr: None, ..Row::at(11).balance(1, 5) }),
+            11,
+            "balance",
+            "is null, and so is val_xdr, which should have it",
+        ),
+        (
+            nul(Row { key_xdr: None, ledger_key_hash: None, ..Row::at(11) }),
+            11,
+            "ledger_key_hash",
+            "is null and cannot be derived: key_xdr is null",
+        ),
+        (
+            nul(Row { closed_at: FIRST_INSTANT - 1, ..Row::at(11) }),
+            11,
+            "closed_at",
+            "out of PostgreSQL's range",
+        ),
+        (null_at_11("deleted"), 11, "deleted", "null where a value must be"),
+        (null_at_11("closed_at"), 11, "closed_at", "null where a value must be"),
+        (
+            with_column("last_modified_ledger", of(1 << 32)),
+            11,
+            "last_modified_ledger",
+            "4294967296 is out of range",
+        ),
+        (with_column("ledger_sequence", of(1 << 32)), 0, "ledger_sequence", "4294967296 is out of range"),
+        (with_column("ledger_sequence", of(-1)), 0, "ledger_sequence", "-1 is out of range"),
+    ];
+    let source = Source::of_rows(Vec::new());
+    let world = World::around(&source).await;
+    world.set("MAX_RETRIES", "1");
+    for (batch, ledger, column, cause) in cases {
+        let windows = source.windows().len();
+        let chain =
+            Chain::of_rows(vec![Row::at(10), Row::at(11), Row::at(12)]).reshape(move |_| batch.clone());
+        source.answer_with(move |request| chain.answer(request));
+        let error = world.refused(10, 12).await;
+        let Error::BadData { ledger: found_ledger, column: found_column, cause: found } = &error else {
+            panic!("{column}: {error:?}");
+        };
+        assert_eq!((*found_ledger, *found_column), (ledger, column));
+        assert!(found.contains(cause), "{found}");
+        assert_eq!(source.windows().len(), windows + 1, "{column}: no second attempt mends it");
+    }
+}

@@ -1,0 +1,107 @@
+//! Trouble with the database is exit code 5, and says what to do.
+
+use testkit::port::closed_port;
+use testkit::{Database, Source};
+
+use crate::oracle;
+use crate::support::{Store, World};
+
+const COMMANDS: [&str; 5] = ["run", "replay -s 1 -e 16", "replay -s 1 -e 16 --dry-run", "status", "verify"];
+
+#[tokio::test]
+async fn a_database_out_of_reach_is_exit_code_5() {
+    let world = World::new(1..=16).await;
+    let closed = closed_port();
+    let nobody = format!("postgresql://postgres@{}/postgres", closed.address());
+    let url = world.database.url();
+    let no_such = url.replace(world.database.name(), "cdl_test_no_such_database");
+    let (before, after) = url.split_once('@').unwrap();
+    let (user, _) = before.rsplit_once(':').unwrap();
+    let wrong_password = format!("{user}:wrong@{after}");
+    for line in COMMANDS.into_iter().chain(["migrate"]) {
+        for (url, reason) in
+            [(&nobody, "refused"), (&no_such, "does not exist"), (&wrong_password, "password authentication failed")]
+        {
+            let told = world.fails(line, &[("DATABASE_URL", url)], 5).await;
+            assert!(told.starts_with("ingestctl: database: cannot connect"), "{told}");
+            assert!(told.contains(reason), "{line}: {told}");
+        }
+    }
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_database_without_schema_is_exit_code_5_and_migrate_helps() {
+    let rows = oracle::ledgers(1..=16);
+    let source = Source::of_rows(rows.clone());
+    let world = World::without_schema(Database::create().await, source, rows, Store::folder());
+    for line in COMMANDS {
+        let told = world.fails(line, &[], 5).await;
+        assert!(told.ends_with("has no schema yet: run `ingestctl migrate`"), "{line}: {told}");
+    }
+    let output = world.ingestctl("migrate --check").run().await.expect_code(5);
+    assert!(output.stdout.contains("run `ingestctl migrate`"), "{}", output.stdout);
+
+    world.succeeds("migrate").await;
+
+    world.succeeds("migrate --check").await;
+    let output = world.succeeds("migrate").await;
+    assert!(output.stdout.starts_with("The schema is up to date"), "{}", output.stdout);
+    world.succeeds("run").await;
+}
+
+#[tokio::test]
+async fn eight_migrations_at_once_are_one() {
+    let rows = oracle::ledgers(1..=16);
+    let source = Source::of_rows(rows.clone());
+    let world = World::without_schema(Database::create().await, source, rows, Store::folder());
+
+    crate::support::all_succeed((0..8).map(|_| world.ingestctl("migrate").spawn()).collect()).await;
+
+    assert_eq!(world.database.value("select count(*) from contract_data.settings").await, "1");
+    world.succeeds("run").await;
+}
+
+#[tokio::test]
+async fn a_database_of_another_network_or_partition_size_is_refused() {
+    let world = World::new(1..=16).await;
+    for line in COMMANDS.into_iter().chain(["migrate"]) {
+        let told = world.fails(line, &[("NETWORK", "testnet")], 5).await;
+        assert!(told.contains("holds pubnet, NETWORK says testnet"), "{line}: {told}");
+        let told = world.fails(line, &[("PARTITION_LEDGERS", "100")], 5).await;
+        assert!(told.contains("partitions of 64 ledgers, PARTITION_LEDGERS says 100"), "{line}: {told}");
+    }
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_schema_from_the_future_is_refused_where_it_says_so() {
+    let world = World::new(1..=16).await;
+    world.database.execute("update contract_data.settings set oldest_loader = 1000").await;
+
+    for line in COMMANDS {
+        let told = world.fails(line, &[], 5).await;
+        assert!(told.contains("upgrade the loader"), "{line}: {told}");
+    }
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_exit_code_5_and_nothing_is_half_done() {
+    let world = World::new(1..=16).await;
+    let trigger = "create function contract_data.refuse() returns trigger language plpgsql as
+                     $$ begin raise exception 'not today' using errcode = '42501'; end $$;
+                   create trigger refuse before insert on contract_data.entries for each row
+                     execute function contract_data.refuse()";
+    world.database.execute(trigger).await;
+
+    let told = world.fails("run", &[], 5).await;
+
+    assert!(told.starts_with("ingestctl: database: ") && told.contains("not today"), "{told}");
+    assert_eq!(world.windows().await, Vec::<String>::new());
+    world.succeeds("verify").await;
+    world.database.execute("drop trigger refuse on contract_data.entries").await;
+    world.succeeds("run").await;
+    assert_eq!(world.source.drains(), 1, "the sealed object is loaded");
+    world.expect_whole(&[1..=16]).await;
+}

@@ -1,0 +1,33 @@
+//! The command line as an operator meets it: the real binary against a real PostgreSQL, a real object store and a scripted
+//! source. After every fault, every ledger is there exactly once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests: what cannot be set up fails the test, and a seed is told"
+)]
+
+#[cfg(not(feature = "failpoints"))]
+compile_error!("these tests kill the binary at its failpoints: run them with --features failpoints, as `make test` does");
+
+mod support;
+mod oracle;
+
+mod bad_data;
+mod bad_objects;
+mod concurrency;
+mod configuration;
+mod crash;
+mod database;
+mod flags;
+mod help;
+mod json;
+mod lengths;
+mod object_store;
+mod restart;
+mod s3;
+mod schedule;
+mod secrets;
+mod source;
+mod verify;

@@ -1,0 +1,136 @@
+//! Trouble with the source is exit code 3, in one sentence, and nothing is recorded that is not there.
+
+use testkit::port::{closed_port, silent_port};
+use testkit::{Answer, Chain, Database, Request, Source};
+
+use crate::oracle;
+use crate::support::{Store, World, json};
+
+#[tokio::test]
+async fn a_source_out_of_reach_is_exit_code_3() {
+    let world = World::new(1..=16).await;
+    let (closed, silent) = (closed_port(), silent_port());
+    for line in ["run", "replay -s 1 -e 16", "replay -s 1 -e 16 --dry-run"] {
+        let endpoint = format!("http://{}", closed.address());
+        let told = world.fails(line, &[("FLIGHT_ENDPOINT", &endpoint)], 3).await;
+        assert!(told.starts_with("ingestctl: source: ") && told.contains(&endpoint), "{told}");
+        assert!(told.contains("refused"), "{told}");
+
+        let endpoint = format!("http://{}", silent.address());
+        let variables = [("FLIGHT_ENDPOINT", endpoint.as_str()), ("FLIGHT_TIMEOUT", "300ms")];
+        let told = world.fails(line, &variables, 3).await;
+        assert!(told.starts_with("ingestctl: source: ") && told.contains(&endpoint), "{told}");
+    }
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_window_that_cannot_be_proven_complete_is_not_loaded() {
+    let honest = || Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).batch_rows(4);
+    let faults = [
+        ("silent for 300ms", honest().silence_after(2)),
+        ("the stream broke", honest().cut_after(2)),
+        ("rows it declared", honest().end_after(2)),
+        ("rows it declared", honest().end_after(0)),
+        ("sent more than", honest().declare(|total| total - 1)),
+        ("rows it declared", honest().declare(|total| total + 1)),
+        ("does not declare ledgers 1-16", honest().undeclared()),
+        ("does not declare ledgers 1-16", honest().declare(|_| -1)),
+    ];
+    let world = World::new(1..=16).await;
+    for (n, (reason, chain)) in faults.into_iter().enumerate() {
+        world.source.answer_with(move |request| chain.answer(request));
+        let line = if n % 2 == 0 { "run" } else { "replay -s 1 -e 16" };
+        let told = world.fails(line, &[("FLIGHT_TIMEOUT", "300ms")], 3).await;
+        assert!(told.starts_with("ingestctl: source: ") && told.contains(reason), "{reason}: {told}");
+        world.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again_and_what_stays_is_not() {
+    let honest = || Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).batch_rows(4);
+    let world = World::of(honest().cut_after(2).for_attempts(2), 1..=16).await;
+    world.succeeds("run").await;
+    assert_eq!(world.source.windows(), [(1, 16); 3]);
+    world.expect_whole(&[1..=16]).await;
+
+    let world = World::of(honest().undeclared(), 1..=16).await;
+    world.ingestctl("run").run().await.expect_code(3);
+    assert_eq!(world.source.windows(), [(1, 16)]);
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_range_beyond_the_tip_loads_what_is_there_and_says_so() {
+    let world = World::new(1..=40).await;
+
+    let output = world.ingestctl("replay -s 10 -e 100").run().await.expect_code(3);
+    assert!(output.stdout.contains("The source ends at ledger 40: what lies beyond is not loaded."), "{}", output.stdout);
+    world.expect_whole(&[10..=40]).await;
+
+    let output = world.ingestctl("replay -s 10 -e 100 --json").run().await.expect_code(3);
+    assert_eq!(json(&output)["source_ends_at"], 40);
+    let output = world.ingestctl("replay -s 41 -e 100").run().await.expect_code(3);
+    assert!(output.stdout.contains("The source ends at ledger 40"), "{}", output.stdout);
+    world.expect_whole(&[10..=40]).await;
+}
+
+#[tokio::test]
+async fn a_source_without_ledgers_is_caught_up_with_and_replayed_from_in_vain() {
+    let world = World::of(Chain::of_rows(vec![]), 1..=0).await;
+
+    let report = json(&world.succeeds("run --json").await);
+    assert_eq!((&report["windows"], &report["caught_up"]), (&serde_json::json!([]), &true.into()));
+    world.ingestctl("replay -s 5 -e 9").run().await.expect_code(3);
+
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn ledgers_that_the_source_no_longer_has_are_exit_code_3() {
+    let world = World::new(20..=40).await;
+
+    let told = world.fails("replay -s 10 -e 40", &[], 3).await;
+
+    assert!(told.contains("no longer has ledger 10: its first is 20"), "{told}");
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn windows_before_the_trouble_stay_loaded() {
+    let good = Chain::of_rows(oracle::ledgers(1..=48)).range(1..=48);
+    let bad = good.clone().end_after(0);
+    let world = World::of(good.clone(), 1..=48).await;
+    world.source.answer_with(move |request| match request {
+        Request::Window { start: 33, .. } => bad.answer(request),
+        other => good.answer(other),
+    });
+
+    let told = world.fails("replay -s 1 -e 48", &[], 3).await;
+
+    assert!(told.contains("ledgers 33-48"), "{told}");
+    assert_eq!(world.windows().await, ["1-16", "17-32"]);
+    world.succeeds("verify").await;
+    // A failed replay does not fold; the next run does.
+    let honest = Chain::of_rows(oracle::ledgers(1..=48)).range(1..=48);
+    world.source.answer_with(move |request| -> Answer { honest.answer(request) });
+    world.succeeds("replay -s 1 -e 32").await;
+    world.expect_whole(&[1..=32]).await;
+}
+
+#[tokio::test]
+async fn a_source_that_goes_away_and_comes_back_is_waited_for() {
+    let mut source = Source::of_rows(oracle::ledgers(1..=9));
+    source.stop();
+    let database = Database::create().await;
+    let mut world = World::without_schema(database, source, oracle::ledgers(1..=9), Store::folder());
+    world.succeeds("migrate").await;
+
+    let mut running = world.ingestctl("run").env("MAX_RETRIES", "5").spawn();
+    running.wait_for_line("trying again").await;
+    world.source.start();
+    running.wait().await.expect_code(0);
+
+    world.expect_whole(&[1..=9]).await;
+}

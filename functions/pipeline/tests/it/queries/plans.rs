@@ -1,0 +1,92 @@
+//! By index: what the planner does with tables that are filled enough to make a scan expensive.
+
+use testkit::{Row, Source, database};
+use tokio_postgres::Client;
+
+use super::Queries;
+use crate::support::World;
+
+/// 200,000 changes of 500 contracts in 2,000 ledgers of 60 days, in two partitions; 100,000 balances of 50 assets and of
+/// native; 5,000 windows.
+const FILL: &str = "
+    select contract_data.ensure_partition(0), contract_data.ensure_partition(1000);
+    insert into contract_data.entries (
+      contract_id, contract_key_type, contract_durability, balance_holder, balance, last_modified_ledger, deleted,
+      ledger_sequence, closed_at, ledger_key_hash, key_xdr, val_xdr, expiration_ledger_seq, change_index, batch_id)
+    select
+      'C' || lpad((n * 7919 % 500)::text, 55, 'A'), 'ScValTypeScvVec', 'ContractDataDurabilityPersistent',
+      case when n % 2 = 0 then 'G' || lpad((n % 5000)::text, 55, 'B') end, case when n % 2 = 0 then n end,
+      n / 100, false, n / 100, now() - (200000 - n) * interval '26 seconds', md5(n::text) || md5((-n)::text),
+      repeat('k', 60), repeat('v', 160), n / 100 + 5000, n % 100, gen_random_uuid()
+    from generate_series(0, 199999) n;
+    insert into contract_data.key_states (
+      ledger_key_hash, contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
+      balance_holder, balance, last_modified_ledger, deleted, ledger_sequence, change_index, closed_at)
+    select
+      md5(n::text), 'C' || lpad((n % 51)::text, 55, 'A'), 'ScValTypeScvVec', 'ContractDataDurabilityPersistent',
+      case when n % 51 > 0 then 'USDC' end, case when n % 51 > 0 then 'G' || lpad((n % 51)::text, 55, 'I') end,
+      case when n % 51 > 0 then 'credit_alphanum4' else 'native' end,
+      'G' || lpad(n::text, 55, 'B'), n * 7919 % 1000003, n / 50, n % 40 = 0, n / 50, n % 50, now()
+    from generate_series(1, 100000) n;
+    insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, entries_processed, status, completed_at)
+    select gen_random_uuid(), n * 10, n * 10 + 9, 1, 'completed', now() - (5000 - n) * interval '1 minute'
+    from generate_series(0, 4999) n;
+    select contract_data.tend_partition(0), contract_data.tend_partition(1000);
+    analyze contract_data.key_states, contract_data.ingestion_progress"; // tables that autovacuum sees to
+
+const TABLES: &str = "(entries|entries_[0-9]+|key_states|ingestion_progress)";
+
+/// The planner uses this index and scans none of the large tables.
+async fn check_planned(session: &Client, sql: &str, index: &str) {
+    let plan = database::rows(session, &format!("explain {sql}")).await.join("\n");
+    let scanned =
+        plan.lines().find(|line| line.contains("Seq Scan on ") && !line.contains("contract_assets"));
+    assert_eq!(scanned, None, "{sql}\n{plan}");
+    assert!(plan.contains(index), "{index} is not used: {sql}\n{plan}");
+}
+
+/// Runs a function, whose plans no EXPLAIN shows: PostgreSQL counts the scans of these indexes and of no large table.
+async fn check_counted(session: &Client, sql: &str, indexes: &[&str]) {
+    let count = format!(
+        "select relname from pg_class where pg_stat_get_xact_numscans(oid) > 0 and relnamespace = 'contract_data'::regnamespace
+         and (relkind in ('i', 'I') and relname !~ 'contract_assets' or relname ~ '^{TABLES}$') order by 1"
+    );
+    session.batch_execute("begin").await.unwrap();
+    assert_eq!(database::rows(session, sql).await.len(), 100, "{sql}");
+    let scanned = database::rows(session, &count).await;
+    session.batch_execute("rollback").await.unwrap();
+    assert_eq!(scanned, indexes, "{sql}");
+}
+
+#[tokio::test]
+async fn the_queries_that_must_work_go_by_index() {
+    let source = Source::of_rows(vec![Row::at(1)]);
+    let world = World::around(&source).await;
+    world.database.execute(FILL).await;
+    let session = world.database.connect().await;
+    let numbered =
+        |first: char, fill: &str, n: u32| format!("{first}{}{n}", fill.repeat(if n > 9 { 53 } else { 54 }));
+    let contract = numbered('C', "A", 8);
+    let queries = Queries::of(&numbered('G', "I", 17), &contract);
+
+    check_planned(&session, &queries.rich_list, "Index Scan using key_states_rich_list on key_states").await;
+    check_planned(&session, queries.activity, "Bitmap Index Scan on entries_0000001000_closed_at_idx").await;
+    let by_contract = "using entries_0000001000_contract_id_ledger_sequence_idx";
+    check_planned(&session, &queries.history, by_contract).await;
+    let newest = "Index Scan using ingestion_progress_completed_at on ingestion_progress";
+    check_planned(&session, queries.progress, newest).await;
+
+    let history = ["entries_0000001000_contract_id_ledger_sequence_idx"];
+    check_counted(&session, &queries.balance_history, &history).await;
+    check_counted(&session, &queries.top_holders, &["key_states_rich_list"]).await;
+    let native = "select * from contract_data.get_top_holders('XLM', null, 100)";
+    check_counted(&session, native, &["key_states_rich_list_native"]).await;
+
+    // What is not asked by index is seen: the check can fail.
+    let unindexed = "select * from contract_data.key_states order by val_xdr limit 100";
+    session.batch_execute("begin").await.unwrap();
+    database::rows(&session, unindexed).await;
+    let scans = "select pg_stat_get_xact_numscans('contract_data.key_states'::regclass)";
+    assert_eq!(database::rows(&session, scans).await, ["1"]);
+    session.batch_execute("rollback").await.unwrap();
+}
