@@ -12,6 +12,8 @@ create table contract_data.settings (
   network text not null,
   partition_ledgers bigint not null,
   schedule_start bigint,
+  fingerprint_ledger bigint,
+  fingerprint_digest text,
   oldest_loader integer not null default 1,
   created_at timestamptz not null default now(),
   constraint settings_singleton_pkey primary key (singleton),
@@ -23,6 +25,8 @@ comment on column contract_data.settings.database_id is 'Tells this database fro
 comment on column contract_data.settings.network is 'The network whose ledgers are loaded here; loaders of another are refused.';
 comment on column contract_data.settings.partition_ledgers is 'Ledgers per partition of entries; no window crosses a multiple of it.';
 comment on column contract_data.settings.schedule_start is 'The first ledger the schedule cares for; set by the first scheduled run.';
+comment on column contract_data.settings.fingerprint_ledger is 'A ledger loaded early on: a source that tells another story of it serves another chain.';
+comment on column contract_data.settings.fingerprint_digest is 'Digest of the rows of that ledger.';
 comment on column contract_data.settings.oldest_loader is 'The oldest schema version whose loader still works with this schema.';
 
 create table contract_data.entries (

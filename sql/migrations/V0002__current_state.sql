@@ -60,6 +60,48 @@ where not deleted;
 comment on view contract_data.current_states is
   'The state now: one row per entry that is not deleted. Balances carry the asset of their contract. Whether an entry is still live: liveness(expiration_ledger_seq, ledger).';
 
+-- Fills the asset of the balances of the given contracts. The caller holds the fold's lock.
+create function contract_data.spread_assets(contract_ids text[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  changed bigint;
+begin
+  update contract_data.key_states k
+  set asset_code = a.asset_code, asset_issuer = a.asset_issuer, asset_type = a.asset_type
+  from contract_data.contract_assets a
+  where a.contract_id = any (contract_ids) and k.contract_id = a.contract_id and k.balance_holder is not null
+    and (k.asset_code, k.asset_issuer, k.asset_type) is distinct from (a.asset_code, a.asset_issuer, a.asset_type);
+  get diagnostics changed = row_count;
+  return changed;
+end $$;
+comment on function contract_data.spread_assets(text[]) is 'Fills asset_code, asset_issuer and asset_type on the balances of the given contracts.';
+
+-- Learns assets from the instance rows in the given ledgers, and fills the balances that were folded before their asset
+-- was known. The caller holds the fold's lock.
+create function contract_data.learn_assets(ledgers int8multirange) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  learnt text[];
+begin
+  with instances as (
+    select distinct on (e.contract_id) e.contract_id, e.asset_type, e.asset_code, e.asset_issuer
+    from unnest(ledgers) r
+    join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
+    where e.asset_type is not null
+    order by e.contract_id, e.ledger_sequence desc, e.change_index desc
+  ), inserted as (
+    insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
+    select contract_id, asset_type, asset_code, asset_issuer, 'instance' from instances order by contract_id
+    on conflict (contract_id) do nothing
+    returning contract_id
+  )
+  select array_agg(contract_id) into learnt from inserted;
+  if learnt is not null then
+    perform contract_data.spread_assets(learnt);
+  end if;
+end $$;
+comment on function contract_data.learn_assets(int8multirange) is 'Learns contract_assets from the instance rows of the given ledgers.';
+
 -- Folds the given windows into contract_assets and key_states. The caller's transaction serialises on one lock with
 -- everything else that writes these tables, and works in key order; it marks exactly the windows it was given. Newest
 -- wins whatever the order of the windows. Returns the number of windows folded.
@@ -68,35 +110,22 @@ language plpgsql set search_path = pg_catalog, pg_temp
 set work_mem = '64MB' set jit = off set enable_mergejoin = off -- a merge join would sort every value of the windows
 as $$
 declare
-  windows int8multirange;
-  learnt text[];
+  ledgers int8multirange;
   folded_windows bigint;
 begin
   perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
-  select range_agg(int8range(start_ledger, end_ledger, '[]')) into windows
+  select range_agg(int8range(start_ledger, end_ledger, '[]')) into ledgers
   from contract_data.ingestion_progress
   where id = any (window_ids) and status = 'completed' and not folded and entries_processed > 0;
 
-  if windows is not null then
-    with instances as (
-      select distinct on (e.contract_id) e.contract_id, e.asset_type, e.asset_code, e.asset_issuer
-      from unnest(windows) r
-      join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
-      where e.asset_type is not null
-      order by e.contract_id, e.ledger_sequence desc, e.change_index desc
-    ), inserted as (
-      insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
-      select contract_id, asset_type, asset_code, asset_issuer, 'instance' from instances order by contract_id
-      on conflict (contract_id) do nothing
-      returning contract_id
-    )
-    select array_agg(contract_id) into learnt from inserted;
+  if ledgers is not null then
+    perform contract_data.learn_assets(ledgers);
 
     with newest as materialized (
       -- Narrow, and hashed instead of sorted: the values are fetched afterwards. No change_index reaches 2^31, so one
       -- bigint orders (ledger_sequence, change_index), and the largest ledger still fits.
       select max(e.ledger_sequence * 2147483648 + e.change_index) as place
-      from unnest(windows) r
+      from unnest(ledgers) r
       join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
       group by e.ledger_key_hash
     )
@@ -112,7 +141,7 @@ begin
     join contract_data.entries n
       on n.ledger_sequence = newest.place / 2147483648 and n.change_index = newest.place % 2147483648
     left join contract_data.contract_assets a on n.balance_holder is not null and a.contract_id = n.contract_id
-    where n.ledger_sequence between lower(windows) and upper(windows) - 1
+    where n.ledger_sequence between lower(ledgers) and upper(ledgers) - 1
     order by n.ledger_key_hash
     on conflict (ledger_key_hash) do update set
       contract_id = excluded.contract_id,
@@ -134,11 +163,6 @@ begin
       contract_instance_wasm_hash = excluded.contract_instance_wasm_hash,
       expiration_ledger_seq = excluded.expiration_ledger_seq
     where (k.ledger_sequence, k.change_index) < (excluded.ledger_sequence, excluded.change_index);
-
-    -- Balances folded before their contract's asset was known.
-    if learnt is not null then
-      perform contract_data.spread_assets(learnt);
-    end if;
   end if;
 
   update contract_data.ingestion_progress set folded = true
@@ -148,21 +172,44 @@ begin
 end $$;
 comment on function contract_data.fold_windows(bigint[]) is 'Brings key_states and contract_assets up to the given completed windows.';
 
--- Fills the asset of the balances of the given contracts. The caller holds the fold's lock.
-create function contract_data.spread_assets(contract_ids text[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- Folds the keys in the temporary table replaced_keys (ledger_key_hash, contract_id) anew, from the whole history: what a
+-- replaced window had as the newest change of a key may be gone. Called in the transaction that replaces the window.
+create function contract_data.refold_replaced_keys(start_ledger bigint, end_ledger bigint) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64MB' set jit = off as $$
 declare
-  changed bigint;
+  unfolded int8multirange;
+  states bigint;
 begin
-  update contract_data.key_states k
-  set asset_code = a.asset_code, asset_issuer = a.asset_issuer, asset_type = a.asset_type
-  from contract_data.contract_assets a
-  where a.contract_id = any (contract_ids) and k.contract_id = a.contract_id and k.balance_holder is not null
-    and (k.asset_code, k.asset_issuer, k.asset_type) is distinct from (a.asset_code, a.asset_issuer, a.asset_type);
-  get diagnostics changed = row_count;
-  return changed;
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
+  perform contract_data.learn_assets(int8multirange(int8range(start_ledger, end_ledger, '[]')));
+  select coalesce(range_agg(int8range(p.start_ledger, p.end_ledger, '[]')), '{}') into unfolded
+  from contract_data.ingestion_progress p where p.status = 'completed' and not p.folded;
+
+  delete from contract_data.key_states k using pg_temp.replaced_keys r where k.ledger_key_hash = r.ledger_key_hash;
+  with newest as materialized (
+    select max(e.ledger_sequence * 2147483648 + e.change_index) as place
+    from pg_temp.replaced_keys r
+    join contract_data.entries e on e.contract_id = r.contract_id and e.ledger_key_hash = r.ledger_key_hash
+    where not unfolded @> e.ledger_sequence
+    group by e.ledger_key_hash
+  )
+  insert into contract_data.key_states (
+      ledger_key_hash, contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
+      balance_holder, balance, last_modified_ledger, deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr,
+      contract_instance_type, contract_instance_wasm_hash, expiration_ledger_seq)
+  select
+      n.ledger_key_hash, n.contract_id, n.contract_key_type, n.contract_durability, a.asset_code, a.asset_issuer, a.asset_type,
+      n.balance_holder, n.balance, n.last_modified_ledger, n.deleted, n.ledger_sequence, n.change_index, n.closed_at,
+      n.key_xdr, n.val_xdr, n.contract_instance_type, n.contract_instance_wasm_hash, n.expiration_ledger_seq
+  from newest
+  join contract_data.entries n
+    on n.ledger_sequence = newest.place / 2147483648 and n.change_index = newest.place % 2147483648
+  left join contract_data.contract_assets a on n.balance_holder is not null and a.contract_id = n.contract_id
+  order by n.ledger_key_hash;
+  get diagnostics states = row_count;
+  return states;
 end $$;
-comment on function contract_data.spread_assets(text[]) is 'Fills asset_code, asset_issuer and asset_type on the balances of the given contracts.';
+comment on function contract_data.refold_replaced_keys(bigint, bigint) is 'Folds the keys of a replaced window anew, from the whole history.';
 
 -- Folds whatever completed windows are not folded yet, at most max_rows rows' worth of them, lowest ledgers first.
 create function contract_data.fold_pending(max_rows bigint) returns bigint

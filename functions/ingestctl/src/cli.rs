@@ -29,6 +29,12 @@ EXAMPLES
   # load two days by hand; what is there already is left alone
   ingestctl replay --start-ledger 53312000 --end-ledger 53346559
 
+  # load it again, window by window, in place of what is there
+  ingestctl replay -s 53312000 -e 53312063 --force
+
+  # rebuild an empty database from the archive alone, eight windows at a time
+  ingestctl replay -s 0 -e 4294967295 --from-archive --parallel 8
+
   # what the schedule does, once: from the first missing ledger to the tip
   ingestctl run
 
@@ -81,9 +87,27 @@ pub(crate) enum Command {
         /// Only say what would be loaded.
         #[arg(long)]
         dry_run: bool,
+        /// Widen the range to whole windows, and replace those that are completed, each in one transaction.
+        #[arg(long, conflicts_with = "from_archive")]
+        force: bool,
+        /// Windows worked on side by side, each on a connection of its own [default: 2].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+        parallel: Option<u16>,
+        /// Load from the archive under STAGING_URL, without the source: rebuilds a database.
+        #[arg(long, conflicts_with_all = ["trust_end", "dry_run"])]
+        from_archive: bool,
+        /// Take a clean end of stream for the end, where the source does not declare what it sends.
+        #[arg(long)]
+        trust_end: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Tell which asset a Stellar asset contract stands for, before or without its instance row.
+    Assets {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: AssetsCommand,
     },
     /// Show coverage, gaps, lag, work under way and the last windows.
     Status {
@@ -99,6 +123,26 @@ pub(crate) enum Command {
         /// Last ledger to verify, inclusive.
         #[arg(short, long, value_name = "LEDGER", requires = "start_ledger")]
         end_ledger: Option<u32>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with assets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AssetsCommand {
+    /// Add assets; balances of their contracts show them at once.
+    Add {
+        /// The assets, such as USDC:GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN.
+        #[arg(required = true, value_name = "CODE:ISSUER")]
+        assets: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the assets that are known.
+    List {
         /// Print JSON.
         #[arg(long)]
         json: bool,

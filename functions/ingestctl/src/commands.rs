@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeline::{Config, Error, Event, LedgerWindow, Result, Watch};
+use pipeline::{Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{AssetsCommand, Cli, Command};
 use crate::{logging, output};
 
 /// Verify found a difference.
@@ -15,6 +15,8 @@ const DIFFERENT: u8 = 7;
 const SOURCE: u8 = 3;
 /// The database, or its schema.
 const DATABASE: u8 = 5;
+/// A value that cannot be loaded.
+const BAD_DATA: u8 = 6;
 
 /// Executes the command line and says how it went.
 pub(crate) fn execute(cli: Cli) -> ExitCode {
@@ -48,7 +50,7 @@ fn exit_code(error: &Error) -> u8 {
         Error::Source { .. } => SOURCE,
         Error::Staging { .. } | Error::Corrupt { .. } => 4,
         Error::Database { .. } | Error::Schema(_) => DATABASE,
-        Error::BadData { .. } => 6,
+        Error::BadData { .. } => BAD_DATA,
         _ => 1,
     }
 }
@@ -82,12 +84,14 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             } else {
                 output::report(&report)
             }
-            Ok(0)
+            Ok(report_code(&report))
         }
-        Command::Replay { range, dry_run, json } => {
+        Command::Replay { range, dry_run, force, parallel, from_archive, trust_end, json } => {
             let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
+            let parallel = parallel.map(usize::from);
+            let options = ReplayOptions { force, parallel, from_archive, trust_end };
             if dry_run {
-                let plan = pipeline::plan(config, range).await?;
+                let plan = pipeline::plan(config, range, &options).await?;
                 if json {
                     output::json(&plan)?
                 } else {
@@ -95,14 +99,32 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
                 }
                 return Ok(0);
             }
-            let report = pipeline::replay(config, range, watch(bar)).await?;
+            let report = pipeline::replay(config, range, options, watch(bar)).await?;
             bar.finish_and_clear();
             if json {
                 output::json(&report)?
             } else {
                 output::report(&report)
             }
-            Ok(if report.source_ends_at.is_some() { SOURCE } else { 0 })
+            Ok(report_code(&report))
+        }
+        Command::Assets { command: AssetsCommand::Add { assets, json } } => {
+            let known = pipeline::add_assets(&config, &assets).await?;
+            if json {
+                output::json(&known)?
+            } else {
+                output::assets(&known)
+            }
+            Ok(0)
+        }
+        Command::Assets { command: AssetsCommand::List { json } } => {
+            let known = pipeline::list_assets(&config).await?;
+            if json {
+                output::json(&known)?
+            } else {
+                output::assets(&known)
+            }
+            Ok(0)
         }
         Command::Status { json } => {
             let status = pipeline::status(&config).await?;
@@ -127,6 +149,17 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             }
             Ok(if verification.findings.is_empty() { 0 } else { DIFFERENT })
         }
+    }
+}
+
+/// The exit code of a run that went to its end: what failed on the way, or a source that ended early.
+fn report_code(report: &Report) -> u8 {
+    if report.failed().any(|window| window.bad_data) {
+        BAD_DATA
+    } else if report.failed().next().is_some() || report.source_ends_at.is_some() {
+        SOURCE
+    } else {
+        0
     }
 }
 

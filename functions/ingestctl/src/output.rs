@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "results belong on stdout")]
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use pipeline::{Migration, Plan, Report, Status, Verification, WindowStatus};
+use pipeline::{KnownAsset, Migration, Plan, Report, Status, Verification, WindowStatus};
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
@@ -67,6 +67,9 @@ pub(crate) fn report(report: &Report) {
         println!("Another scheduled run is at work; nothing done.");
         return;
     }
+    if let Some((start, end)) = report.widened {
+        println!("Widened to whole windows: ledgers {start} to {end}.");
+    }
     if report.windows.is_empty() {
         println!("Nothing to do: no ledger is missing that could be loaded now.");
     } else {
@@ -83,6 +86,8 @@ pub(crate) fn report(report: &Report) {
                 WindowStatus::Completed => "completed",
                 WindowStatus::AlreadyLoaded => "already loaded",
                 WindowStatus::PartlyLoaded => "partly loaded",
+                WindowStatus::Replaced => "replaced",
+                WindowStatus::Failed => "FAILED",
             };
             let (start, end) = (w.start_ledger.to_string(), w.end_ledger.to_string());
             windows.add_row([start, end, number(w.rows), status.to_owned(), w.source.as_str().to_owned()]);
@@ -96,6 +101,17 @@ pub(crate) fn report(report: &Report) {
             number(count as u64),
             number(rate)
         );
+    }
+    let failed: Vec<_> = report.failed().collect();
+    if !failed.is_empty() {
+        println!(
+            "{} windows failed; they are recorded, and tried again by later runs:",
+            number(failed.len() as u64)
+        );
+        for window in failed {
+            let error = window.error.as_deref().unwrap_or_default();
+            println!("  ledgers {}-{}: {error}", window.start_ledger, window.end_ledger);
+        }
     }
     if let Some(next) = report.next_ledger {
         println!("Next ledger: {next}{}.", if report.caught_up { " (caught up)" } else { "" });
@@ -114,13 +130,16 @@ pub(crate) fn plan(plan: &Plan) {
         number(plan.ledgers),
         number(plan.windows)
     );
+    if plan.replaced > 0 {
+        println!("{} completed windows would be replaced.", number(plan.replaced));
+    }
     if !plan.first_windows.is_empty() {
         let mut windows = table(&[">start ledger", ">end ledger", ">ledgers"]);
         for (start, end) in &plan.first_windows {
             windows.add_row([start.to_string(), end.to_string(), number(u64::from(end - start) + 1)]);
         }
         println!("{windows}");
-        let more = plan.windows - plan.first_windows.len() as u64;
+        let more = plan.windows + plan.replaced - plan.first_windows.len() as u64;
         if more > 0 {
             println!("… and {} more.", number(more));
         }
@@ -223,6 +242,21 @@ pub(crate) fn status(status: &Status) {
         }
         println!("{windows}");
     }
+}
+
+/// Known assets.
+pub(crate) fn assets(assets: &[KnownAsset]) {
+    let mut known = table(&["code", "issuer", "type", "contract", "learnt from"]);
+    for asset in assets {
+        known.add_row([
+            asset.asset_code.clone().unwrap_or_else(|| "–".to_owned()),
+            asset.asset_issuer.clone().unwrap_or_else(|| "–".to_owned()),
+            asset.asset_type.clone(),
+            asset.contract_id.clone(),
+            asset.learnt_from.clone(),
+        ]);
+    }
+    println!("{known}");
 }
 
 /// An instant, in UTC, to the second.

@@ -3,7 +3,9 @@
 use object_store::path::Path;
 use tokio_postgres::Client;
 
-use crate::dataset::{Footer, archive_path, parse_staging_path, staging_folder};
+use crate::dataset::{
+    Footer, archive_folder, archive_path, parse_archive_path, parse_staging_path, staging_folder,
+};
 use crate::error::{Error, Result};
 use crate::migrate::Settings;
 use crate::object;
@@ -90,7 +92,8 @@ pub(crate) async fn sealed_objects(
                 return Err(error);
             }
         };
-        if footer.database_id != settings.database_id {
+        // Of another database, kept for whoever looks into its bad data, or in the hands of a forced replay.
+        if footer.database_id != settings.database_id || footer.bad_data.is_some() || footer.replaces {
             continue;
         }
         if let Some(problem) = contradiction(&footer, network, window, batch_id) {
@@ -110,6 +113,42 @@ pub(crate) async fn sealed_objects(
     }
     sealed.sort_by_key(|object| object.footer.start_ledger);
     Ok(sealed)
+}
+
+/// The archived objects whose ledgers lie in the range and are not loaded, by their first ledger: what a restore loads.
+///
+/// # Errors
+/// [`Error::Corrupt`] for an object that does not read or is not what its name says: a restore that left it out would look
+/// complete. [`Error::Schema`] for one that no partition of this database holds whole.
+pub(crate) async fn archived_objects(
+    client: &Client,
+    staging: &Staging,
+    network: &str,
+    settings: &Settings,
+    range: LedgerWindow,
+) -> Result<Vec<StagedObject>> {
+    let mut objects = Vec::new();
+    for meta in staging.list(&archive_folder(network)).await? {
+        let path = meta.location;
+        let Some(window) = parse_archive_path(&path) else { continue };
+        if !range.overlaps(window) || progress::uncovered(client, window).await?.is_empty() {
+            continue;
+        }
+        let footer = object::open(staging, &path, meta.size).await?.footer().clone();
+        if let Some(problem) = contradiction(&footer, network, window, footer.batch_id) {
+            return Err(Error::corrupt(path.to_string(), problem));
+        }
+        if window.start() / settings.partition_ledgers != window.end() / settings.partition_ledgers {
+            return Err(Error::Schema(format!(
+                "window {window} of the archive crosses a partition of {} ledgers: restore into a database with the \
+                 partitions it was made for",
+                settings.partition_ledgers
+            )));
+        }
+        objects.push(StagedObject { path, bytes: meta.size, footer });
+    }
+    objects.sort_by_key(|object| object.footer.start_ledger);
+    Ok(objects)
 }
 
 /// What the footer says against the name it stands under.

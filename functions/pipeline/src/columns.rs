@@ -108,6 +108,7 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
         let converted = cast_with_options(array, &target, &options).map_err(|e| Error::Source {
             problem: format!("column {} cannot be read", column.name),
             transient: false,
+            status: None,
             source: Some(e.into()),
         })?;
         if converted.null_count() != array.logical_null_count() {

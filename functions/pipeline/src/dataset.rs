@@ -122,6 +122,10 @@ pub(crate) const FOOTER_KEY: &str = "contract_data_loader";
 pub enum Evidence {
     /// The source declared the ledgers and the number of rows, and exactly those arrived.
     Declared,
+    /// The source declared nothing; the operator takes a clean end of stream for the end.
+    TrustedEnd,
+    /// The source declared nothing; ledgers came in order, and the last one seen is left out.
+    BeforeLast,
 }
 
 impl Evidence {
@@ -129,6 +133,8 @@ impl Evidence {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Evidence::Declared => "declared",
+            Evidence::TrustedEnd => "trusted_end",
+            Evidence::BeforeLast => "before_last",
         }
     }
 }
@@ -156,6 +162,12 @@ pub(crate) struct Footer {
     pub(crate) rows_digest: String,
     /// Close time of the newest row; none without rows.
     pub(crate) last_closed_at: Option<DateTime<Utc>>,
+    /// Set when a value among the rows cannot be loaded: the object is kept for whoever looks into it, never loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bad_data: Option<String>,
+    /// Whether the object is to replace a completed window: only the replay that made it loads it.
+    #[serde(default)]
+    pub(crate) replaces: bool,
 }
 
 /// The folder of a network's staged objects.
@@ -177,12 +189,21 @@ pub(crate) fn parse_staging_path(path: &Path) -> Option<(LedgerWindow, Uuid)> {
     Some((LedgerWindow::new(start, end).ok()?, batch_id))
 }
 
+/// The folder of a network's archived objects.
+pub(crate) fn archive_folder(network: &str) -> Path {
+    Path::from(format!("archive/contract_data/v{FORMAT_VERSION}/network={network}"))
+}
+
+/// The window in the name of an archived object; `None` for any other name.
+pub(crate) fn parse_archive_path(path: &Path) -> Option<LedgerWindow> {
+    let (start, end) = path.filename()?.strip_suffix(".parquet")?.split_once('-')?;
+    LedgerWindow::new(start.parse().ok()?, end.parse().ok()?).ok()
+}
+
 /// The name of a completed window in the archive: a hive dataset on `network` and `ledger_range`.
 pub(crate) fn archive_path(network: &str, partition_ledgers: u32, window: LedgerWindow) -> Path {
     let floor = window.start() / partition_ledgers * partition_ledgers;
-    Path::from(format!(
-        "archive/contract_data/v{FORMAT_VERSION}/network={network}/ledger_range={floor}/{window}.parquet"
-    ))
+    Path::from(format!("{}/ledger_range={floor}/{window}.parquet", archive_folder(network)))
 }
 
 #[cfg(test)]

@@ -23,22 +23,35 @@ pub(crate) use flight::Flight;
 pub use flight::SourceRange;
 use numbering::Numbering;
 
+/// How much is believed of a source that does not declare what it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nothing: a schedule has nobody to ask.
+    Nothing,
+    /// That ledgers come in order and whole: all but the last one seen, which may be cut.
+    BeforeLast,
+    /// That a clean end of stream is the end: what an operator vouches for.
+    WholeStream,
+}
+
 /// What the source says it has of a window that was asked for.
 #[derive(Debug)]
 pub(crate) enum Offer {
     /// Nothing yet: the window lies beyond the tip.
     NothingYet,
     /// These ledgers, ready to be drained.
-    Ledgers(Box<DeclaredWindow>),
+    Ledgers(Box<OfferedWindow>),
 }
 
-/// A window that the source vouches for, with the number of its rows: what a drain is measured against.
+/// A window that the source offers, and what a drain of it is measured against.
 #[derive(Debug)]
-pub(crate) struct DeclaredWindow {
+pub(crate) struct OfferedWindow {
     /// The ledgers: the start that was asked for, the end that was asked for or the tip before it.
     pub(crate) window: LedgerWindow,
+    /// What will have proven it complete.
+    evidence: Evidence,
     /// How many rows the source says there are.
-    pub(crate) total_records: u64,
+    total_records: Option<u64>,
     /// Whether a ledger may go on in a later endpoint.
     ordered: bool,
     /// Where the rows are, in the order to drain them.
@@ -47,25 +60,27 @@ pub(crate) struct DeclaredWindow {
     pub(crate) latest_closed_at: Option<DateTime<Utc>>,
 }
 
-/// A batch of rows in the staged columns.
+/// What comes out of a drain.
 #[derive(Debug)]
 pub(crate) enum Drained {
     /// The next rows, in order of (ledger, change index).
     Batch(RecordBatch),
-    /// A ledger came after a later one: whoever streams has to sort, see [`Drain::out_of_order`].
+    /// A ledger came after a later one: whoever streams has to sort.
     OutOfOrder(RecordBatch),
-    /// The end, proven: exactly the declared rows have arrived.
-    Complete(Evidence),
+    /// The end, and what is proven: the ledgers, if any.
+    Complete(Evidence, Option<LedgerWindow>),
 }
 
 /// A drain under way. [`next`](Drain::next) until it says [`Drained::Complete`]; anything else is no window.
 pub(crate) struct Drain<'a> {
     flight: &'a Flight,
-    declared: DeclaredWindow,
+    offered: OfferedWindow,
     endpoint: usize,
     stream: Option<OpenStream>,
     numbering: Numbering,
     received: u64,
+    /// Rows of the last ledger seen, kept back until a later one proves it whole; only for [`Evidence::BeforeLast`].
+    held: Vec<RecordBatch>,
     timeout: Duration,
 }
 
@@ -75,16 +90,17 @@ struct OpenStream {
     columns: Option<Columns>,
 }
 
-/// Opens the drain of a declared window.
-pub(crate) fn drain(flight: &Flight, declared: DeclaredWindow) -> Drain<'_> {
+/// Opens the drain of an offered window.
+pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
     Drain {
         timeout: flight.timeout(),
         flight,
-        numbering: Numbering::new(declared.ordered),
-        declared,
+        numbering: Numbering::new(offered.ordered),
+        offered,
         endpoint: 0,
         stream: None,
         received: 0,
+        held: Vec::new(),
     }
 }
 
@@ -97,10 +113,10 @@ impl Drain<'_> {
     pub(crate) async fn next(&mut self) -> Result<Drained> {
         loop {
             let Some(stream) = &mut self.stream else {
-                let Some(endpoint) = self.declared.endpoints.pop_front() else {
-                    return self.prove_complete();
+                let Some(endpoint) = self.offered.endpoints.pop_front() else {
+                    return self.complete();
                 };
-                let batches = self.flight.open(endpoint, self.declared.window).await?;
+                let batches = self.flight.open(endpoint, self.offered.window).await?;
                 self.endpoint += 1;
                 self.stream = Some(OpenStream { batches, columns: None });
                 continue;
@@ -111,7 +127,7 @@ impl Drain<'_> {
                     return Err(Error::source_transient(format!(
                         "silent for {} in the middle of {}",
                         humantime::format_duration(self.timeout),
-                        of(self.declared.window)
+                        of(self.offered.window)
                     )));
                 }
                 Ok(None) => {
@@ -119,7 +135,7 @@ impl Drain<'_> {
                     continue;
                 }
                 Ok(Some(batch)) => {
-                    batch.map_err(|e| flight::failure("the stream broke", self.declared.window, e))?
+                    batch.map_err(|e| flight::failure("the stream broke", self.offered.window, e))?
                 }
             };
             let columns = match &stream.columns {
@@ -128,15 +144,17 @@ impl Drain<'_> {
             };
             if batch.num_rows() > 0 {
                 let arrays = columns.read(&batch)?;
-                return self.accept(arrays);
+                if let Some(drained) = self.accept(arrays)? {
+                    return Ok(drained);
+                }
             }
         }
     }
 
-    /// Checks a batch against the window and what was declared, and numbers its rows.
-    fn accept(&mut self, mut arrays: Vec<ArrayRef>) -> Result<Drained> {
+    /// Checks a batch against the window and what was declared, and numbers its rows. `None` when all of it is kept back.
+    fn accept(&mut self, mut arrays: Vec<ArrayRef>) -> Result<Option<Drained>> {
         let ledgers = arrays[position::LEDGER_SEQUENCE].as_primitive::<UInt32Type>();
-        let window = self.declared.window;
+        let window = self.offered.window;
         if let Some(outside) = ledgers.values().iter().find(|l| !window.contains(**l)) {
             return Err(Error::source_transient(format!(
                 "sent a row of ledger {outside}, outside {}",
@@ -144,30 +162,79 @@ impl Drain<'_> {
             )));
         }
         self.received += ledgers.len() as u64;
-        if self.received > self.declared.total_records {
+        if let Some(total) = self.offered.total_records.filter(|total| self.received > *total) {
             return Err(Error::source_transient(format!(
-                "sent more than the {} rows it declared for {}",
-                self.declared.total_records,
+                "sent more than the {total} rows it declared for {}",
                 of(window)
             )));
         }
         let numbered = self.numbering.number(self.endpoint, ledgers.values())?;
+        let last = ledgers.values().last().copied();
+        let complete_rows = ledgers.values().partition_point(|ledger| Some(*ledger) != last);
         arrays.push(Arc::new(numbered.change_index));
         let batch = RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), arrays)
             .map_err(|e| Error::Unexpected(format!("staged columns do not fit their schema: {e}")))?;
-        Ok(if numbered.in_order { Drained::Batch(batch) } else { Drained::OutOfOrder(batch) })
+        if self.offered.evidence != Evidence::BeforeLast {
+            return Ok(Some(if numbered.in_order {
+                Drained::Batch(batch)
+            } else {
+                Drained::OutOfOrder(batch)
+            }));
+        }
+        if !numbered.in_order {
+            return Err(Error::source_permanent(format!(
+                "neither declares {} nor sends its ledgers in order, so nothing tells which are whole",
+                of(window)
+            )));
+        }
+        self.hold_back(batch, last, complete_rows)
+    }
+
+    /// Lets the rows of whole ledgers pass, and keeps those of the last one seen.
+    fn hold_back(
+        &mut self,
+        batch: RecordBatch,
+        last: Option<u32>,
+        complete_rows: usize,
+    ) -> Result<Option<Drained>> {
+        let mut whole = Vec::new();
+        if self.held_ledger() != last {
+            whole.append(&mut self.held);
+        }
+        if complete_rows > 0 {
+            whole.push(batch.slice(0, complete_rows));
+        }
+        self.held.push(batch.slice(complete_rows, batch.num_rows() - complete_rows));
+        if whole.is_empty() {
+            return Ok(None);
+        }
+        let batch = arrow::compute::concat_batches(&STAGED_SCHEMA, &whole)
+            .map_err(|e| Error::Unexpected(format!("batches do not join: {e}")))?;
+        Ok(Some(Drained::Batch(batch)))
+    }
+
+    /// The ledger whose rows are kept back.
+    fn held_ledger(&self) -> Option<u32> {
+        let batch = self.held.first()?;
+        batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values().first().copied()
     }
 
     /// The end of the last stream proves nothing by itself; the declared number of rows does.
-    fn prove_complete(&self) -> Result<Drained> {
-        if self.received == self.declared.total_records {
-            return Ok(Drained::Complete(Evidence::Declared));
+    fn complete(&self) -> Result<Drained> {
+        let window = self.offered.window;
+        if let Some(total) = self.offered.total_records.filter(|total| self.received != *total) {
+            return Err(Error::source_transient(format!(
+                "ended after {} of the {total} rows it declared for {}",
+                self.received,
+                of(window)
+            )));
         }
-        Err(Error::source_transient(format!(
-            "ended after {} of the {} rows it declared for {}",
-            self.received,
-            self.declared.total_records,
-            of(self.declared.window)
-        )))
+        let proven = match self.offered.evidence {
+            Evidence::Declared | Evidence::TrustedEnd => Some(window),
+            Evidence::BeforeLast => {
+                self.held_ledger().and_then(|last| last.checked_sub(1)).and_then(|end| window.until(end))
+            }
+        };
+        Ok(Drained::Complete(self.offered.evidence, proven))
     }
 }

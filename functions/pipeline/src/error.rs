@@ -27,6 +27,8 @@ pub enum Error {
         problem: String,
         /// True where another attempt may go better.
         transient: bool,
+        /// The gRPC status, if that is how it failed.
+        status: Option<tonic::Code>,
         /// The error of the transport or of the decoder, if there is one.
         #[source]
         source: Option<BoxError>,
@@ -93,12 +95,12 @@ impl Error {
 
     /// A fault of the source that another attempt may not meet.
     pub(crate) fn source_transient(problem: impl Into<String>) -> Self {
-        Error::Source { problem: problem.into(), transient: true, source: None }
+        Error::Source { problem: problem.into(), transient: true, status: None, source: None }
     }
 
     /// A fault of the source that stays until somebody mends it.
     pub(crate) fn source_permanent(problem: impl Into<String>) -> Self {
-        Error::Source { problem: problem.into(), transient: false, source: None }
+        Error::Source { problem: problem.into(), transient: false, status: None, source: None }
     }
 
     /// An object that contradicts itself.

@@ -1,34 +1,36 @@
-//! The job: windows planned, drained, staged, loaded, recorded and archived, one after the other, with the next window
-//! being staged while one is loaded.
+//! The job: windows planned, drained, staged, loaded, recorded and archived, by workers side by side.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use crate::archive;
 use crate::config::{Config, StartLedger};
 use crate::database::{connect, get};
-use crate::drain::{Flight, SourceRange};
+use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
+use crate::fingerprint;
 use crate::fold;
-use crate::load::{FoldWhen, Loaded, load};
+use crate::load::FoldWhen;
 use crate::migrate::{Settings, settings};
-use crate::progress::{self, ClaimFacts, RowSource};
+use crate::progress;
 use crate::retry::Retries;
 use crate::staging::Staging;
-use crate::window::LedgerWindow;
+use crate::window::{LedgerWindow, WindowLimits};
 
-mod ahead;
+mod planner;
+mod workers;
+mod perform;
 mod report;
 
-use ahead::{Ahead, StagedWindow, stage_ahead};
+use planner::Wanted;
 pub use report::{Event, Plan, Report, Watch, WindowReport, WindowStatus};
+use workers::{Job, load_windows};
 
-/// Windows loaded since the last fold, in rows: more than this, and a replay folds before it goes on.
-const ROWS_BETWEEN_FOLDS: u64 = 500_000;
+/// Windows worked on at once where nobody says otherwise: one is drained while another is loaded.
+const WORKERS: usize = 2;
 
 /// What both kinds of run stand on.
 struct Context {
@@ -36,6 +38,20 @@ struct Context {
     flight: Flight,
     staging: Staging,
     settings: Settings,
+    trust: Trust,
+}
+
+/// How a replay may differ from the plain one.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayOptions {
+    /// Widen the range to whole windows, and replace those that are completed.
+    pub force: bool,
+    /// Windows worked on at once.
+    pub parallel: Option<usize>,
+    /// Load from the archive alone, without the source.
+    pub from_archive: bool,
+    /// Take a clean end of stream for the end, where the source declares nothing.
+    pub trust_end: bool,
 }
 
 /// What a scheduled invocation does, once: from the first ledger that is not loaded to the tip, or `MAX_WINDOWS` windows.
@@ -43,47 +59,108 @@ struct Context {
 /// # Errors
 /// The first error that retries do not cure. What was loaded before it stays loaded.
 pub async fn run(config: Config, watch: Watch) -> Result<Report> {
-    let (context, mut client) = open(config).await?;
+    let trust = if config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
+    let (context, mut client) = open(config, trust).await?;
     // Held until the end: two scheduled runs at once would do the same work. What keeps ledgers single is the claim.
     let mut lock = connect(&context.config.database).await?;
     let Some(_held) = try_run_lock(&mut lock).await? else {
         return Ok(Report { busy: true, ..Report::default() });
     };
     recover(&context, &mut client).await?;
-    let range = source_range(&context).await?;
+    let range = source_range(&context)
+        .await?
+        .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))?;
     let Some(available) = range.ledgers() else {
         return Ok(Report { caught_up: true, ..Report::default() });
     };
+    fingerprint::compare(&client, &context.flight, &context.settings, Some(&range), true).await?;
     let start = schedule_start(&context, &client, available).await?;
-    let Ok(wanted) = LedgerWindow::new(start, available.end()) else {
+    let Ok(range) = LedgerWindow::new(start, available.end()) else {
         return Ok(Report { caught_up: true, next_ledger: Some(start), ..Report::default() });
     };
-    let ahead = Ahead { range: wanted, ripe_only: true, max_windows: context.config.max_windows };
-    let mut report = load_windows(&context, &mut client, ahead, FoldWhen::Inline, &watch).await?;
-    report.next_ledger = first_uncovered(&client, start).await?;
+    let wanted = Wanted { range, scheduled: true, max_windows: context.config.max_windows };
+    let job =
+        Job { wanted, replaced: Vec::new(), archived: None, fold_when: FoldWhen::Inline, workers: WORKERS };
+    let mut report = load_windows(&context, job, &watch).await?;
+    fingerprint::store(&client).await?;
+    report.next_ledger = first_missing(&client, start).await?;
     report.caught_up = !report.stopped_early;
     Ok(report)
 }
 
-/// Loads what is missing in a range of ledgers. The report says how far the source reaches, when that is not to the end.
+/// Loads what is missing in a range of ledgers, or what the options say. The report says how far the source reaches, when
+/// that is not to the end.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn replay(config: Config, range: LedgerWindow, watch: Watch) -> Result<Report> {
-    let (context, mut client) = open(config).await?;
+pub async fn replay(
+    config: Config,
+    range: LedgerWindow,
+    options: ReplayOptions,
+    watch: Watch,
+) -> Result<Report> {
+    let trust = match (config.flight.trust_end || options.trust_end, options.force) {
+        (true, _) => Trust::WholeStream,
+        (false, true) => Trust::Nothing,
+        (false, false) => Trust::BeforeLast,
+    };
+    let (context, mut client) = open(config, trust).await?;
     recover(&context, &mut client).await?;
-    let missing = progress::uncovered(&client, range).await?;
-    if missing.is_empty() {
+    let workers = options.parallel.unwrap_or(WORKERS);
+    let mut wanted = Wanted { range, scheduled: false, max_windows: None };
+    if options.from_archive {
+        let network = &context.config.network.name;
+        let objects =
+            archive::archived_objects(&client, &context.staging, network, &context.settings, range).await?;
+        let job = Job {
+            wanted,
+            replaced: Vec::new(),
+            archived: Some(objects),
+            fold_when: FoldWhen::Later,
+            workers,
+        };
+        return load_windows(&context, job, &watch).await;
+    }
+    let mut replaced = Vec::new();
+    let mut widened = None;
+    if options.force {
+        replaced = progress::covering(&client, range).await?;
+        let whole = replaced.iter().fold(range, |range, completed| range.span(completed.window));
+        if whole != range {
+            tracing::info!(
+                start_ledger = whole.start(),
+                end_ledger = whole.end(),
+                "widened to whole windows"
+            );
+            widened = Some((whole.start(), whole.end()));
+            wanted.range = whole;
+        }
+    } else if progress::uncovered(&client, range).await?.is_empty() {
         return Ok(Report::default());
     }
     let available = source_range(&context).await?;
-    let tip = available.ledgers().map(LedgerWindow::end);
-    let Some(reachable) = tip.and_then(|tip| range.until(tip)) else {
-        return Ok(Report { source_ends_at: Some(available.end_ledger), ..Report::default() });
-    };
-    let ahead = Ahead { range: reachable, ripe_only: false, max_windows: None };
-    let mut report = load_windows(&context, &mut client, ahead, FoldWhen::Later, &watch).await?;
-    if let Some(free) = progress::uncovered(&client, range).await?.first() {
+    fingerprint::compare(&client, &context.flight, &context.settings, available.as_ref(), false).await?;
+    if let Some(available) = &available {
+        let tip = available.ledgers().map(LedgerWindow::end);
+        let Some(reachable) = tip.and_then(|tip| wanted.range.until(tip)) else {
+            return Ok(Report { source_ends_at: Some(available.end_ledger), ..Report::default() });
+        };
+        if let Some(beyond) = replaced.iter().find(|completed| completed.window.end() > reachable.end()) {
+            return Err(Error::source_permanent(format!(
+                "ends at ledger {}, and window {} is to be replaced",
+                reachable.end(),
+                beyond.window
+            )));
+        }
+        wanted.range = reachable;
+    }
+    let job = Job { wanted, replaced, archived: None, fold_when: FoldWhen::Later, workers };
+    let mut report = load_windows(&context, job, &watch).await?;
+    fingerprint::store(&client).await?;
+    report.widened = widened;
+    let failed: Vec<LedgerWindow> = report.failed().filter_map(|window| window.window().ok()).collect();
+    let missing = progress::uncovered(&client, range).await?;
+    if let Some(free) = missing.iter().find(|free| !failed.iter().any(|window| window.overlaps(**free))) {
         report.source_ends_at = Some(i64::from(free.start()) - 1);
     }
     Ok(report)
@@ -93,18 +170,27 @@ pub async fn replay(config: Config, range: LedgerWindow, watch: Watch) -> Result
 ///
 /// # Errors
 /// [`Error::Database`] and [`Error::Source`] when one of the two cannot be asked.
-pub async fn plan(config: Config, range: LedgerWindow) -> Result<Plan> {
+pub async fn plan(config: Config, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
     let client = connect(&config.database).await?;
     let stored = settings(&client, &config).await?;
-    let missing = progress::uncovered(&client, range).await?;
-    let flight = Flight::new(&config.flight)?;
-    let tip = flight.range().await?.ledgers().map(LedgerWindow::end);
+    let limits = config.window_limits(stored.partition_ledgers);
+    let mut wanted = range;
+    let mut replaced = Vec::new();
+    if options.force {
+        replaced = progress::covering(&client, range).await?.into_iter().map(|c| c.window).collect();
+        wanted = replaced.iter().fold(range, |range, window| range.span(*window));
+    }
+    let missing = progress::uncovered(&client, wanted).await?;
+    let tip = match Flight::new(&config.flight)?.range().await? {
+        Some(range) => range.ledgers().map(LedgerWindow::end),
+        None => Some(u32::MAX),
+    };
     let reachable = missing.iter().filter_map(|free| tip.and_then(|tip| free.until(tip))).collect();
-    Ok(Plan::new(range, reachable, config.window_limits(stored.partition_ledgers), tip))
+    Ok(Plan::new(wanted, replaced, reachable, limits, tip.filter(|tip| *tip < u32::MAX)))
 }
 
 /// Opens everything a run needs, and refuses databases that are not ours.
-async fn open(config: Config) -> Result<(Arc<Context>, Client)> {
+async fn open(config: Config, trust: Trust) -> Result<(Arc<Context>, Client)> {
     let mut retries = Retries::new(config.max_retries);
     let client = loop {
         match connect(&config.database).await {
@@ -115,7 +201,7 @@ async fn open(config: Config) -> Result<(Arc<Context>, Client)> {
     let settings = settings(&client, &config).await?;
     let staging = Staging::open(&config.staging, config.max_retries)?;
     let flight = Flight::new(&config.flight)?;
-    Ok((Arc::new(Context { config, flight, staging, settings }), client))
+    Ok((Arc::new(Context { config, flight, staging, settings, trust }), client))
 }
 
 /// Finishes what earlier runs left: objects on their way to the archive, windows not folded yet.
@@ -130,7 +216,7 @@ async fn recover(context: &Context, client: &mut Client) -> Result<()> {
 }
 
 /// Asks the source what it has, until it answers or the retries are used up.
-async fn source_range(context: &Context) -> Result<SourceRange> {
+async fn source_range(context: &Context) -> Result<Option<SourceRange>> {
     let mut retries = Retries::new(context.config.max_retries);
     loop {
         match context.flight.range().await {
@@ -168,196 +254,23 @@ async fn schedule_start(context: &Context, client: &Client, available: LedgerWin
 }
 
 /// The first ledger from `start` on that is not loaded.
-async fn first_uncovered(client: &Client, start: u32) -> Result<Option<u32>> {
+async fn first_missing(client: &Client, start: u32) -> Result<Option<u32>> {
     let rest = LedgerWindow::new(start, u32::MAX)?;
     Ok(progress::uncovered(client, rest).await?.first().map(|free| free.start()))
 }
 
-/// Loads a range, and once more where another process was faster with a part of a window: what is then missing is planned
-/// anew. Ends with everything folded, summarised and analysed.
-async fn load_windows(
-    context: &Arc<Context>,
-    client: &mut Client,
-    ahead: Ahead,
-    fold_when: FoldWhen,
-    watch: &Watch,
-) -> Result<Report> {
-    let begun = Instant::now();
-    let mut report = Report::default();
-    loop {
-        let planned_before = report.windows.len();
-        report.stopped_early = load_planned(context, client, ahead, fold_when, watch, &mut report).await?;
-        let planned = &report.windows[planned_before..];
-        if !planned.iter().any(|window| window.status == WindowStatus::PartlyLoaded) {
-            break;
-        }
-    }
-    if fold_when == FoldWhen::Later {
-        fold_pending(context, client, watch).await?;
-    }
-    tend(context, client, &report).await?;
-    report.duration = begun.elapsed();
-    Ok(report)
-}
-
-/// Loads window after window as they come out of staging. Staging runs one window ahead, as a task of its own, so that
-/// PostgreSQL and the source are busy at the same time; a panic over there is an error here. True when `MAX_WINDOWS` ended
-/// it.
-async fn load_planned(
-    context: &Arc<Context>,
-    client: &mut Client,
-    ahead: Ahead,
-    fold_when: FoldWhen,
-    watch: &Watch,
-    report: &mut Report,
-) -> Result<bool> {
-    let (sender, mut receiver) = mpsc::channel(1);
-    let staging_task = tokio::spawn(stage_ahead(Arc::clone(context), ahead, sender, Arc::clone(watch)));
-    let mut unfolded_rows = 0;
-    let mut outcome = Ok(());
-    while let Some(staged) = receiver.recv().await {
-        outcome = async {
-            let window = load_window(context, client, staged, fold_when).await?;
-            unfolded_rows += window.rows;
-            watch(Event::Window(&window));
-            report.windows.push(window);
-            if fold_when == FoldWhen::Later && unfolded_rows >= ROWS_BETWEEN_FOLDS {
-                fold_pending(context, client, watch).await?;
-                unfolded_rows = 0;
-            }
-            Ok(())
-        }
-        .await;
-        if outcome.is_err() {
-            break;
-        }
-    }
-    // Nobody listens any more: staging seals the window it is at, which the next run will find, and ends.
-    drop(receiver);
-    let end = staging_task.await.map_err(|e| Error::Unexpected(format!("staging stopped: {e}")))?;
-    outcome?;
-    Ok(end?.stopped_early)
-}
-
-/// Folds what is loaded, on a new connection where the old one broke.
-async fn fold_pending(context: &Context, client: &mut Client, watch: &Watch) -> Result<()> {
+/// Folds what is loaded, on a connection of its own, again after trouble that passes.
+async fn fold_pending(context: &Context, watch: &Watch) -> Result<()> {
     watch(Event::Folding);
     let mut retries = Retries::new(context.config.max_retries);
     loop {
-        let folded = match reconnect_if_closed(context, client).await {
-            Ok(()) => fold::pending(client).await,
+        let folded = match connect(&context.config.database).await {
+            Ok(client) => fold::pending(&client).await,
             Err(error) => Err(error),
         };
         match folded {
             Ok(_) => return Ok(()),
             Err(error) => retries.pause_or("fold", error).await?,
-        }
-    }
-}
-
-/// One staged window into the database and the archive, with a new connection and a new attempt after trouble that passes.
-/// An object that is not what its footer says is removed, and the window staged once more.
-async fn load_window(
-    context: &Context,
-    client: &mut Client,
-    staged: StagedWindow,
-    fold_when: FoldWhen,
-) -> Result<WindowReport> {
-    let begun = Instant::now();
-    let StagedWindow { mut object, mut facts } = staged;
-    let window = object.window()?;
-    let mut retries = Retries::new(context.config.max_retries);
-    let mut replaced = false;
-    let loaded = loop {
-        let outcome = match reconnect_if_closed(context, client).await {
-            Ok(()) => load(client, &context.staging, &object, facts, fold_when).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(loaded) => break loaded,
-            Err(error @ Error::Corrupt { .. }) if !replaced => {
-                tracing::warn!(error = %error.chain(), "removed: the window is drained again");
-                context.staging.remove(&object.path).await?;
-                let again = ahead::stage_window(context, window).await?;
-                object = again
-                    .ok_or_else(|| Error::source_transient(format!("no longer offers ledgers {window}")))?
-                    .object;
-                facts = ClaimFacts { source: RowSource::Flight, ..facts };
-                replaced = true;
-            }
-            Err(error) => retries.pause_or("load", error).await?,
-        }
-    };
-    let mut report = WindowReport {
-        start_ledger: window.start(),
-        end_ledger: window.end(),
-        rows: object.footer.rows,
-        status: WindowStatus::Completed,
-        source: facts.source,
-    };
-    match loaded {
-        Loaded::Completed(id) => {
-            log_loaded(&report, begun.elapsed());
-            archive_window(context, client, id, window, &object.path).await?;
-        }
-        Loaded::AlreadyThere | Loaded::PartlyThere => {
-            // Ours, when the answer to COMMIT was lost, or when another process adopted the object. Else it is superseded.
-            let covering = progress::covering(client, window).await?;
-            match covering.iter().find(|c| c.batch_id == object.footer.batch_id) {
-                Some(ours) => {
-                    log_loaded(&report, begun.elapsed());
-                    if !ours.archived {
-                        archive_window(context, client, ours.id, window, &object.path).await?;
-                    }
-                }
-                None => {
-                    context.staging.remove(&object.path).await?;
-                    report.rows = 0;
-                    report.status = if loaded == Loaded::AlreadyThere {
-                        WindowStatus::AlreadyLoaded
-                    } else {
-                        WindowStatus::PartlyLoaded
-                    };
-                }
-            }
-        }
-    }
-    Ok(report)
-}
-
-/// The line that every loaded window leaves in the log.
-fn log_loaded(report: &WindowReport, elapsed: Duration) {
-    tracing::info!(
-        start_ledger = report.start_ledger,
-        end_ledger = report.end_ledger,
-        rows = report.rows,
-        source = report.source.as_str(),
-        duration_ms = elapsed.as_millis() as u64,
-        "loaded"
-    );
-}
-
-/// Archives a completed window, reconnecting where that helps. What fails here for good is finished by the next run.
-async fn archive_window(
-    context: &Context,
-    client: &mut Client,
-    id: i64,
-    window: LedgerWindow,
-    staged: &object_store::path::Path,
-) -> Result<()> {
-    let mut retries = Retries::new(context.config.max_retries);
-    let partition = context.settings.partition_ledgers;
-    let network = &context.config.network.name;
-    loop {
-        let done = match reconnect_if_closed(context, client).await {
-            Ok(()) => {
-                archive::archive(client, &context.staging, network, partition, id, window, staged).await
-            }
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => return Ok(()),
-            Err(error) => retries.pause_or("archive", error).await?,
         }
     }
 }
@@ -371,12 +284,13 @@ async fn reconnect_if_closed(context: &Context, client: &mut Client) -> Result<(
 }
 
 /// BRIN summaries and statistics of the partitions that got rows.
-async fn tend(context: &Context, client: &Client, report: &Report) -> Result<()> {
+async fn tend(context: &Context, report: &Report) -> Result<()> {
     let size = context.settings.partition_ledgers;
     let mut partitions: Vec<u32> =
         report.windows.iter().filter(|w| w.rows > 0).map(|w| w.start_ledger / size * size).collect();
     partitions.sort_unstable();
     partitions.dedup();
+    let client = connect(&context.config.database).await?;
     for partition in partitions {
         client
             .execute("select contract_data.tend_partition($1)", &[&i64::from(partition)])
@@ -384,6 +298,25 @@ async fn tend(context: &Context, client: &Client, report: &Report) -> Result<()>
             .database("summarise and analyse the partition")?;
     }
     Ok(())
+}
+
+/// Whether a planned window is full, or has waited long enough at the tip.
+async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) -> Result<bool> {
+    let full = limits.first_window(LedgerWindow::new(planned.start(), u32::MAX)?);
+    if planned == full {
+        return Ok(true);
+    }
+    let mut retries = Retries::new(context.config.max_retries);
+    let first = LedgerWindow::new(planned.start(), planned.start())?;
+    loop {
+        match context.flight.offer(first, context.trust).await {
+            Ok(Offer::NothingYet) => return Ok(false),
+            Ok(Offer::Ledgers(offered)) => {
+                return Ok(is_ripe(offered.latest_closed_at, context.config.commit_interval));
+            }
+            Err(error) => retries.pause_or("ask the source", error).await?,
+        }
+    }
 }
 
 /// Whether a window that is shorter than it could be should be loaded now: its first ledger closed long enough ago.

@@ -24,19 +24,22 @@ mod copy;
 mod progress;
 mod fold;
 mod archive;
+mod fingerprint;
+mod assets;
 mod status;
 mod verify;
 mod database;
 mod retry;
 mod error;
 
+pub use assets::{KnownAsset, add_assets, list_assets};
 pub use config::{
     Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
 };
 pub use dataset::Evidence;
 pub use drain::SourceRange;
 pub use error::{BoxError, Error, Result};
-pub use ingest::{Event, Plan, Report, Watch, WindowReport, WindowStatus, plan, replay, run};
+pub use ingest::{Event, Plan, ReplayOptions, Report, Watch, WindowReport, WindowStatus, plan, replay, run};
 pub use migrate::{Migration, check, migrate};
 pub use network::Network;
 pub use progress::RowSource;

@@ -40,7 +40,7 @@ pub(crate) enum Loaded {
     PartlyThere,
 }
 
-/// Loads a staged object.
+/// Loads a staged object into ledgers that no completed window covers.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the object's rows are not those of its footer: nothing is loaded then. [`Error::Database`]; after
@@ -63,8 +63,7 @@ pub(crate) async fn load(
             .database("make the partition")?;
     }
     let tx = begin(client).await?;
-    let label = format!("set local application_name = 'contract-data-loader {}'", object.footer.batch_id);
-    tx.batch_execute(&label).await.database("name the session")?;
+    enter(&tx, object, "pg_advisory_xact_lock_shared").await?;
     let id = match progress::claim(&tx, object, facts).await? {
         Claim::Taken(id) => id,
         Claim::Covered => return Ok(Loaded::AlreadyThere),
@@ -83,23 +82,96 @@ pub(crate) async fn load(
     failpoint!("before_commit");
     commit(tx).await?;
     failpoint!("committed");
-    // COMMIT answers Ok for a transaction that was aborted before: only the row itself says that it is there.
+    read_back(client, id, object).await.map(|()| Loaded::Completed(id))
+}
+
+/// Replaces the rows of a completed window by those of a staged object of the same ledgers, in one transaction: readers,
+/// and whoever comes after a crash, see the old window or the new.
+///
+/// # Errors
+/// As [`load`]; [`Error::Usage`] when the window is not there any more as it was planned.
+pub(crate) async fn replace(
+    client: &mut Client,
+    staging: &Staging,
+    object: &StagedObject,
+    facts: ClaimFacts,
+    id: i64,
+) -> Result<()> {
+    let begun = Instant::now();
+    let window = object.window()?;
     if progress::is_completed(client, id, object.footer.batch_id).await? {
-        return Ok(Loaded::Completed(id));
+        return Ok(()); // an earlier attempt, whose answer was lost
+    }
+    let (start, end) = (i64::from(window.start()), i64::from(window.end()));
+    client
+        .execute("select contract_data.ensure_partition($1)", &[&start])
+        .await
+        .database("make the partition")?;
+    let tx = begin(client).await?;
+    enter(&tx, object, "pg_advisory_xact_lock").await?;
+    if !progress::replace(&tx, id, object, facts).await? {
+        return Err(Error::Usage(format!("window {window} has changed since it was planned: start again")));
+    }
+    tx.batch_execute(
+        "create temporary table replaced_keys (
+           ledger_key_hash text collate \"C\" primary key, contract_id text collate \"C\" not null) on commit drop",
+    )
+    .await
+    .database("note the keys of the window")?;
+    const NOTE_KEYS: &str = "insert into pg_temp.replaced_keys
+        select distinct ledger_key_hash, contract_id from contract_data.entries where ledger_sequence between $1 and $2
+        on conflict do nothing";
+    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
+    tx.execute("delete from contract_data.entries where ledger_sequence between $1 and $2", &[&start, &end])
+        .await
+        .database("remove the old rows")?;
+    failpoint!("removed");
+    copy(&tx, staging, object).await?;
+    failpoint!("copied");
+    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
+    tx.execute("analyze pg_temp.replaced_keys", &[]).await.database("note the keys of the window")?;
+    tx.execute("select contract_data.refold_replaced_keys($1, $2)", &[&start, &end])
+        .await
+        .database("fold the keys of the window anew")?;
+    let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    progress::finish(&tx, id, window, load_ms).await?;
+    failpoint!("before_commit");
+    commit(tx).await?;
+    failpoint!("committed");
+    read_back(client, id, object).await
+}
+
+/// Names the session after the batch, and takes the lock that loads share and replacements hold alone: a replacement
+/// removes rows that no load may see half of.
+async fn enter(tx: &Transaction<'_>, object: &StagedObject, lock: &str) -> Result<()> {
+    let batch = object.footer.batch_id;
+    tx.batch_execute(&format!(
+        "set local application_name = 'contract-data-loader {batch}';
+         select {lock}(hashtextextended('contract_data.load', 0))"
+    ))
+    .await
+    .database("wait for a window that is being replaced")
+}
+
+/// COMMIT answers Ok for a transaction that was aborted before: only the row itself says that it is there.
+async fn read_back(client: &Client, id: i64, object: &StagedObject) -> Result<()> {
+    if progress::is_completed(client, id, object.footer.batch_id).await? {
+        return Ok(());
     }
     Err(Error::Database {
         action: "commit the window",
         transient: true,
         source: format!(
-            "COMMIT was answered, but the row of {window} is not there: the transaction was rolled back"
+            "COMMIT was answered, but the row of ledgers {} is not there: the transaction was rolled back",
+            object.window()?
         )
         .into(),
     })
 }
 
-/// The one place that commits a load. Its Ok proves nothing; [`load`] reads the window back.
-#[allow(clippy::disallowed_methods, reason = "the window is read back by the only caller")]
-async fn commit(tx: Transaction<'_>) -> Result<()> {
+/// The one place that commits. Its Ok proves nothing: callers read the window back.
+#[allow(clippy::disallowed_methods, reason = "its callers read the window back")]
+pub(crate) async fn commit(tx: Transaction<'_>) -> Result<()> {
     tx.commit().await.database("commit the window")
 }
 

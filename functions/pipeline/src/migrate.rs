@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) partition_ledgers: u32,
     /// Where the schedule begins, once the first scheduled run has said so.
     pub(crate) schedule_start: Option<u32>,
+    /// A ledger loaded early on, and the digest of its rows.
+    pub(crate) fingerprint: Option<(u32, String)>,
 }
 
 /// The version that this loader's SQL is written for.
@@ -189,5 +191,7 @@ pub(crate) async fn settings(client: &Client, config: &Config) -> Result<Setting
         )));
     }
     let schedule_start = get::<Option<i64>>(&row, "schedule_start")?.and_then(|s| u32::try_from(s).ok());
-    Ok(Settings { database_id: get(&row, "database_id")?, partition_ledgers, schedule_start })
+    let ledger = get::<Option<i64>>(&row, "fingerprint_ledger")?.and_then(|l| u32::try_from(l).ok());
+    let fingerprint = ledger.zip(get::<Option<String>>(&row, "fingerprint_digest")?);
+    Ok(Settings { database_id: get(&row, "database_id")?, partition_ledgers, schedule_start, fingerprint })
 }

@@ -62,9 +62,14 @@ impl Network {
     /// # Errors
     /// [`Error::Unexpected`] only if XDR cannot be written to memory.
     pub fn native_contract(&self) -> Result<String> {
+        self.asset_contract(Asset::Native)
+    }
+
+    /// The contract id of an asset's contract on this network: a hash of both.
+    pub(crate) fn asset_contract(&self, asset: Asset) -> Result<String> {
         let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
             network_id: Hash(Sha256::digest(self.passphrase.as_bytes()).into()),
-            contract_id_preimage: ContractIdPreimage::Asset(Asset::Native),
+            contract_id_preimage: ContractIdPreimage::Asset(asset),
         });
         let xdr = preimage.to_xdr(Limits::none()).map_err(|e| Error::Unexpected(e.to_string()))?;
         Ok(Contract(Sha256::digest(xdr).into()).to_string().as_str().to_owned())

@@ -16,6 +16,8 @@ pub enum RowSource {
     Flight,
     /// A sealed object that an earlier attempt left.
     Staging,
+    /// The archive of completed windows.
+    Archive,
 }
 
 impl RowSource {
@@ -24,6 +26,7 @@ impl RowSource {
         match self {
             RowSource::Flight => "flight",
             RowSource::Staging => "staging",
+            RowSource::Archive => "archive",
         }
     }
 }
@@ -128,11 +131,13 @@ pub(crate) async fn is_completed(client: &Client, id: i64, batch_id: Uuid) -> Re
 
 /// The parts of a range that no completed window covers, in order.
 pub(crate) async fn uncovered(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, include_str!("../../../sql/loader/uncovered.sql"), range).await
+}
+
+/// Windows that a query answers for a range.
+async fn windows(client: &Client, sql: &str, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
     let rows = client
-        .query(
-            include_str!("../../../sql/loader/uncovered.sql"),
-            &[&i64::from(range.start()), &i64::from(range.end())],
-        )
+        .query(sql, &[&i64::from(range.start()), &i64::from(range.end())])
         .await
         .database("read what is loaded")?;
     rows.iter()
@@ -159,6 +164,62 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
             })
         })
         .collect()
+}
+
+/// The parts of a range that a schedule should load now: not completed, and not failed a short while ago. A window that
+/// failed is due again after a minute, then after two, four, … at most a day, since its last attempt.
+pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, include_str!("../../../sql/loader/due.sql"), range).await
+}
+
+/// Records that a window failed, in place of what was recorded of its failures before.
+pub(crate) async fn mark_failed(
+    client: &Client,
+    window: LedgerWindow,
+    error: &str,
+    object: Option<&str>,
+) -> Result<()> {
+    client
+        .execute(
+            include_str!("../../../sql/loader/fail_window.sql"),
+            &[&Uuid::new_v4(), &i64::from(window.start()), &i64::from(window.end()), &error, &object],
+        )
+        .await
+        .database("record the failed window")
+        .map(drop)
+}
+
+/// Replaces the row of a completed window by that of another object, inside the transaction that replaces its rows. False
+/// when the row is not there any more.
+pub(crate) async fn replace(
+    tx: &Transaction<'_>,
+    id: i64,
+    object: &StagedObject,
+    facts: ClaimFacts,
+) -> Result<bool> {
+    let footer = &object.footer;
+    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    tx.execute(
+        include_str!("../../../sql/loader/replace_window.sql"),
+        &[
+            &id,
+            &i64::from(footer.start_ledger),
+            &i64::from(footer.end_ledger),
+            &footer.batch_id,
+            &rows,
+            &facts.source.as_str(),
+            &footer.evidence.as_str(),
+            &object.path.as_ref(),
+            &bytes,
+            &footer.rows_digest,
+            &facts.drain_ms,
+            &footer.last_closed_at,
+        ],
+    )
+    .await
+    .database("replace the window")
+    .map(|rows| rows == 1)
 }
 
 /// Completed windows whose object is still in staging/, with its name.

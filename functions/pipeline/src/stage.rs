@@ -42,6 +42,8 @@ pub(crate) struct StageTarget {
     pub(crate) database_id: Uuid,
     /// Rows per row group, at most; a row group also ends at [`BATCH_BYTES`].
     pub(crate) batch_rows: usize,
+    /// Whether the object is to replace a completed window.
+    pub(crate) replaces: bool,
 }
 
 /// A sealed object.
@@ -64,8 +66,12 @@ impl StagedObject {
 
 /// How staging a drain may end, other than by an error.
 pub(crate) enum Staged {
-    /// Sealed.
+    /// Sealed, ready to be loaded.
     Sealed(Box<StagedObject>),
+    /// Sealed and kept, but a value among its rows cannot be loaded.
+    Bad(Box<StagedObject>, Error),
+    /// The source proves no ledger.
+    Nothing,
     /// Ledgers came out of order and nothing was sealed: drain once more, sorting.
     NeedsSorting,
 }
@@ -73,8 +79,7 @@ pub(crate) enum Staged {
 /// Writes what the drain gives, as it comes, and seals it.
 ///
 /// # Errors
-/// Those of the drain, [`Error::BadData`] for a value that PostgreSQL could not hold, [`Error::Staging`]. Nothing is left
-/// in the store then.
+/// Those of the drain, and [`Error::Staging`]. Nothing is left in the store then.
 pub(crate) async fn stage(
     staging: &Staging,
     target: &StageTarget,
@@ -93,9 +98,13 @@ pub(crate) async fn stage(
                 writer.discard().await;
                 return Ok(Staged::NeedsSorting);
             }
-            Ok(Drained::Complete(evidence)) => {
+            Ok(Drained::Complete(evidence, Some(proven))) => {
                 failpoint!("drained");
-                return writer.seal(evidence).await.map(|object| Staged::Sealed(Box::new(object)));
+                return writer.seal(evidence, proven).await;
+            }
+            Ok(Drained::Complete(_, None)) => {
+                writer.discard().await;
+                return Ok(Staged::Nothing);
             }
             Err(error) => return Err(writer.abandon(error).await),
         }
@@ -111,12 +120,13 @@ pub(crate) async fn stage_sorted(
     target: &StageTarget,
     window: LedgerWindow,
     mut drain: Drain<'_>,
-) -> Result<StagedObject> {
+) -> Result<Staged> {
     let mut sorter = Sorter::create()?;
-    let evidence = loop {
+    let (evidence, proven) = loop {
         match drain.next().await? {
             Drained::Batch(batch) | Drained::OutOfOrder(batch) => sorter.add(&batch)?,
-            Drained::Complete(evidence) => break evidence,
+            Drained::Complete(evidence, Some(proven)) => break (evidence, proven),
+            Drained::Complete(_, None) => return Ok(Staged::Nothing),
         }
     };
     let mut sorted = sorter.finish()?;
@@ -131,7 +141,7 @@ pub(crate) async fn stage_sorted(
             return Err(writer.abandon(error).await);
         }
     }
-    writer.seal(evidence).await
+    writer.seal(evidence, proven).await
 }
 
 /// An object being written. Not sealed before [`seal`](Self::seal) has come back.
@@ -144,9 +154,12 @@ struct ObjectWriter<'a> {
     parquet: AsyncArrowWriter<Upload>,
     /// Raw bytes in the open row group.
     group_bytes: usize,
+    rows: u64,
     digest: RowsDigest,
     tuples: Tuples,
     last_closed_at: Option<i64>,
+    /// The first value that cannot be loaded. From then on rows are kept, and not digested.
+    bad_data: Option<Error>,
 }
 
 impl<'a> ObjectWriter<'a> {
@@ -168,6 +181,8 @@ impl<'a> ObjectWriter<'a> {
             path,
             parquet,
             group_bytes: 0,
+            rows: 0,
+            bad_data: None,
             digest: RowsDigest::default(),
             tuples: Tuples::default(),
             last_closed_at: None,
@@ -185,9 +200,15 @@ impl<'a> ObjectWriter<'a> {
                 room.min(self.target.batch_rows.saturating_sub(self.parquet.in_progress_rows()).max(1));
             let piece = batch.slice(start, room.min(rows - start));
             start += piece.num_rows();
-            encode(&piece, self.batch_id, &mut self.tuples)?;
-            self.digest.update(&self.tuples);
-            self.group_bytes += self.tuples.bytes.len();
+            self.rows += piece.num_rows() as u64;
+            self.group_bytes += bytes_per_row * piece.num_rows();
+            if self.bad_data.is_none() {
+                match encode(&piece, self.batch_id, &mut self.tuples) {
+                    Ok(()) => self.digest.update(&self.tuples),
+                    Err(error @ Error::BadData { .. }) => self.bad_data = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
             self.parquet.write(&piece).await.staging("write", &self.path)?;
             if self.group_bytes >= BATCH_BYTES || self.parquet.in_progress_rows() >= self.target.batch_rows {
                 self.parquet.flush().await.staging("write", &self.path)?;
@@ -199,19 +220,22 @@ impl<'a> ObjectWriter<'a> {
         Ok(())
     }
 
-    /// Writes the footer and completes the upload: from then on the object is there.
-    async fn seal(mut self, evidence: Evidence) -> Result<StagedObject> {
+    /// Writes the footer and completes the upload: from then on the object is there. `proven` may end before the window
+    /// that was asked for; the object then gets its true name.
+    async fn seal(mut self, evidence: Evidence, proven: LedgerWindow) -> Result<Staged> {
         let footer = Footer {
             format_version: FORMAT_VERSION,
             network: self.target.network.clone(),
             database_id: self.target.database_id,
-            start_ledger: self.window.start(),
-            end_ledger: self.window.end(),
-            rows: self.digest.rows(),
+            start_ledger: proven.start(),
+            end_ledger: proven.end(),
+            rows: self.rows,
             batch_id: self.batch_id,
             evidence,
             rows_digest: self.digest.finish(),
             last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
+            bad_data: self.bad_data.as_ref().map(ToString::to_string),
+            replaces: self.target.replaces,
         };
         let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;
         self.parquet.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), text));
@@ -221,8 +245,20 @@ impl<'a> ObjectWriter<'a> {
             abort(self.parquet, &self.path).await;
             return Err(error);
         }
+        let mut path = self.path;
+        if proven != self.window {
+            // Under its first name the object contradicts its footer, so nobody takes it for more than it is.
+            let named = staging_path(&self.target.network, proven, self.batch_id);
+            self.staging.copy(&path, &named).await?;
+            self.staging.remove(&path).await?;
+            path = named;
+        }
         failpoint!("staged");
-        Ok(StagedObject { path: self.path, bytes, footer })
+        let object = Box::new(StagedObject { path, bytes, footer });
+        Ok(match self.bad_data {
+            None => Staged::Sealed(object),
+            Some(error) => Staged::Bad(object, error),
+        })
     }
 
     /// Leaves nothing behind, and hands back the error that made it so.

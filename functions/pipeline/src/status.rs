@@ -125,7 +125,7 @@ pub async fn status(config: &Config) -> Result<Status> {
     let mut flight = config.flight.clone();
     flight.timeout = flight.timeout.min(SOURCE_PATIENCE);
     let (source, source_error) = match Flight::new(&flight)?.range().await {
-        Ok(range) => (Some(range), None),
+        Ok(range) => (range, None),
         Err(error) => (None, Some(error.chain())),
     };
     let coverage = client

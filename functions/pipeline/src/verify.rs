@@ -112,13 +112,8 @@ async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Recorded>>
         .collect()
 }
 
-/// entries against progress: the database's own COPY BINARY of the window, by its digest.
-async fn compare_entries(
-    client: &Client,
-    recorded: &Recorded,
-    verification: &mut Verification,
-) -> Result<()> {
-    let window = recorded.window;
+/// The digest of a window's rows, from the database's own COPY BINARY.
+pub(crate) async fn entries_digest(client: &Client, window: LedgerWindow) -> Result<String> {
     let sql = include_str!("../../../sql/loader/rows_binary.sql")
         .replace("{start}", &window.start().to_string())
         .replace("{end}", &window.end().to_string());
@@ -137,7 +132,17 @@ async fn compare_entries(
             tail.drain(..ready);
         }
     }
-    let digest = base16(&hash.finalize());
+    Ok(base16(&hash.finalize()))
+}
+
+/// entries against progress.
+async fn compare_entries(
+    client: &Client,
+    recorded: &Recorded,
+    verification: &mut Verification,
+) -> Result<()> {
+    let window = recorded.window;
+    let digest = entries_digest(client, window).await?;
     if recorded.digest.as_deref() == Some(digest.as_str()) {
         return Ok(());
     }

@@ -55,6 +55,11 @@ impl LedgerWindow {
         (end >= self.start).then(|| LedgerWindow { start: self.start, end: self.end.min(end) })
     }
 
+    /// The shortest window that holds both.
+    pub fn span(self, other: LedgerWindow) -> Self {
+        LedgerWindow { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
     /// Reads a pair of BIGINT columns.
     pub(crate) fn from_row(start: i64, end: i64) -> Result<Self> {
         match (u32::try_from(start), u32::try_from(end)) {

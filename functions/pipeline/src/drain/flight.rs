@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
-use super::{DeclaredWindow, Offer};
+use super::{Offer, OfferedWindow, Trust};
 use crate::config::FlightConfig;
+use crate::dataset::Evidence;
 use crate::error::{Error, Result, of};
 use crate::window::LedgerWindow;
 
@@ -121,53 +122,74 @@ impl Flight {
         }
     }
 
-    /// All that the source has.
+    /// All that the source has; `None` from one that does not say.
     ///
     /// # Errors
-    /// [`Error::Source`] when it is out of reach or its answer cannot be read.
-    pub(crate) async fn range(&self) -> Result<SourceRange> {
+    /// [`Error::Source`] when it is out of reach.
+    pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
         let path = vec!["contract".to_owned(), "data".to_owned()];
-        let info = self.info(path, "its range of ledgers").await?;
-        read_metadata(&info)
-            .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))
+        match self.info(path, "its range of ledgers").await {
+            Ok(info) => Ok(read_metadata(&info)),
+            Err(Error::Source {
+                status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks for a window.
     ///
     /// # Errors
-    /// [`Error::Source`] when the source is out of reach, no longer has the start, or does not declare what it will send.
-    pub(crate) async fn offer(&self, asked: LedgerWindow) -> Result<Offer> {
+    /// [`Error::Source`] when the source is out of reach, no longer has the start, or leaves out what would prove the
+    /// window complete and is not trusted without.
+    pub(crate) async fn offer(&self, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
         let path = ["contract", "data", &asked.start().to_string(), &asked.end().to_string()];
         let info = self.info(path.map(str::to_owned).to_vec(), &of(asked)).await?;
-        let Some(vouched) = read_metadata(&info) else {
-            return Err(undeclared(asked, "app_metadata does not say which ledgers it vouches for"));
-        };
         let start = i64::from(asked.start());
-        if vouched.end_ledger < start {
-            return Ok(Offer::NothingYet);
+        let vouched = read_metadata(&info);
+        let mut window = asked;
+        if let Some(vouched) = &vouched {
+            if vouched.end_ledger < start {
+                return Ok(Offer::NothingYet);
+            }
+            if vouched.start_ledger > start {
+                return Err(Error::source_permanent(format!(
+                    "no longer has ledger {start}: its first is {}",
+                    vouched.start_ledger
+                )));
+            }
+            // vouched.end_ledger >= start, so something of the window is left
+            let end = u32::try_from(vouched.end_ledger).unwrap_or(u32::MAX);
+            window =
+                asked.until(end).ok_or_else(|| Error::Unexpected("an offer before its start".to_owned()))?;
         }
-        if vouched.start_ledger > start {
-            return Err(Error::source_permanent(format!(
-                "no longer has ledger {start}: its first is {}",
-                vouched.start_ledger
-            )));
-        }
-        if vouched.start_ledger < start {
-            return Err(undeclared(asked, "app_metadata speaks of another start"));
-        }
-        let Ok(total_records) = u64::try_from(info.total_records) else {
-            return Err(undeclared(asked, "total_records is not given"));
+        let total_records = u64::try_from(info.total_records).ok();
+        let missing = match &vouched {
+            None => Some("app_metadata does not say which ledgers it vouches for"),
+            Some(vouched) if vouched.start_ledger < start => Some("app_metadata speaks of another start"),
+            Some(_) if total_records.is_none() => Some("total_records is not given"),
+            Some(_) => None,
         };
-        // vouched.end_ledger >= start, so something of the window is left
-        let end = u32::try_from(vouched.end_ledger).unwrap_or(u32::MAX);
-        let window =
-            asked.until(end).ok_or_else(|| Error::Unexpected("an offer before its start".to_owned()))?;
-        Ok(Offer::Ledgers(Box::new(DeclaredWindow {
+        let evidence = match (missing, trust) {
+            (None, _) => Evidence::Declared,
+            (Some(missing), Trust::Nothing) => return Err(undeclared(asked, missing)),
+            (Some(_), Trust::WholeStream) => Evidence::TrustedEnd,
+            (Some(_), Trust::BeforeLast) if info.endpoint.len() == 1 => Evidence::BeforeLast,
+            (Some(_), Trust::BeforeLast) => {
+                return Err(undeclared(
+                    asked,
+                    "it has several endpoints and no total, and only one can be followed",
+                ));
+            }
+        };
+        Ok(Offer::Ledgers(Box::new(OfferedWindow {
             window,
+            evidence,
             total_records,
             ordered: info.ordered,
             endpoints: info.endpoint.into(),
-            latest_closed_at: vouched.latest_closed_at,
+            latest_closed_at: vouched.and_then(|v| v.latest_closed_at),
         })))
     }
 
@@ -200,7 +222,7 @@ fn read_metadata(info: &FlightInfo) -> Option<SourceRange> {
 /// A source that does not declare what it sends cannot be proven complete.
 fn undeclared(asked: LedgerWindow, reason: &str) -> Error {
     Error::source_permanent(format!(
-        "does not declare {}: {reason}, so nothing would prove it complete",
+        "does not declare {}: {reason}, so nothing would prove it complete; `--trust-end` or FLIGHT_TRUST_END takes its word",
         of(asked)
     ))
 }
@@ -212,6 +234,10 @@ pub(super) fn failure(what: &str, window: LedgerWindow, error: FlightError) -> E
 
 /// Tells what may pass from what stays.
 fn failure_at(problem: String, error: FlightError) -> Error {
+    let status = match &error {
+        FlightError::Tonic(status) => Some(status.code()),
+        _ => None,
+    };
     let transient = match &error {
         FlightError::Tonic(status) => !matches!(
             status.code(),
@@ -231,7 +257,7 @@ fn failure_at(problem: String, error: FlightError) -> Error {
         FlightError::Tonic(status) => describe(problem, *status),
         other => (problem, Some(other.into())),
     };
-    Error::Source { problem, transient, source }
+    Error::Source { problem, transient, status, source }
 }
 
 /// A status in words: its own message, or the transport's cause underneath.

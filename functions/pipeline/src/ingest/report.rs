@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::progress::RowSource;
 use crate::window::{LedgerWindow, WindowLimits};
 
@@ -33,8 +34,12 @@ pub enum WindowStatus {
     Completed,
     /// Somebody else loaded it first.
     AlreadyLoaded,
-    /// Somebody else loaded a part of it first; the rest is planned again by the next run.
+    /// Somebody else loaded a part of it first; what is left of it is planned again.
     PartlyLoaded,
+    /// Loaded by this run in place of what was there.
+    Replaced,
+    /// Not loaded: what it holds cannot be, or the source fails it while others pass. Recorded, and tried again later.
+    Failed,
 }
 
 /// A window of a run.
@@ -50,6 +55,42 @@ pub struct WindowReport {
     pub status: WindowStatus,
     /// Where the rows came from.
     pub source: RowSource,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether it failed for a value that cannot be loaded.
+    #[serde(skip)]
+    pub bad_data: bool,
+}
+
+impl WindowReport {
+    /// A window that is loaded.
+    pub(super) fn completed(window: LedgerWindow, rows: u64, source: RowSource) -> Self {
+        WindowReport {
+            start_ledger: window.start(),
+            end_ledger: window.end(),
+            rows,
+            status: WindowStatus::Completed,
+            source,
+            error: None,
+            bad_data: false,
+        }
+    }
+
+    /// A window that failed.
+    pub(super) fn failed(window: LedgerWindow, error: &Error) -> Self {
+        WindowReport {
+            status: WindowStatus::Failed,
+            error: Some(error.chain()),
+            bad_data: matches!(error, Error::BadData { .. }),
+            ..WindowReport::completed(window, 0, RowSource::Flight)
+        }
+    }
+
+    /// Its ledgers.
+    pub(super) fn window(&self) -> Result<LedgerWindow> {
+        LedgerWindow::new(self.start_ledger, self.end_ledger)
+    }
 }
 
 /// What a run has done.
@@ -66,6 +107,9 @@ pub struct Report {
     /// Set by a replay when ledgers of the range are not there: the last ledger that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ends_at: Option<i64>,
+    /// Set by a forced replay that was widened to whole windows: what it became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub widened: Option<(u32, u32)>,
     /// Time from the first plan to the end.
     #[serde(skip)]
     pub duration: Duration,
@@ -78,6 +122,11 @@ impl Report {
     /// Rows that this run loaded.
     pub fn rows(&self) -> u64 {
         self.windows.iter().map(|w| w.rows).sum()
+    }
+
+    /// Windows that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &WindowReport> {
+        self.windows.iter().filter(|window| window.status == WindowStatus::Failed)
     }
 }
 
@@ -92,7 +141,9 @@ pub struct Plan {
     pub ledgers: u64,
     /// Windows they are cut into.
     pub windows: u64,
-    /// The first of them, at most [`Plan::SHOWN`].
+    /// Completed windows that would be replaced.
+    pub replaced: u64,
+    /// The first of both, at most [`Plan::SHOWN`].
     pub first_windows: Vec<(u32, u32)>,
     /// The last ledger of the source; `None` when it has nothing.
     pub source_ends_at: Option<u32>,
@@ -105,11 +156,13 @@ impl Plan {
     /// Cuts the missing parts of a range into windows, by arithmetic.
     pub(super) fn new(
         range: LedgerWindow,
+        replaced: Vec<LedgerWindow>,
         missing: Vec<LedgerWindow>,
         limits: WindowLimits,
         source_ends_at: Option<u32>,
     ) -> Self {
-        let mut first_windows = Vec::new();
+        let mut first_windows: Vec<(u32, u32)> =
+            replaced.iter().take(Self::SHOWN).map(|window| (window.start(), window.end())).collect();
         for free in &missing {
             let mut rest = Some(*free);
             while let Some(part) = rest.filter(|_| first_windows.len() < Self::SHOWN) {
@@ -123,6 +176,7 @@ impl Plan {
             end_ledger: range.end(),
             ledgers: missing.iter().map(|free| free.ledgers()).sum(),
             windows: missing.iter().map(|free| limits.count(*free)).sum(),
+            replaced: replaced.len() as u64,
             first_windows,
             source_ends_at,
         }

@@ -1,0 +1,336 @@
+//! One window: staged, loaded with its row of progress, archived.
+
+use std::time::Instant;
+
+use object_store::path::Path;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::planner::Planned;
+use super::report::{WindowReport, WindowStatus};
+use super::{Context, reconnect_if_closed};
+use crate::archive;
+use crate::drain::{Offer, OfferedWindow, drain};
+use crate::error::{Error, Result};
+use crate::load::{FoldWhen, Loaded, load, replace};
+use crate::progress::{self, ClaimFacts, CompletedWindow, RowSource};
+use crate::retry::Retries;
+use crate::stage::{StageTarget, Staged, StagedObject, stage, stage_sorted};
+use crate::window::LedgerWindow;
+
+/// How a window ended.
+pub(super) enum Performed {
+    /// It is loaded, or recorded as failed.
+    Done(WindowReport),
+    /// The source has no more: what it had of the window is loaded, if anything.
+    AtTip(Option<WindowReport>),
+}
+
+/// What staging a window may come to.
+enum Prepared {
+    /// An object to load.
+    Ready(StagedObject, ClaimFacts),
+    /// A value that cannot be loaded: the reason, and the object that was kept, if it could be.
+    Bad(Error, Option<String>),
+    /// The source has nothing of it yet.
+    Nothing,
+}
+
+/// Does all that a planned window needs.
+pub(super) async fn perform(
+    context: &Context,
+    client: &mut Client,
+    planned: Planned,
+    fold_when: FoldWhen,
+) -> Result<Performed> {
+    let window = planned.window()?;
+    let replaced = match &planned {
+        Planned::Replace(completed) => Some(completed.clone()),
+        _ => None,
+    };
+    let prepared = match planned {
+        Planned::Sealed(object) => ready(object, RowSource::Staging),
+        Planned::Archived(object) => ready(object, RowSource::Archive),
+        Planned::Drain(window) => drain_window(context, client, window, false).await?,
+        Planned::Replace(completed) => drain_window(context, client, completed.window, true).await?,
+    };
+    let (object, facts) = match prepared {
+        Prepared::Ready(object, facts) => (object, facts),
+        Prepared::Nothing if replaced.is_some() => {
+            return Err(Error::source_permanent(format!(
+                "has nothing of ledgers {window} to replace it with"
+            )));
+        }
+        Prepared::Nothing => return Ok(Performed::AtTip(None)),
+        Prepared::Bad(error, object) => return record_failure(context, client, window, error, object).await,
+    };
+    let end = object.footer.end_ledger;
+    let report = match replaced {
+        Some(completed) => replace_window(context, client, completed, object, facts).await?,
+        None => match load_window(context, client, object, facts, fold_when).await {
+            Err(error @ Error::BadData { .. }) => {
+                return record_failure(context, client, window, error, None).await;
+            }
+            loaded => loaded?,
+        },
+    };
+    Ok(if end < window.end() { Performed::AtTip(Some(report)) } else { Performed::Done(report) })
+}
+
+/// An object that needs no drain.
+fn ready(object: StagedObject, source: RowSource) -> Prepared {
+    Prepared::Ready(object, ClaimFacts { source, attempts: 1, drain_ms: None })
+}
+
+/// Marks the window as failed, for all to see; the windows after it go on.
+async fn record_failure(
+    context: &Context,
+    client: &mut Client,
+    window: LedgerWindow,
+    error: Error,
+    object: Option<String>,
+) -> Result<Performed> {
+    let message = error.chain();
+    tracing::error!(start_ledger = window.start(), end_ledger = window.end(), error = %message, "failed");
+    reconnect_if_closed(context, client).await?;
+    progress::mark_failed(client, window, &message, object.as_deref()).await?;
+    Ok(Performed::Done(WindowReport::failed(window, &error)))
+}
+
+/// Drains and stages one window, trying again after trouble that may pass, with a hint for others that it is under way.
+async fn drain_window(
+    context: &Context,
+    client: &mut Client,
+    window: LedgerWindow,
+    replaces: bool,
+) -> Result<Prepared> {
+    let hint = Uuid::new_v4();
+    if let Err(error) = progress::hint(client, window, hint).await {
+        tracing::warn!(error = %error.chain(), "no hint of the window under way");
+    }
+    let prepared = stage_window(context, window, replaces).await;
+    if let Err(error) = progress::unhint(client, hint).await {
+        tracing::warn!(error = %error.chain(), "the hint stays until it expires");
+    }
+    prepared
+}
+
+/// The attempts at staging.
+async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
+    let begun = Instant::now();
+    let mut retries = Retries::new(context.config.max_retries);
+    loop {
+        let staged = match stage_once(context, window, replaces).await {
+            Err(error @ Error::BadData { .. }) => return Ok(Prepared::Bad(error, None)),
+            Err(error) => {
+                retries.pause_or("drain", error).await?;
+                continue;
+            }
+            Ok(staged) => staged,
+        };
+        let object = match staged {
+            Staged::Sealed(object) => *object,
+            Staged::Bad(object, error) => return Ok(Prepared::Bad(error, Some(object.path.to_string()))),
+            Staged::Nothing | Staged::NeedsSorting => return Ok(Prepared::Nothing),
+        };
+        let drain_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        tracing::info!(
+            start_ledger = object.footer.start_ledger,
+            end_ledger = object.footer.end_ledger,
+            rows = object.footer.rows,
+            object_bytes = object.bytes,
+            duration_ms = drain_ms,
+            "staged"
+        );
+        let source = RowSource::Flight;
+        let facts = ClaimFacts { source, attempts: retries.attempts(), drain_ms: Some(drain_ms) };
+        return Ok(Prepared::Ready(object, facts));
+    }
+}
+
+/// One attempt: ask, drain, stage; a source that sends ledgers out of order is asked twice.
+async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
+    let target = StageTarget {
+        network: context.config.network.name.clone(),
+        database_id: context.settings.database_id,
+        batch_rows: context.config.batch_rows,
+        replaces,
+    };
+    let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
+    let window = offered.window;
+    if replaces && window != planned {
+        return Err(Error::source_permanent(format!(
+            "has only ledgers {window} of {planned}, which is to be replaced"
+        )));
+    }
+    match stage(&context.staging, &target, window, drain(&context.flight, offered)).await? {
+        Staged::NeedsSorting => {
+            let again =
+                self::offered(context, window).await?.filter(|offered| offered.window == window).ok_or_else(
+                    || Error::source_transient(format!("offers less of ledgers {window} than a moment ago")),
+                )?;
+            stage_sorted(&context.staging, &target, window, drain(&context.flight, again)).await
+        }
+        staged => Ok(staged),
+    }
+}
+
+/// The source's offer of a window; `None` when it has nothing of it yet.
+async fn offered(context: &Context, planned: LedgerWindow) -> Result<Option<OfferedWindow>> {
+    match context.flight.offer(planned, context.trust).await? {
+        Offer::NothingYet => Ok(None),
+        Offer::Ledgers(offered) => Ok(Some(*offered)),
+    }
+}
+
+/// Loads a staged object, with a new connection and a new attempt after trouble that passes, and archives it. A staged
+/// object that is not what its footer says is removed, and the window staged once more; an archived one is an error.
+async fn load_window(
+    context: &Context,
+    client: &mut Client,
+    mut object: StagedObject,
+    mut facts: ClaimFacts,
+    fold_when: FoldWhen,
+) -> Result<WindowReport> {
+    let begun = Instant::now();
+    let window = object.window()?;
+    let mut retries = Retries::new(context.config.max_retries);
+    let mut drained_again = false;
+    let loaded = loop {
+        let outcome = match reconnect_if_closed(context, client).await {
+            Ok(()) => load(client, &context.staging, &object, facts, fold_when).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(loaded) => break loaded,
+            Err(error @ Error::Corrupt { .. }) if !drained_again && facts.source != RowSource::Archive => {
+                (object, facts) = drain_again(context, &object, window, error, false).await?;
+                drained_again = true;
+            }
+            Err(error) => retries.pause_or("load", error).await?,
+        }
+    };
+    let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
+    match loaded {
+        Loaded::Completed(id) => {
+            log_loaded(&report, begun);
+            archive_window(context, client, id, window, &object.path, facts.source).await?;
+        }
+        Loaded::AlreadyThere | Loaded::PartlyThere => {
+            // Ours, when the answer to COMMIT was lost, or when another process adopted the object. Else it is superseded.
+            let covering = progress::covering(client, window).await?;
+            match covering.iter().find(|c| c.batch_id == object.footer.batch_id) {
+                Some(ours) => {
+                    log_loaded(&report, begun);
+                    if !ours.archived {
+                        archive_window(context, client, ours.id, window, &object.path, facts.source).await?;
+                    }
+                }
+                None => {
+                    if facts.source != RowSource::Archive {
+                        context.staging.remove(&object.path).await?;
+                    }
+                    report.rows = 0;
+                    report.status = if loaded == Loaded::AlreadyThere {
+                        WindowStatus::AlreadyLoaded
+                    } else {
+                        WindowStatus::PartlyLoaded
+                    };
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Replaces a completed window by a staged object, and its object in the archive.
+async fn replace_window(
+    context: &Context,
+    client: &mut Client,
+    completed: CompletedWindow,
+    mut object: StagedObject,
+    mut facts: ClaimFacts,
+) -> Result<WindowReport> {
+    let begun = Instant::now();
+    let CompletedWindow { id, window, .. } = completed;
+    let mut retries = Retries::new(context.config.max_retries);
+    let mut drained_again = false;
+    loop {
+        let outcome = match reconnect_if_closed(context, client).await {
+            Ok(()) => replace(client, &context.staging, &object, facts, id).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => break,
+            Err(error @ Error::Corrupt { .. }) if !drained_again => {
+                (object, facts) = drain_again(context, &object, window, error, true).await?;
+                drained_again = true;
+            }
+            Err(error) => retries.pause_or("load", error).await?,
+        }
+    }
+    let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
+    report.status = WindowStatus::Replaced;
+    log_loaded(&report, begun);
+    archive_window(context, client, id, window, &object.path, facts.source).await?;
+    Ok(report)
+}
+
+/// Removes an object that cannot be trusted, and stages its window anew.
+async fn drain_again(
+    context: &Context,
+    object: &StagedObject,
+    window: LedgerWindow,
+    error: Error,
+    replaces: bool,
+) -> Result<(StagedObject, ClaimFacts)> {
+    tracing::warn!(error = %error.chain(), "removed: the window is drained again");
+    context.staging.remove(&object.path).await?;
+    match stage_window(context, window, replaces).await? {
+        Prepared::Ready(object, facts) => Ok((object, facts)),
+        Prepared::Bad(error, _) => Err(error),
+        Prepared::Nothing => Err(Error::source_transient(format!("no longer offers ledgers {window}"))),
+    }
+}
+
+/// The line that every loaded window leaves in the log.
+fn log_loaded(report: &WindowReport, begun: Instant) {
+    tracing::info!(
+        start_ledger = report.start_ledger,
+        end_ledger = report.end_ledger,
+        rows = report.rows,
+        source = report.source.as_str(),
+        duration_ms = begun.elapsed().as_millis() as u64,
+        "loaded"
+    );
+}
+
+/// Archives a completed window, reconnecting where that helps. What fails here for good is finished by the next run.
+async fn archive_window(
+    context: &Context,
+    client: &mut Client,
+    id: i64,
+    window: LedgerWindow,
+    object: &Path,
+    source: RowSource,
+) -> Result<()> {
+    let mut retries = Retries::new(context.config.max_retries);
+    let partition = context.settings.partition_ledgers;
+    let network = &context.config.network.name;
+    loop {
+        let done = match reconnect_if_closed(context, client).await {
+            // what came from the archive is there
+            Ok(()) if source == RowSource::Archive => {
+                progress::mark_archived(client, id, object.as_ref()).await
+            }
+            Ok(()) => {
+                archive::archive(client, &context.staging, network, partition, id, window, object).await
+            }
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => return Ok(()),
+            Err(error) => retries.pause_or("archive", error).await?,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The planner: which window is next, and where its rows come from.
+
+use std::collections::VecDeque;
+
+use tokio_postgres::Client;
+
+use super::{Context, ripe};
+use crate::archive;
+use crate::database::connect;
+use crate::error::Result;
+use crate::progress::{self, CompletedWindow};
+use crate::retry::Retries;
+use crate::stage::StagedObject;
+use crate::window::{LedgerWindow, WindowLimits};
+
+/// What a run is to load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// The ledgers, as far as they are missing.
+    pub(super) range: LedgerWindow,
+    /// As a schedule: a window cut short by the tip waits for `COMMIT_INTERVAL`, one that failed for its next turn.
+    pub(super) scheduled: bool,
+    /// At most so many windows.
+    pub(super) max_windows: Option<u32>,
+}
+
+/// A window, and where its rows come from.
+#[derive(Debug)]
+pub(super) enum Planned {
+    /// From Flight.
+    Drain(LedgerWindow),
+    /// From a sealed object that an earlier attempt left.
+    Sealed(StagedObject),
+    /// From the archive.
+    Archived(StagedObject),
+    /// From Flight, in place of what a completed window holds.
+    Replace(CompletedWindow),
+}
+
+impl Planned {
+    /// The ledgers.
+    pub(super) fn window(&self) -> Result<LedgerWindow> {
+        match self {
+            Planned::Drain(window) => Ok(*window),
+            Planned::Sealed(object) | Planned::Archived(object) => object.window(),
+            Planned::Replace(completed) => Ok(completed.window),
+        }
+    }
+}
+
+/// Hands out windows, each once.
+pub(super) struct Planner<'a> {
+    context: &'a Context,
+    client: Client,
+    wanted: Wanted,
+    limits: WindowLimits,
+    missing: VecDeque<LedgerWindow>,
+    sealed: VecDeque<StagedObject>,
+    given: VecDeque<Planned>,
+    windows: u32,
+    stopped_early: bool,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner of what is missing in a range; completed windows in `replaced` are replaced first.
+    pub(super) async fn missing(
+        context: &'a Context,
+        wanted: Wanted,
+        replaced: Vec<CompletedWindow>,
+    ) -> Result<Self> {
+        let client = connect(&context.config.database).await?;
+        let network = &context.config.network.name;
+        let sealed = archive::sealed_objects(&client, &context.staging, network, &context.settings).await?;
+        let mut planner = Self::empty(context, client, wanted);
+        planner.missing = planner.missing_in(wanted.range).await?.into();
+        planner.sealed = sealed.into();
+        planner.given = replaced.into_iter().map(Planned::Replace).collect();
+        Ok(planner)
+    }
+
+    /// A planner of archived objects, and nothing else.
+    pub(super) async fn archived(
+        context: &'a Context,
+        wanted: Wanted,
+        objects: Vec<StagedObject>,
+    ) -> Result<Self> {
+        let client = connect(&context.config.database).await?;
+        let mut planner = Self::empty(context, client, wanted);
+        planner.given = objects.into_iter().map(Planned::Archived).collect();
+        Ok(planner)
+    }
+
+    /// A planner that has nothing to hand out.
+    fn empty(context: &'a Context, client: Client, wanted: Wanted) -> Self {
+        let limits = context.config.window_limits(context.settings.partition_ledgers);
+        Planner {
+            context,
+            client,
+            wanted,
+            limits,
+            missing: VecDeque::new(),
+            sealed: VecDeque::new(),
+            given: VecDeque::new(),
+            windows: 0,
+            stopped_early: false,
+        }
+    }
+
+    /// How many ledgers are planned.
+    pub(super) fn ledgers(&self) -> u64 {
+        let given = self.given.iter().filter_map(|planned| planned.window().ok());
+        self.missing.iter().copied().chain(given).map(LedgerWindow::ledgers).sum()
+    }
+
+    /// Whether `max_windows` has ended the planning.
+    pub(super) fn stopped_early(&self) -> bool {
+        self.stopped_early
+    }
+
+    /// Plans nothing more: the source has ended, or a step is in trouble that concerns all windows.
+    pub(super) fn stop(&mut self) {
+        self.missing.clear();
+        self.given.clear();
+    }
+
+    /// The next window; `None` when there is no more.
+    pub(super) async fn next(&mut self) -> Result<Option<Planned>> {
+        if let Some(planned) = self.given.pop_front() {
+            return Ok(Some(planned));
+        }
+        while let Some(free) = self.missing.pop_front() {
+            if self.wanted.max_windows.is_some_and(|max| self.windows >= max) {
+                self.stop();
+                self.stopped_early = true;
+                return Ok(None);
+            }
+            let window = self.limits.first_window(free);
+            // Others may have loaded it meanwhile; draining it again would be for nothing.
+            if self.missing_in(window).await? != [window] {
+                let rest = LedgerWindow::new(free.start(), self.wanted.range.end())?;
+                self.missing = self.missing_in(rest).await?.into();
+                continue;
+            }
+            while self.sealed.front().is_some_and(|object| object.footer.start_ledger < window.start()) {
+                self.sealed.pop_front();
+            }
+            let limits = self.limits;
+            let planned = match self.sealed.pop_front_if(|object| fits(object, free, limits)) {
+                Some(object) => Planned::Sealed(object),
+                None => {
+                    if self.wanted.scheduled && !ripe(self.context, self.limits, window).await? {
+                        self.stop();
+                        return Ok(None);
+                    }
+                    Planned::Drain(window)
+                }
+            };
+            let end = planned.window()?.end();
+            if end < free.end() {
+                self.missing.push_front(LedgerWindow::new(end + 1, free.end())?);
+            }
+            self.windows += 1;
+            return Ok(Some(planned));
+        }
+        Ok(None)
+    }
+
+    /// What of a range is missing, on a connection that is renewed when it has broken.
+    async fn missing_in(&mut self, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+        let mut retries = Retries::new(self.context.config.max_retries);
+        loop {
+            let answer = match super::reconnect_if_closed(self.context, &mut self.client).await {
+                Ok(()) if self.wanted.scheduled => progress::due(&self.client, range).await,
+                Ok(()) => progress::uncovered(&self.client, range).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(free) => return Ok(free),
+                Err(error) => retries.pause_or("plan", error).await?,
+            }
+        }
+    }
+}
+
+/// Whether a sealed object is the next window of `free`: it starts there, and keeps within it and within a partition.
+fn fits(object: &StagedObject, free: LedgerWindow, limits: WindowLimits) -> bool {
+    let footer = &object.footer;
+    footer.start_ledger == free.start()
+        && footer.end_ledger <= free.end()
+        && footer.start_ledger / limits.partition_ledgers == footer.end_ledger / limits.partition_ledgers
+}

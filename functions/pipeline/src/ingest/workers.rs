@@ -1,0 +1,201 @@
+//! Workers: each takes a window, stages it, loads it, and takes the next. With two of them the source and PostgreSQL are
+//! busy at the same time.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use super::perform::{Performed, perform};
+use super::planner::{Planned, Planner, Wanted};
+use super::report::{Event, Report, Watch, WindowReport, WindowStatus};
+use super::{Context, fold_pending, tend};
+use crate::database::connect;
+use crate::error::{Error, Result};
+use crate::load::FoldWhen;
+use crate::progress::{self, CompletedWindow};
+use crate::stage::StagedObject;
+
+/// Windows loaded since the last fold, in rows: more than this, and a replay folds before it goes on.
+const ROWS_BETWEEN_FOLDS: u64 = 500_000;
+
+/// What a run is to do.
+pub(super) struct Job {
+    /// The ledgers.
+    pub(super) wanted: Wanted,
+    /// Completed windows to replace.
+    pub(super) replaced: Vec<CompletedWindow>,
+    /// Objects of the archive to load, instead of anything from the source.
+    pub(super) archived: Option<Vec<StagedObject>>,
+    /// When the windows are folded.
+    pub(super) fold_when: FoldWhen,
+    /// How many windows are worked on at once; at least 1.
+    pub(super) workers: usize,
+}
+
+/// What a worker has to tell.
+enum Told {
+    /// A window is done, or failed by itself.
+    Window(WindowReport),
+    /// A window failed by the source; whether it or the source is to blame, the next ones show.
+    SourceFailed(WindowReport, Error),
+    /// Nothing goes on.
+    Trouble(Error),
+}
+
+/// Does the job, and once more where another process was faster with a part of a window: what is then missing is planned
+/// anew. Ends with everything folded, summarised and analysed.
+///
+/// # Errors
+/// The first trouble that concerns more than one window. What was loaded before stays loaded.
+pub(super) async fn load_windows(context: &Arc<Context>, mut job: Job, watch: &Watch) -> Result<Report> {
+    let begun = Instant::now();
+    let mut report = Report::default();
+    loop {
+        let done_before = report.windows.len();
+        load_once(context, &mut job, watch, &mut report).await?;
+        let done = &report.windows[done_before..];
+        if !done.iter().any(|window| window.status == WindowStatus::PartlyLoaded) {
+            break;
+        }
+    }
+    if job.fold_when == FoldWhen::Later {
+        fold_pending(context, watch).await?;
+    }
+    tend(context, &report).await?;
+    report.windows.sort_by_key(|window| window.start_ledger);
+    report.duration = begun.elapsed();
+    Ok(report)
+}
+
+/// One plan, worked off.
+async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
+    let planner = match job.archived.take() {
+        Some(objects) => Planner::archived(context, job.wanted, objects).await?,
+        None => Planner::missing(context, job.wanted, std::mem::take(&mut job.replaced)).await?,
+    };
+    watch(Event::Planned(planner.ledgers()));
+    let planner = Mutex::new(planner);
+    let (teller, mut told) = mpsc::unbounded_channel();
+    let mut workers = Vec::new();
+    for _ in 0..job.workers.max(1) {
+        workers.push(work(context, &planner, teller.clone(), job.fold_when));
+    }
+    drop(teller);
+    let listening = listen(context, &mut told, job.fold_when, watch, report, &planner);
+    let (heard, ()) = futures::future::join(listening, async {
+        futures::future::join_all(workers).await;
+    })
+    .await;
+    report.stopped_early = planner.into_inner().stopped_early();
+    heard
+}
+
+/// Hears the workers out, folds between windows, and tells windows that fail by themselves from a source that fails.
+async fn listen(
+    context: &Arc<Context>,
+    told: &mut mpsc::UnboundedReceiver<Told>,
+    fold_when: FoldWhen,
+    watch: &Watch,
+    report: &mut Report,
+    planner: &Mutex<Planner<'_>>,
+) -> Result<()> {
+    let mut unfolded_rows = 0;
+    let mut suspects: Vec<(WindowReport, Error)> = Vec::new();
+    let mut trouble: Option<Error> = None;
+    while let Some(told) = told.recv().await {
+        match told {
+            Told::Window(window) => {
+                // Others pass: the windows that failed before do so by themselves.
+                for (suspect, error) in suspects.drain(..) {
+                    mark_failed(context, &suspect, &error).await?;
+                    watch(Event::Window(&suspect));
+                    report.windows.push(suspect);
+                }
+                unfolded_rows += window.rows;
+                watch(Event::Window(&window));
+                report.windows.push(window);
+                if fold_when == FoldWhen::Later && unfolded_rows >= ROWS_BETWEEN_FOLDS {
+                    fold_pending(context, watch).await?;
+                    unfolded_rows = 0;
+                }
+            }
+            Told::SourceFailed(window, error) => {
+                suspects.push((window, error));
+                if suspects.len() > 1 {
+                    planner.lock().await.stop();
+                }
+            }
+            Told::Trouble(error) => {
+                planner.lock().await.stop();
+                trouble = trouble.or(Some(error));
+            }
+        }
+    }
+    match trouble.or_else(|| suspects.into_iter().next().map(|(_, error)| error)) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// One worker: window after window, each as a task of its own, so that a panic in there is an error here.
+async fn work(
+    context: &Arc<Context>,
+    planner: &Mutex<Planner<'_>>,
+    teller: mpsc::UnboundedSender<Told>,
+    fold_when: FoldWhen,
+) {
+    let tell = |told| {
+        // the listener hears every worker out
+        let _ = teller.send(told);
+    };
+    let mut client = match connect(&context.config.database).await {
+        Ok(client) => client,
+        Err(error) => return tell(Told::Trouble(error)),
+    };
+    loop {
+        let planned: Planned = match planner.lock().await.next().await {
+            Ok(Some(planned)) => planned,
+            Ok(None) => return,
+            Err(error) => return tell(Told::Trouble(error)),
+        };
+        let window = match planned.window() {
+            Ok(window) => window,
+            Err(error) => return tell(Told::Trouble(error)),
+        };
+        let mut task = JoinSet::new();
+        let shared = Arc::clone(context);
+        task.spawn(async move {
+            let performed = perform(&shared, &mut client, planned, fold_when).await;
+            (performed, client)
+        });
+        let (performed, connection) = match task.join_next().await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => {
+                return tell(Told::Trouble(Error::Unexpected(format!("ledgers {window}: {error}"))));
+            }
+            None => return,
+        };
+        client = connection;
+        match performed {
+            Ok(Performed::Done(report)) => tell(Told::Window(report)),
+            Ok(Performed::AtTip(report)) => {
+                planner.lock().await.stop();
+                if let Some(report) = report {
+                    tell(Told::Window(report));
+                }
+            }
+            Err(error @ Error::Source { .. }) => {
+                tell(Told::SourceFailed(WindowReport::failed(window, &error), error));
+            }
+            Err(error) => return tell(Told::Trouble(error)),
+        }
+    }
+}
+
+/// Records a window that the source fails while it serves others.
+async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
+    let client = connect(&context.config.database).await?;
+    progress::mark_failed(&client, window.window()?, &error.chain(), None).await
+}
