@@ -22,6 +22,8 @@ create table contract_data.settings (
 );
 comment on table contract_data.settings is 'One row: what this database is for. Written by the first `migrate`, checked by every loader.';
 comment on column contract_data.settings.database_id is 'Tells this database from any other that shares a staging area.';
+comment on column contract_data.settings.singleton is 'Always true: there is one row.';
+comment on column contract_data.settings.created_at is 'When the first migrate wrote it.';
 comment on column contract_data.settings.network is 'The network whose ledgers are loaded here; loaders of another are refused.';
 comment on column contract_data.settings.partition_ledgers is 'Ledgers per partition of entries; no window crosses a multiple of it.';
 comment on column contract_data.settings.schedule_start is 'The first ledger the schedule cares for; set by the first scheduled run.';
@@ -123,6 +125,7 @@ create index ingestion_progress_open on contract_data.ingestion_progress (status
 
 comment on table contract_data.ingestion_progress is
   'One row per window of ledgers. completed: its rows are in entries, exactly once, committed together with this row. processing: a hint that somebody works on it. failed: what went wrong.';
+comment on column contract_data.ingestion_progress.id is 'Identity of the row; it stays when the window is replaced.';
 comment on column contract_data.ingestion_progress.batch_id is 'The staged object of this window; entries carry it too.';
 comment on column contract_data.ingestion_progress.start_ledger is 'First ledger of the window, inclusive.';
 comment on column contract_data.ingestion_progress.end_ledger is 'Last ledger of the window, inclusive.';
@@ -162,12 +165,12 @@ begin
   low := ledger - ledger % size;
   high := low + size;
   name := 'entries_' || lpad(low::text, 10, '0');
-  if exists (select from pg_inherits where inhrelid = to_regclass('contract_data.' || name) and not inhdetachpending) then
+  if exists (select from pg_class where relnamespace = 'contract_data'::regnamespace and relname = name) then
     return name;
   end if;
-  -- One creator at a time; who waited finds the partition made.
+  -- One creator at a time; who waited finds the partition made, by a query: to_regclass would remember that it was not.
   perform pg_advisory_xact_lock(hashtextextended('contract_data.ensure_partition', 0));
-  if to_regclass('contract_data.' || name) is null then
+  if not exists (select from pg_class where relnamespace = 'contract_data'::regnamespace and relname = name) then
     execute format(
       'create table contract_data.%I (like contract_data.entries including all, constraint %I check (ledger_sequence >= %s and ledger_sequence < %s))',
       name, name || '_ledgers', low, high);

@@ -14,6 +14,12 @@ create table contract_data.contract_assets (
 comment on table contract_data.contract_assets is 'Which asset a Stellar asset contract (SAC) stands for. Never changes once known: the contract id is a hash of it.';
 comment on column contract_data.contract_assets.learnt_from is 'network: native, known from the start. instance: an instance entry said so. derived: computed from CODE:ISSUER.';
 
+comment on column contract_data.contract_assets.contract_id is 'Strkey (C…) of the contract.';
+comment on column contract_data.contract_assets.asset_type is 'native, credit_alphanum4 or credit_alphanum12.';
+comment on column contract_data.contract_assets.asset_code is 'The code; null for native.';
+comment on column contract_data.contract_assets.asset_issuer is 'The issuer (G…); null for native.';
+comment on column contract_data.contract_assets.learnt_at is 'Since when it is known.';
+
 create table contract_data.key_states (
   ledger_key_hash text collate "C" not null,
   contract_id text collate "C" not null,
@@ -49,6 +55,21 @@ comment on column contract_data.key_states.asset_code is 'On balances only: the 
 comment on column contract_data.key_states.asset_issuer is 'On balances only: the issuer of the contract''s asset, once known.';
 comment on column contract_data.key_states.asset_type is 'On balances only: the type of the contract''s asset, once known.';
 comment on column contract_data.key_states.deleted is 'True where the newest change removed the entry.';
+comment on column contract_data.key_states.contract_id is 'Strkey (C…) of the contract that owns the entry.';
+comment on column contract_data.key_states.contract_key_type is 'Type of the key.';
+comment on column contract_data.key_states.contract_durability is 'ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.';
+comment on column contract_data.key_states.balance_holder is 'Strkey of the holder, on balances.';
+comment on column contract_data.key_states.balance is 'Exact amount in the smallest unit, on balances.';
+comment on column contract_data.key_states.last_modified_ledger is 'Ledger of the modification; on a deletion, of the one before it.';
+comment on column contract_data.key_states.ledger_sequence is 'The ledger of the newest change.';
+comment on column contract_data.key_states.change_index is 'Its position in that ledger.';
+comment on column contract_data.key_states.closed_at is 'When that ledger closed (UTC instant).';
+comment on column contract_data.key_states.ledger_key_hash is 'Hex SHA-256 of the LedgerKey XDR: the identity of the entry.';
+comment on column contract_data.key_states.key_xdr is 'Base64 XDR of the SCVal key.';
+comment on column contract_data.key_states.val_xdr is 'Base64 XDR of the SCVal value.';
+comment on column contract_data.key_states.contract_instance_type is 'wasm or stellar_asset, on instance entries.';
+comment on column contract_data.key_states.contract_instance_wasm_hash is 'Hex hash of the contract code, on wasm instances.';
+comment on column contract_data.key_states.expiration_ledger_seq is 'The last ledger in which the entry lives unless extended; see liveness().';
 
 create view contract_data.current_states as
 select
@@ -59,6 +80,24 @@ from contract_data.key_states
 where not deleted;
 comment on view contract_data.current_states is
   'The state now: one row per entry that is not deleted. Balances carry the asset of their contract. Whether an entry is still live: liveness(expiration_ledger_seq, ledger).';
+comment on column contract_data.current_states.contract_id is 'Strkey (C…) of the contract that owns the entry.';
+comment on column contract_data.current_states.contract_key_type is 'Type of the key.';
+comment on column contract_data.current_states.contract_durability is 'ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.';
+comment on column contract_data.current_states.balance_holder is 'Strkey of the holder, on balances.';
+comment on column contract_data.current_states.balance is 'Exact amount in the smallest unit, on balances.';
+comment on column contract_data.current_states.last_modified_ledger is 'Ledger of the modification; on a deletion, of the one before it.';
+comment on column contract_data.current_states.ledger_sequence is 'The ledger of the newest change.';
+comment on column contract_data.current_states.change_index is 'Its position in that ledger.';
+comment on column contract_data.current_states.closed_at is 'When that ledger closed (UTC instant).';
+comment on column contract_data.current_states.ledger_key_hash is 'Hex SHA-256 of the LedgerKey XDR: the identity of the entry.';
+comment on column contract_data.current_states.key_xdr is 'Base64 XDR of the SCVal key.';
+comment on column contract_data.current_states.val_xdr is 'Base64 XDR of the SCVal value.';
+comment on column contract_data.current_states.contract_instance_type is 'wasm or stellar_asset, on instance entries.';
+comment on column contract_data.current_states.contract_instance_wasm_hash is 'Hex hash of the contract code, on wasm instances.';
+comment on column contract_data.current_states.expiration_ledger_seq is 'The last ledger in which the entry lives unless extended; see liveness().';
+comment on column contract_data.current_states.asset_code is 'On balances only: the code of the contract''s asset, once known; null for native.';
+comment on column contract_data.current_states.asset_issuer is 'On balances only: the issuer of the contract''s asset, once known; null for native.';
+comment on column contract_data.current_states.asset_type is 'On balances only: the type of the contract''s asset, once known.';
 
 -- Fills the asset of the balances of the given contracts. The caller holds the fold's lock.
 create function contract_data.spread_assets(contract_ids text[]) returns bigint
@@ -85,9 +124,9 @@ declare
 begin
   with instances as (
     select distinct on (e.contract_id) e.contract_id, e.asset_type, e.asset_code, e.asset_issuer
-    from unnest(ledgers) r
-    join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
-    where e.asset_type is not null
+    from contract_data.entries e
+    where e.ledger_sequence between lower(ledgers) and upper(ledgers) - 1 and ledgers @> e.ledger_sequence
+      and e.asset_type is not null
     order by e.contract_id, e.ledger_sequence desc, e.change_index desc
   ), inserted as (
     insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
@@ -107,7 +146,9 @@ comment on function contract_data.learn_assets(int8multirange) is 'Learns contra
 -- wins whatever the order of the windows. Returns the number of windows folded.
 create function contract_data.fold_windows(window_ids bigint[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
-set work_mem = '64MB' set jit = off set enable_mergejoin = off -- a merge join would sort every value of the windows
+-- The join below is to be hashed, whatever the planner knows of rows that were copied a moment ago: a merge join would sort
+-- every value of the windows, a nested loop without statistics would not end.
+set work_mem = '64MB' set jit = off set enable_mergejoin = off set enable_nestloop = off
 as $$
 declare
   ledgers int8multirange;
@@ -125,8 +166,8 @@ begin
       -- Narrow, and hashed instead of sorted: the values are fetched afterwards. No change_index reaches 2^31, so one
       -- bigint orders (ledger_sequence, change_index), and the largest ledger still fits.
       select max(e.ledger_sequence * 2147483648 + e.change_index) as place
-      from unnest(ledgers) r
-      join contract_data.entries e on e.ledger_sequence between lower(r) and upper(r) - 1
+      from contract_data.entries e
+      where e.ledger_sequence between lower(ledgers) and upper(ledgers) - 1 and ledgers @> e.ledger_sequence
       group by e.ledger_key_hash
     )
     insert into contract_data.key_states as k (
@@ -186,12 +227,15 @@ begin
   from contract_data.ingestion_progress p where p.status = 'completed' and not p.folded;
 
   delete from contract_data.key_states k using pg_temp.replaced_keys r where k.ledger_key_hash = r.ledger_key_hash;
-  with newest as materialized (
-    select max(e.ledger_sequence * 2147483648 + e.change_index) as place
-    from pg_temp.replaced_keys r
-    join contract_data.entries e on e.contract_id = r.contract_id and e.ledger_key_hash = r.ledger_key_hash
+  with contracts as materialized (
+    select distinct contract_id from pg_temp.replaced_keys
+  ), newest as materialized (
+    select e.contract_id, max(e.ledger_sequence * 2147483648 + e.change_index) as place
+    from contracts c
+    join contract_data.entries e on e.contract_id = c.contract_id
+    join pg_temp.replaced_keys r on r.ledger_key_hash = e.ledger_key_hash
     where not unfolded @> e.ledger_sequence
-    group by e.ledger_key_hash
+    group by e.contract_id, e.ledger_key_hash
   )
   insert into contract_data.key_states (
       ledger_key_hash, contract_id, contract_key_type, contract_durability, asset_code, asset_issuer, asset_type,
@@ -203,7 +247,8 @@ begin
       n.key_xdr, n.val_xdr, n.contract_instance_type, n.contract_instance_wasm_hash, n.expiration_ledger_seq
   from newest
   join contract_data.entries n
-    on n.ledger_sequence = newest.place / 2147483648 and n.change_index = newest.place % 2147483648
+    on n.contract_id = newest.contract_id -- by the index on (contract_id, ledger_sequence)
+    and n.ledger_sequence = newest.place / 2147483648 and n.change_index = newest.place % 2147483648
   left join contract_data.contract_assets a on n.balance_holder is not null and a.contract_id = n.contract_id
   order by n.ledger_key_hash;
   get diagnostics states = row_count;
@@ -211,7 +256,8 @@ begin
 end $$;
 comment on function contract_data.refold_replaced_keys(bigint, bigint) is 'Folds the keys of a replaced window anew, from the whole history.';
 
--- Folds whatever completed windows are not folded yet, at most max_rows rows' worth of them, lowest ledgers first.
+-- Folds completed windows that are not folded yet, lowest ledgers first: about max_rows rows' worth of them, of one
+-- partition, so that a pass never reads more than it has to.
 create function contract_data.fold_pending(max_rows bigint) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -219,9 +265,14 @@ declare
 begin
   perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
   select array_agg(id) into ids from (
-    select id, sum(entries_processed) over (order by start_ledger) - entries_processed as rows_before
-    from contract_data.ingestion_progress where status = 'completed' and not folded
-  ) pending where rows_before < max_rows;
+    select
+      id,
+      start_ledger / partition_ledgers as part,
+      first_value(start_ledger / partition_ledgers) over (order by start_ledger) as first_part,
+      sum(entries_processed) over (order by start_ledger) - entries_processed as rows_before
+    from contract_data.ingestion_progress, contract_data.settings
+    where status = 'completed' and not folded
+  ) pending where part = first_part and rows_before < max_rows;
   return case when ids is null then 0 else contract_data.fold_windows(ids) end;
 end $$;
 comment on function contract_data.fold_pending(bigint) is 'Folds completed windows that are not folded yet, about max_rows rows at once; returns how many windows.';
@@ -236,7 +287,8 @@ begin
   delete from contract_data.key_states;
   delete from contract_data.contract_assets where learnt_from = 'instance';
   update contract_data.ingestion_progress set folded = false where status = 'completed' and folded;
-  perform contract_data.fold_pending(9223372036854775807);
+  while contract_data.fold_pending(500000) > 0 loop
+  end loop;
   select count(*) into states from contract_data.current_states;
   return states;
 end $$;

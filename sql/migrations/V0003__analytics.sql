@@ -110,3 +110,30 @@ left join pg_class parent on parent.oid = i.inhparent
 where n.nspname = 'contract_data' and c.relkind = 'r'
 group by 1;
 comment on view contract_data.table_sizes is 'Size of each table with its indexes, the partitions of entries added up.';
+
+comment on column contract_data.asset_summary.asset_code is 'The code; null for native.';
+comment on column contract_data.asset_summary.asset_issuer is 'The issuer; null for native.';
+comment on column contract_data.asset_summary.asset_type is 'native, credit_alphanum4 or credit_alphanum12.';
+comment on column contract_data.asset_summary.contract_id is 'Strkey of the Stellar asset contract.';
+comment on column contract_data.asset_summary.holders is 'Contracts with a balance above zero.';
+comment on column contract_data.asset_summary.total_balance is 'Sum of their balances, in the smallest unit.';
+comment on column contract_data.asset_summary.average_balance is 'Average over the holders, rounded to the smallest unit.';
+comment on column contract_data.asset_summary.largest_balance is 'The largest balance, in the smallest unit.';
+comment on column contract_data.asset_summary.last_ledger is 'The newest ledger that changed a balance.';
+comment on column contract_data.asset_summary.last_change_at is 'When that ledger closed.';
+comment on column contract_data.recent_activity.contract_id is 'Strkey of the contract.';
+comment on column contract_data.recent_activity.changes is 'Changes of its entries in the last 24 hours.';
+comment on column contract_data.recent_activity.keys is 'Entries that were changed.';
+comment on column contract_data.recent_activity.deletions is 'Changes that removed an entry.';
+comment on column contract_data.recent_activity.first_seen is 'Close time of the first of these changes.';
+comment on column contract_data.recent_activity.last_seen is 'Close time of the last of them.';
+comment on column contract_data.ledger_gaps.start_ledger is 'First missing ledger.';
+comment on column contract_data.ledger_gaps.end_ledger is 'Last missing ledger, inclusive.';
+comment on column contract_data.ledger_gaps.ledgers is 'How many are missing.';
+comment on column contract_data.table_sizes.table_name is 'The table; partitions of entries are added up under it.';
+comment on column contract_data.table_sizes.partitions is 'Physical tables behind it.';
+comment on column contract_data.table_sizes.estimated_rows is 'Rows, as the planner estimates them.';
+comment on column contract_data.table_sizes.table_bytes is 'Bytes of rows, with out-of-line values.';
+comment on column contract_data.table_sizes.index_bytes is 'Bytes of indexes.';
+comment on column contract_data.table_sizes.total_bytes is 'Bytes in all.';
+comment on column contract_data.table_sizes.total is 'The same, for people.';

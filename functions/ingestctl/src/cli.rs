@@ -164,25 +164,25 @@ pub(crate) struct Range {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings (each overrides its environment variable)")]
 pub(crate) struct Settings {
-    /// PostgreSQL to load into [DATABASE_URL]; a password is better kept in the environment.
+    /// PostgreSQL to load into (DATABASE_URL); a password is better kept in the environment.
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Flight source [FLIGHT_ENDPOINT].
+    /// Flight source (FLIGHT_ENDPOINT).
     #[arg(long, global = true, value_name = "HOST:PORT")]
     flight_endpoint: Option<String>,
-    /// Where objects are staged and archived [STAGING_URL].
+    /// Where objects are staged and archived (STAGING_URL).
     #[arg(long, global = true, value_name = "URL")]
     staging_url: Option<String>,
-    /// The network [NETWORK].
+    /// The network (NETWORK).
     #[arg(long, global = true, value_name = "NAME")]
     network: Option<String>,
-    /// Ledgers per window [WINDOW_LEDGERS].
+    /// Ledgers per window (WINDOW_LEDGERS).
     #[arg(long, global = true, value_name = "N")]
     window_ledgers: Option<String>,
-    /// Windows per scheduled run [MAX_WINDOWS].
+    /// Windows per scheduled run (MAX_WINDOWS).
     #[arg(long, global = true, value_name = "N")]
     max_windows: Option<String>,
-    /// Log level: error, warn, info, debug, trace [LOG_LEVEL].
+    /// Log level: error, warn, info, debug, trace (LOG_LEVEL).
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }

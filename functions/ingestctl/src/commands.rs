@@ -34,12 +34,17 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            #[allow(clippy::print_stderr, reason = "the one place where an error is told")]
-            {
-                eprintln!("ingestctl: {}", error.chain());
-            }
+            complain(&error.chain());
             ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// Says on stderr, in one line, what went wrong.
+fn complain(problem: &str) {
+    #[allow(clippy::print_stderr, reason = "the one place where an error is told")]
+    {
+        eprintln!("ingestctl: {problem}");
     }
 }
 
@@ -154,6 +159,13 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
 
 /// The exit code of a run that went to its end: what failed on the way, or a source that ended early.
 fn report_code(report: &Report) -> u8 {
+    let failed = report.failed().count();
+    if let Some(first) = report.failed().next() {
+        let others =
+            if failed > 1 { format!(" ({} more windows failed)", failed - 1) } else { String::new() };
+        let error = first.error.as_deref().unwrap_or("failed");
+        complain(&format!("ledgers {}-{}: {error}{others}", first.start_ledger, first.end_ledger));
+    }
     if report.failed().any(|window| window.bad_data) {
         BAD_DATA
     } else if report.failed().next().is_some() || report.source_ends_at.is_some() {

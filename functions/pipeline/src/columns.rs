@@ -100,6 +100,8 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
         }
     }
     let target = arrow_type(column.kind);
+    // An instant keeps its number whatever zone it is labelled with: only the unit is cast, the label replaced.
+    let array = &relabelled(array, &target);
     let converted = if *array.data_type() == target {
         Arc::clone(array)
     } else {
@@ -127,6 +129,18 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
         return Err(bad(row, "null where a value must be".to_owned()));
     }
     Ok(converted)
+}
+
+/// A timestamp in the zone of the target; anything else as it is.
+fn relabelled(array: &ArrayRef, target: &DataType) -> ArrayRef {
+    let (DataType::Timestamp(unit, _), DataType::Timestamp(_, zone)) = (array.data_type(), target) else {
+        return Arc::clone(array);
+    };
+    let data_type = DataType::Timestamp(*unit, zone.clone());
+    match array.to_data().into_builder().data_type(data_type).build() {
+        Ok(data) => arrow::array::make_array(data),
+        Err(_) => Arc::clone(array), // the cast will say what is wrong
+    }
 }
 
 /// `asset_code` without the NUL bytes that pad it to 4 or 12 characters.

@@ -128,7 +128,8 @@ impl Error {
             }
             cause = error.source();
         }
-        text
+        // Some services answer with pages: one failure stays one line.
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) async fn in_transaction(tx: &Transaction<'_>, id: i64) -> Result<()> 
 /// [`crate::Error::Database`]; each pass is a transaction, so what is folded stays folded.
 pub(crate) async fn pending(client: &Client) -> Result<u64> {
     let mut windows = 0;
+    client
+        .execute(include_str!("../../../sql/loader/tend_unfolded.sql"), &[])
+        .await
+        .database("summarise and analyse the partitions")?;
     loop {
         let begun = Instant::now();
         let row = client

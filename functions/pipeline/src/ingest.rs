@@ -17,6 +17,7 @@ use crate::load::FoldWhen;
 use crate::migrate::{Settings, settings};
 use crate::progress;
 use crate::retry::Retries;
+use crate::stage::StagedObject;
 use crate::staging::Staging;
 use crate::window::{LedgerWindow, WindowLimits};
 
@@ -66,7 +67,7 @@ pub async fn run(config: Config, watch: Watch) -> Result<Report> {
     let Some(_held) = try_run_lock(&mut lock).await? else {
         return Ok(Report { busy: true, ..Report::default() });
     };
-    recover(&context, &mut client).await?;
+    let sealed = recover(&context, &client).await?;
     let range = source_range(&context)
         .await?
         .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))?;
@@ -79,9 +80,16 @@ pub async fn run(config: Config, watch: Watch) -> Result<Report> {
         return Ok(Report { caught_up: true, next_ledger: Some(start), ..Report::default() });
     };
     let wanted = Wanted { range, scheduled: true, max_windows: context.config.max_windows };
-    let job =
-        Job { wanted, replaced: Vec::new(), archived: None, fold_when: FoldWhen::Inline, workers: WORKERS };
+    let job = Job {
+        wanted,
+        sealed,
+        replaced: Vec::new(),
+        archived: None,
+        fold_when: FoldWhen::Inline,
+        workers: WORKERS,
+    };
     let mut report = load_windows(&context, job, &watch).await?;
+    reconnect_if_closed(&context, &mut client).await?;
     fingerprint::store(&client).await?;
     report.next_ledger = first_missing(&client, start).await?;
     report.caught_up = !report.stopped_early;
@@ -105,7 +113,7 @@ pub async fn replay(
         (false, false) => Trust::BeforeLast,
     };
     let (context, mut client) = open(config, trust).await?;
-    recover(&context, &mut client).await?;
+    let sealed = recover(&context, &client).await?;
     let workers = options.parallel.unwrap_or(WORKERS);
     let mut wanted = Wanted { range, scheduled: false, max_windows: None };
     if options.from_archive {
@@ -113,6 +121,7 @@ pub async fn replay(
         let objects =
             archive::archived_objects(&client, &context.staging, network, &context.settings, range).await?;
         let job = Job {
+            sealed: Vec::new(),
             wanted,
             replaced: Vec::new(),
             archived: Some(objects),
@@ -154,8 +163,9 @@ pub async fn replay(
         }
         wanted.range = reachable;
     }
-    let job = Job { wanted, replaced, archived: None, fold_when: FoldWhen::Later, workers };
+    let job = Job { wanted, sealed, replaced, archived: None, fold_when: FoldWhen::Later, workers };
     let mut report = load_windows(&context, job, &watch).await?;
+    reconnect_if_closed(&context, &mut client).await?;
     fingerprint::store(&client).await?;
     report.widened = widened;
     let failed: Vec<LedgerWindow> = report.failed().filter_map(|window| window.window().ok()).collect();
@@ -204,15 +214,16 @@ async fn open(config: Config, trust: Trust) -> Result<(Arc<Context>, Client)> {
     Ok((Arc::new(Context { config, flight, staging, settings, trust }), client))
 }
 
-/// Finishes what earlier runs left: objects on their way to the archive, windows not folded yet.
-async fn recover(context: &Context, client: &mut Client) -> Result<()> {
+/// Finishes what earlier runs left: objects on their way to the archive, windows not folded yet, superseded objects. Returns
+/// the sealed objects that wait to be loaded.
+async fn recover(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
     let network = &context.config.network.name;
     let archived = archive::finish_archiving(client, &context.staging, network, &context.settings).await?;
     let folded = fold::pending(client).await?;
     if archived > 0 || folded > 0 {
         tracing::info!(archived, folded, "finished what an earlier run left");
     }
-    Ok(())
+    archive::sealed_objects(client, &context.staging, network, &context.settings).await
 }
 
 /// Asks the source what it has, until it answers or the retries are used up.

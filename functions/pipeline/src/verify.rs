@@ -268,6 +268,13 @@ async fn find_fold_differences(
     range: LedgerWindow,
     verification: &mut Verification,
 ) -> Result<()> {
+    // Whatever the planner believes of the rows: merge joins would sort all values, nested loops might not end.
+    client
+        .batch_execute(
+            "set enable_mergejoin = off; set enable_nestloop = off; set jit = off; set work_mem = '64MB'",
+        )
+        .await
+        .database("prepare the comparison")?;
     let rows = client
         .query(
             include_str!("../../../sql/loader/fold_differences.sql"),

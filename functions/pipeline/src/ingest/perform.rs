@@ -91,7 +91,7 @@ async fn record_failure(
     object: Option<String>,
 ) -> Result<Performed> {
     let message = error.chain();
-    tracing::error!(start_ledger = window.start(), end_ledger = window.end(), error = %message, "failed");
+    tracing::warn!(start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
     reconnect_if_closed(context, client).await?;
     progress::mark_failed(client, window, &message, object.as_deref()).await?;
     Ok(Performed::Done(WindowReport::failed(window, &error)))
@@ -217,26 +217,27 @@ async fn load_window(
             archive_window(context, client, id, window, &object.path, facts.source).await?;
         }
         Loaded::AlreadyThere | Loaded::PartlyThere => {
-            // Ours, when the answer to COMMIT was lost, or when another process adopted the object. Else it is superseded.
             let covering = progress::covering(client, window).await?;
-            match covering.iter().find(|c| c.batch_id == object.footer.batch_id) {
-                Some(ours) => {
-                    log_loaded(&report, begun);
-                    if !ours.archived {
-                        archive_window(context, client, ours.id, window, &object.path, facts.source).await?;
-                    }
+            let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
+            match ours {
+                // Another process may have adopted and loaded it, and be archiving it: doing so twice does no harm.
+                Some(ours) if !ours.archived => {
+                    archive_window(context, client, ours.id, window, &object.path, facts.source).await?;
                 }
-                None => {
-                    if facts.source != RowSource::Archive {
-                        context.staging.remove(&object.path).await?;
-                    }
-                    report.rows = 0;
-                    report.status = if loaded == Loaded::AlreadyThere {
-                        WindowStatus::AlreadyLoaded
-                    } else {
-                        WindowStatus::PartlyLoaded
-                    };
-                }
+                Some(_) => {}
+                None if facts.source == RowSource::Archive => {}
+                None => context.staging.remove(&object.path).await?,
+            }
+            // Loaded by an attempt of this process whose answer was lost, or by somebody else.
+            if ours.is_some() && retries.attempts() > 1 {
+                log_loaded(&report, begun);
+            } else {
+                report.rows = 0;
+                report.status = if loaded == Loaded::AlreadyThere {
+                    WindowStatus::AlreadyLoaded
+                } else {
+                    WindowStatus::PartlyLoaded
+                };
             }
         }
     }

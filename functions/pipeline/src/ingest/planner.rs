@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use tokio_postgres::Client;
 
 use super::{Context, ripe};
-use crate::archive;
 use crate::database::connect;
 use crate::error::Result;
 use crate::progress::{self, CompletedWindow};
@@ -62,15 +61,15 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// A planner of what is missing in a range; completed windows in `replaced` are replaced first.
+    /// A planner of what is missing in a range, from sealed objects where they fit; completed windows in `replaced` are
+    /// replaced first.
     pub(super) async fn missing(
         context: &'a Context,
         wanted: Wanted,
+        sealed: Vec<StagedObject>,
         replaced: Vec<CompletedWindow>,
     ) -> Result<Self> {
         let client = connect(&context.config.database).await?;
-        let network = &context.config.network.name;
-        let sealed = archive::sealed_objects(&client, &context.staging, network, &context.settings).await?;
         let mut planner = Self::empty(context, client, wanted);
         planner.missing = planner.missing_in(wanted.range).await?.into();
         planner.sealed = sealed.into();

@@ -24,6 +24,8 @@ const ROWS_BETWEEN_FOLDS: u64 = 500_000;
 pub(super) struct Job {
     /// The ledgers.
     pub(super) wanted: Wanted,
+    /// Sealed objects that wait to be loaded.
+    pub(super) sealed: Vec<StagedObject>,
     /// Completed windows to replace.
     pub(super) replaced: Vec<CompletedWindow>,
     /// Objects of the archive to load, instead of anything from the source.
@@ -73,7 +75,10 @@ pub(super) async fn load_windows(context: &Arc<Context>, mut job: Job, watch: &W
 async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
     let planner = match job.archived.take() {
         Some(objects) => Planner::archived(context, job.wanted, objects).await?,
-        None => Planner::missing(context, job.wanted, std::mem::take(&mut job.replaced)).await?,
+        None => {
+            let (sealed, replaced) = (std::mem::take(&mut job.sealed), std::mem::take(&mut job.replaced));
+            Planner::missing(context, job.wanted, sealed, replaced).await?
+        }
     };
     watch(Event::Planned(planner.ledgers()));
     let planner = Mutex::new(planner);
