@@ -92,8 +92,8 @@ pub(crate) async fn sealed_objects(
                 return Err(error);
             }
         };
-        // Of another database, kept for whoever looks into its bad data, or in the hands of a forced replay.
-        if footer.database_id != settings.database_id || footer.bad_data.is_some() || footer.replaces {
+        // Of another database, or in the hands of a forced replay.
+        if footer.database_id != settings.database_id || footer.replaces {
             continue;
         }
         if let Some(problem) = contradiction(&footer, network, window, batch_id) {
@@ -109,7 +109,10 @@ pub(crate) async fn sealed_objects(
             staging.remove(&path).await?;
             continue;
         }
-        sealed.push(StagedObject { path, bytes: meta.size, footer });
+        // With bad data, an object is kept for whoever looks into it, until its ledgers are loaded from elsewhere.
+        if footer.bad_data.is_none() {
+            sealed.push(StagedObject { path, bytes: meta.size, footer });
+        }
     }
     sealed.sort_by_key(|object| object.footer.start_ledger);
     Ok(sealed)

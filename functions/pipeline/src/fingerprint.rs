@@ -1,7 +1,7 @@
 //! The fingerprint: one ledger that the database remembers, so that a source of another chain, or of a network that was
 //! reset, is refused before it mixes two histories.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use crate::copy::{RowsDigest, Tuples, encode};
@@ -32,6 +32,18 @@ pub(crate) async fn store(client: &Client) -> Result<()> {
         .await
         .database("store the fingerprint")
         .map(drop)
+}
+
+/// Forgets the fingerprint when its ledger is among those that an operator replaces: they may tell it otherwise.
+pub(crate) async fn forget(tx: &Transaction<'_>, window: LedgerWindow) -> Result<()> {
+    tx.execute(
+        "update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null
+         where fingerprint_ledger between $1 and $2",
+        &[&i64::from(window.start()), &i64::from(window.end())],
+    )
+    .await
+    .database("forget the fingerprint")
+    .map(drop)
 }
 
 /// Compares the source's rows of the remembered ledger with what is remembered.

@@ -11,6 +11,7 @@ use crate::copy::{HEADER, RowsDigest, TRAILER, Tuples, encode};
 use crate::database::begin;
 use crate::dataset::COLUMNS;
 use crate::error::{DatabaseContext, Error, Result};
+use crate::fingerprint;
 use crate::fold;
 use crate::object;
 use crate::progress::{self, Claim, ClaimFacts};
@@ -133,6 +134,7 @@ pub(crate) async fn replace(
     tx.execute("select contract_data.refold_replaced_keys($1, $2)", &[&start, &end])
         .await
         .database("fold the keys of the window anew")?;
+    fingerprint::forget(&tx, window).await?;
     let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     progress::finish(&tx, id, window, load_ms).await?;
     failpoint!("before_commit");

@@ -1,6 +1,6 @@
 //! What a drain refuses, what it takes, and that a refusal leaves nothing behind.
 
-use pipeline::Error;
+use pipeline::{Error, ReplayOptions};
 use testkit::{Answer, Chain, Info, Row, Source, Step};
 use tonic::Status;
 
@@ -130,8 +130,52 @@ async fn a_ledger_again_in_another_endpoint_needs_an_ordered_source() {
 }
 
 #[tokio::test]
-async fn an_undeclared_source_is_refused() {
-    check_refused(chain().undeclared(), "does not declare ledgers 10-19").await;
+async fn an_undeclared_source_is_refused_by_a_schedule() {
+    let source = chain().undeclared().serve();
+    let world = World::around(&source).await;
+    let message = world.run().await.unwrap_err().chain();
+    assert!(message.contains("does not declare ledgers 10"), "{message}");
+    assert_eq!(world.entries().await, Vec::<String>::new());
+    world.set("FLIGHT_TRUST_END", "true");
+    assert_eq!(world.run().await.unwrap().rows(), 21);
+    let evidence = "select evidence from contract_data.ingestion_progress";
+    assert_eq!(world.database.value(evidence).await, "trusted_end");
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn of_an_undeclared_source_a_replay_takes_what_comes_before_the_last_ledger() {
+    for batch_rows in [1, 3, 4, 100] {
+        let source = chain().batch_rows(batch_rows).undeclared().serve();
+        let world = World::around(&source).await;
+        let report = world.replay(10, 19).await.unwrap();
+        assert_eq!((report.rows(), report.source_ends_at), (19, Some(18)), "in batches of {batch_rows}");
+        let window = "select start_ledger, end_ledger, evidence from contract_data.ingestion_progress";
+        assert_eq!(world.database.rows(window).await, ["10 | 18 | before_last"]);
+        assert_eq!(world.objects("staging"), Vec::<String>::new());
+        world.verified().await;
+
+        let trusting = ReplayOptions { trust_end: true, ..ReplayOptions::default() };
+        assert_eq!(world.replay_with(19, 19, trusting).await.unwrap().rows(), 2);
+        world.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn an_undeclared_source_that_cannot_be_followed_is_refused() {
+    check_refused(chain().endpoints(3).undeclared(), "it has several endpoints and no total").await;
+    let mut backwards = rows();
+    backwards.reverse();
+    let chain = Chain::of_rows(backwards).range(10..=19).undeclared();
+    check_refused(chain, "neither declares ledgers 10-19 nor sends its ledgers in order").await;
+}
+
+#[tokio::test]
+async fn an_undeclared_source_of_one_ledger_proves_nothing() {
+    let source = Chain::of_rows(vec![Row::at(10), Row::at(10)]).undeclared().serve();
+    let world = World::around(&source).await;
+    let report = world.replay(10, 10).await.unwrap();
+    assert_eq!((report.windows.len(), report.source_ends_at), (0, Some(9)));
 }
 
 #[tokio::test]
@@ -162,7 +206,8 @@ async fn declarations_that_do_not_fit_the_request_are_refused() {
     ] {
         let source = with_metadata(metadata, total);
         let world = World::around(&source).await;
-        let message = world.refused(10, 19).await.chain();
+        let message = world.run().await.unwrap_err().chain();
+        assert_eq!(world.entries().await, Vec::<String>::new());
         assert!(message.contains(expected), "{message}");
     }
 }

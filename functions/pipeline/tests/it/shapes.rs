@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use futures::FutureExt;
-use pipeline::{Error, LedgerWindow};
+use pipeline::{Error, LedgerWindow, ReplayOptions};
 use testkit::{Asset, Chain, Row, Step};
 use tonic::{Code, Status};
 
@@ -242,7 +242,7 @@ async fn some_statuses_pass_and_others_stay() {
         let config = world.config();
         let replay = move || {
             let window = LedgerWindow::new(10, 13).unwrap();
-            pipeline::replay(config.clone(), window, Arc::new(|_| {}))
+            pipeline::replay(config.clone(), window, ReplayOptions::default(), Arc::new(|_| {}))
                 .map(|outcome| outcome.unwrap_err().chain())
         };
         async move {

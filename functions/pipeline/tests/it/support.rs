@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use pipeline::{Config, Error, LedgerWindow, Report, Result, Verification};
+use pipeline::{Config, Error, LedgerWindow, ReplayOptions, Report, Result, Verification};
 use tempfile::TempDir;
 use testkit::{Database, Source};
 
@@ -47,7 +47,13 @@ impl World {
 
     /// Replays a range.
     pub(crate) async fn replay(&self, start: u32, end: u32) -> Result<Report> {
-        pipeline::replay(self.config(), LedgerWindow::new(start, end).unwrap(), Arc::new(|_| {})).await
+        self.replay_with(start, end, ReplayOptions::default()).await
+    }
+
+    /// Replays a range in another way.
+    pub(crate) async fn replay_with(&self, start: u32, end: u32, options: ReplayOptions) -> Result<Report> {
+        let range = LedgerWindow::new(start, end).unwrap();
+        pipeline::replay(self.config(), range, options, Arc::new(|_| {})).await
     }
 
     /// Replays a range that must fail, and checks that nothing is recorded, loaded or left in staging.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema};
 use futures::TryStreamExt;
-use pipeline::Error;
+use pipeline::WindowStatus;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sha2::{Digest, Sha256};
@@ -187,12 +187,10 @@ async fn stored(database: &Database, (start, end): (u32, u32)) -> Vec<Stored> {
         from contract_data.entries where ledger_sequence between $1 and $2 order by ledger_sequence, change_index";
     let rows = database.connect().await.query(query, &[&i64::from(start), &i64::from(end)]).await.unwrap();
     let read = |row: &tokio_postgres::Row| {
-        (
-            std::array::from_fn(|n| row.get(n)),
-            std::array::from_fn(|n| row.get(12 + n)),
-            row.get(17),
-            row.get(18),
-        )
+        // extract(epoch …) rounds in the far future; this is the integer that PostgreSQL keeps, counted from 2000.
+        let kept = i64::from_be_bytes(row.get::<_, &[u8]>(16).try_into().unwrap());
+        let number = |n| if n < 4 { row.get(12 + n) } else { Some(kept + 946_684_800_000_000) };
+        (std::array::from_fn(|n| row.get(n)), std::array::from_fn(number), row.get(17), row.get(18))
     };
     rows.iter().map(read).collect()
 }
@@ -285,57 +283,71 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
         let holed = arrow::compute::concat(&[&array.slice(0, 1), &hole, &array.slice(2, 1)]).unwrap();
         with_column(column, holed)
     };
-    let nul = |row: Row| testkit::rows::batch(&[Row::at(10), row, Row::at(12)]);
+    let row = |row: Row| testkit::rows::batch(&[Row::at(10), row, Row::at(12)]);
     let text = |text: &str| Some(text.to_owned());
     let of = |ledger: i64| Arc::new(Int64Array::from(vec![10, ledger, 12]));
-    let hidden = "holds a NUL byte, which PostgreSQL cannot store";
-    let cases = [
-        (nul(Row { val_xdr: text("a\0b"), ..Row::at(11) }), 11, "val_xdr", hidden),
-        (nul(Row { asset_code: text("U\0SD\0"), ..Row::at(11) }), 11, "asset_code", hidden),
-        (nul(Row { contract_id: "C\0".to_owned(), ..Row::at(11) }), 11, "contract_id", hidden),
+    let nul = "holds a NUL byte, which PostgreSQL cannot store";
+    let no_amount = "is null, and so is val_xdr, which should have it";
+    // What can be staged is kept, for whoever looks into it.
+    let kept = [
+        (row(Row { val_xdr: text("a\0b"), ..Row::at(11) }), "val_xdr", nul),
+        (row(Row { asset_code: text("U\0SD\0"), ..Row::at(11) }), "asset_code", nul),
+        (row(Row { contract_id: "C\0".to_owned(), ..Row::at(11) }), "contract_id", nul),
+        (row(Row { balance: None, val_xdr: None, ..Row::at(11).balance(1, 5) }), "balance", no_amount),
+        (row(Row { closed_at: FIRST_INSTANT - 1, ..Row::at(11) }), "closed_at", "out of PostgreSQL's range"),
+    ];
+    let underivable = "is null and cannot be derived: key_xdr is null";
+    let out = "4294967296 is out of range";
+    let not_kept = [
         (
-            nul(Row { balance: None, val_xdr: None, ..Row::at(11).balance(1, 5) }),
-            11,
-            "balance",
-            "is null, and so is val_xdr, which should have it",
-        ),
-        (
-            nul(Row { key_xdr: None, ledger_key_hash: None, ..Row::at(11) }),
+            row(Row { key_xdr: None, ledger_key_hash: None, ..Row::at(11) }),
             11,
             "ledger_key_hash",
-            "is null and cannot be derived: key_xdr is null",
-        ),
-        (
-            nul(Row { closed_at: FIRST_INSTANT - 1, ..Row::at(11) }),
-            11,
-            "closed_at",
-            "out of PostgreSQL's range",
+            underivable,
         ),
         (null_at_11("deleted"), 11, "deleted", "null where a value must be"),
         (null_at_11("closed_at"), 11, "closed_at", "null where a value must be"),
-        (
-            with_column("last_modified_ledger", of(1 << 32)),
-            11,
-            "last_modified_ledger",
-            "4294967296 is out of range",
-        ),
-        (with_column("ledger_sequence", of(1 << 32)), 0, "ledger_sequence", "4294967296 is out of range"),
+        (with_column("last_modified_ledger", of(1 << 32)), 11, "last_modified_ledger", out),
+        (with_column("ledger_sequence", of(1 << 32)), 0, "ledger_sequence", out),
         (with_column("ledger_sequence", of(-1)), 0, "ledger_sequence", "-1 is out of range"),
     ];
+    let cases = kept.into_iter().map(|(batch, column, cause)| (batch, 11, column, cause, 1));
+    let cases = cases
+        .chain(not_kept.into_iter().map(|(batch, ledger, column, cause)| (batch, ledger, column, cause, 0)));
     let source = Source::of_rows(Vec::new());
     let world = World::around(&source).await;
     world.set("MAX_RETRIES", "1");
-    for (batch, ledger, column, cause) in cases {
-        let windows = source.windows().len();
+    for (batch, ledger, column, cause, objects) in cases {
+        let (windows, staged) = (source.windows().len(), world.objects("staging").len());
         let chain =
             Chain::of_rows(vec![Row::at(10), Row::at(11), Row::at(12)]).reshape(move |_| batch.clone());
         source.answer_with(move |request| chain.answer(request));
-        let error = world.refused(10, 12).await;
-        let Error::BadData { ledger: found_ledger, column: found_column, cause: found } = &error else {
-            panic!("{column}: {error:?}");
-        };
-        assert_eq!((*found_ledger, *found_column), (ledger, column));
-        assert!(found.contains(cause), "{found}");
+        let report = world.replay(10, 12).await.unwrap();
+        assert_eq!(report.windows.len(), 1, "{column}");
+        let window = &report.windows[0];
+        assert_eq!(
+            (window.rows, window.status, window.bad_data),
+            (0, WindowStatus::Failed, true),
+            "{column}"
+        );
+        let error = window.error.clone().unwrap();
+        assert!(error.starts_with(&format!("bad data in ledger {ledger}, column {column}: ")), "{error}");
+        assert!(error.contains(cause), "{error}");
         assert_eq!(source.windows().len(), windows + 1, "{column}: no second attempt mends it");
+
+        let failed = "select start_ledger, end_ledger, status, folded, error_message from contract_data.ingestion_progress";
+        assert_eq!(world.database.rows(failed).await, [format!("10 | 12 | failed | f | {error}")]);
+        assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
+        let names = world.objects("staging");
+        assert_eq!(names.len(), staged + objects, "{column}");
+        let object = world.database.value("select object from contract_data.ingestion_progress").await;
+        assert_eq!(names.contains(&object), objects == 1, "{column}: {object} in {names:?}");
+        assert_eq!(world.objects("archive"), Vec::<String>::new());
     }
+
+    source.answer_with(|request| Chain::of_rows(vec![Row::at(10), Row::at(12)]).answer(request));
+    assert_eq!(world.replay(10, 12).await.unwrap().rows(), 2, "once the source is mended it loads");
+    let status = world.database.rows("select status from contract_data.ingestion_progress").await;
+    assert_eq!(status, ["completed"]);
+    world.verified().await;
 }

@@ -27,8 +27,11 @@ const GRANTS: [(&str, &str); 13] = [
     ("execute", "function contract_data.tend_partition(bigint)"),
 ];
 
-/// Only a scheduled run needs this: it stores where the schedule begins.
-const SCHEDULE: (&str, &str) = ("update (schedule_start)", "contract_data.settings");
+/// Needed once, by the first load: it stores by what the chain is known again.
+const FINGERPRINT: &str = "update (fingerprint_ledger, fingerprint_digest) on contract_data.settings";
+
+/// Needed once, by the first scheduled run: it stores where the schedule begins.
+const SCHEDULE: &str = "update (schedule_start) on contract_data.settings";
 
 /// Ledgers 1 to 30 in each of which an asset is learnt, a balance changes and an entry comes.
 fn chain() -> Chain {
@@ -70,6 +73,8 @@ async fn check_role(world: &World, role: &str) {
         testkit::database::rows(&testkit::database::connect(url.as_str()).await, "select current_user").await;
     assert_eq!(whoami, [role]);
 
+    check_denied(world, 1, FINGERPRINT).await;
+    owner.execute(&format!("grant {FINGERPRINT} to {role}")).await;
     world.replay(1, 2).await.unwrap();
     for ((right, object), ledger) in GRANTS.into_iter().zip(3..) {
         owner.execute(&format!("revoke {right} on {object} from {role}")).await;
@@ -81,7 +86,7 @@ async fn check_role(world: &World, role: &str) {
     world.set("WINDOW_LEDGERS", "5");
     let error = world.run().await.unwrap_err().chain();
     assert!(error.contains("permission denied for table settings"), "{error}");
-    owner.execute(&format!("grant {} on {} to {role}", SCHEDULE.0, SCHEDULE.1)).await;
+    owner.execute(&format!("grant {SCHEDULE} to {role}")).await;
     world.run().await.unwrap();
     assert_eq!(owner.value("select count(distinct ledger_sequence) from contract_data.entries").await, "30");
     world.verified().await;
