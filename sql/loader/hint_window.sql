@@ -1,7 +1,10 @@
 -- A hint, for status and planners, that somebody works on the window. Expired ones are swept on the way.
-with swept as (
-  delete from contract_data.ingestion_progress
-  where status = 'processing' and (expires_at < now() or (start_ledger = $2 and end_ledger = $3))
+with expired as (
+  select id from contract_data.ingestion_progress
+  where status = 'processing' and expires_at < now()
+  for update skip locked
+), swept as (
+  delete from contract_data.ingestion_progress where id in (select id from expired)
 )
 insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, expires_at)
 values ($1, $2, $3, 'processing', now() + interval '15 minutes')

@@ -186,7 +186,7 @@ comment on function contract_data.ensure_partition(bigint) is 'Makes the partiti
 -- What only the owner may do after a load: BRIN summaries of the new pages (without them a query by time reads the whole
 -- partition) and statistics where enough has changed. Partitioned parents are analysed by nobody else.
 create function contract_data.tend_partition(ledger bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5min' as $$
 declare
   part regclass := to_regclass('contract_data.' || contract_data.ensure_partition(ledger));
   index_name regclass;
@@ -194,6 +194,8 @@ declare
   live bigint;
   analysed timestamptz;
 begin
+  -- One at a time: each locks its partition, then, for the parent's statistics, all of them.
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.tend_partition', 0));
   for index_name in
     select i.indexrelid::regclass from pg_index i
       join pg_class c on c.oid = i.indexrelid

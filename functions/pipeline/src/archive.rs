@@ -16,8 +16,8 @@ use crate::window::LedgerWindow;
 
 /// Moves the object of a completed window from staging/ to archive/.
 ///
-/// Copy, record, remove: a crash after any of them leaves what the next run finishes. Two at once do the same work twice,
-/// with the same result; one that finds the staged object gone finds it in the archive.
+/// Move, then record: a crash in between leaves what the next run finishes. Of two at once, the second finds the staged
+/// object gone and the archived one there.
 ///
 /// # Errors
 /// [`Error::Staging`], [`Error::Database`]; [`Error::Corrupt`] when the object is in neither place.
@@ -31,16 +31,16 @@ pub(crate) async fn archive(
     staged: &Path,
 ) -> Result<()> {
     let target = archive_path(network, partition_ledgers, window);
-    if !staging.copy(staged, &target).await? && staging.size(&target).await?.is_none() {
+    if !staging.rename(staged, &target).await? && staging.size(&target).await?.is_none() {
         return Err(Error::corrupt(
             staged.to_string(),
             format!("it is gone, and {target} is not there either"),
         ));
     }
-    failpoint!("archive_copied");
+    failpoint!("archive_moved");
     progress::mark_archived(client, id, target.as_ref()).await?;
     failpoint!("archive_recorded");
-    staging.remove(staged).await
+    Ok(())
 }
 
 /// Finishes what crashes left between COMMIT and the archive. Returns how many windows that were.

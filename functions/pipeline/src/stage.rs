@@ -249,8 +249,7 @@ impl<'a> ObjectWriter<'a> {
         if proven != self.window {
             // Under its first name the object contradicts its footer, so nobody takes it for more than it is.
             let named = staging_path(&self.target.network, proven, self.batch_id);
-            self.staging.copy(&path, &named).await?;
-            self.staging.remove(&path).await?;
+            self.staging.rename(&path, &named).await?;
             path = named;
         }
         failpoint!("staged");

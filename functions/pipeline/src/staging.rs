@@ -69,12 +69,15 @@ impl Staging {
         }
     }
 
-    /// Copies an object; false when it is not there.
-    pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<bool> {
-        match self.store.copy(from, to).await {
+    /// Moves an object, in place of what is there; false when it is not there.
+    ///
+    /// On local disk this is one rename, on S3 a copy and a removal. Not a copy on local disk: the store makes a hard link
+    /// for it, and doing so twice leaves the link's temporary name behind.
+    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<bool> {
+        match self.store.rename(from, to).await {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(e) => Err(e).staging("copy", from),
+            Err(e) => Err(e).staging("move", from),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::contract_key::base16;
 use crate::copy::{HEADER, RowsDigest, TRAILER, Tuples, encode};
 use crate::database::{connect, get};
+use crate::dataset::archive_path;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::ingest::{Event, Watch};
 use crate::migrate::settings;
@@ -67,7 +68,7 @@ struct Recorded {
 /// [`Finding`].
 pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) -> Result<Verification> {
     let client = connect(&config.database).await?;
-    settings(&client, config).await?;
+    let stored = settings(&client, config).await?;
     let staging = Staging::open(&config.staging, config.max_retries)?;
     let range = match range {
         Some(range) => range,
@@ -80,7 +81,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
         verification.windows += 1;
         verification.rows += window.rows.unsigned_abs();
         compare_entries(&client, &window, &mut verification).await?;
-        compare_object(&staging, config, &window, &mut verification).await?;
+        compare_object(&staging, config, stored.partition_ledgers, &window, &mut verification).await?;
         watch(Event::Verified(window.window));
     }
     find_overlaps(&client, &mut verification).await?;
@@ -169,6 +170,7 @@ async fn compare_entries(
 async fn compare_object(
     staging: &Staging,
     config: &Config,
+    partition_ledgers: u32,
     recorded: &Recorded,
     verification: &mut Verification,
 ) -> Result<()> {
@@ -177,7 +179,10 @@ async fn compare_object(
         verification.find(window, "progress names no object".to_owned());
         return Ok(());
     };
-    let path = Path::from(name.as_str());
+    // A window that is being archived, or whose archiving a crash cut short, has its object there before progress says so.
+    let staged = Path::from(name.as_str());
+    let archived = archive_path(&config.network.name, partition_ledgers, window);
+    let path = if staging.size(&staged).await?.is_none() { archived } else { staged };
     let Some(bytes) = recorded.bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
         verification.find(window, format!("progress does not record the size of object {name}"));
         return Ok(());

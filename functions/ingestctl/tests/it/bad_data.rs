@@ -7,7 +7,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use testkit::{Chain, Row};
 
 use crate::oracle;
-use crate::support::World;
+use crate::support::{World, json};
+
+const PROGRESS: &str =
+    "select start_ledger, end_ledger, status, attempts, error_message from contract_data.ingestion_progress";
 
 /// The microsecond before PostgreSQL's earliest timestamp, in 4714 BC. (Its latest lies beyond what the source can say.)
 const BEFORE_TIME: i64 = -210_866_803_200_000_001;
@@ -34,29 +37,72 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         ("asset_code", "holds a NUL byte", with(|row| row.asset_code = Some("US\0DC".to_owned()))),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = BEFORE_TIME)),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = i64::MIN)),
-        ("ledger_key_hash", "cannot be derived", with(|row| {
-            row.ledger_key_hash = None;
-            row.key_xdr = Some("no XDR".to_owned());
-        })),
+        (
+            "ledger_key_hash",
+            "cannot be derived",
+            with(|row| {
+                row.ledger_key_hash = None;
+                row.key_xdr = Some("no XDR".to_owned());
+            }),
+        ),
         ("balance", "which should have it", with(|row| row.balance_holder = Some("GABC".to_owned()))),
     ];
     let world = World::new(1..=40).await;
-    for (column, cause, row) in cases {
+    for (n, (column, cause, row)) in cases.into_iter().enumerate() {
         let chain = chain_with(row);
         world.source.answer_with(move |request| chain.answer(request));
         let told = world.fails("replay -s 17 -e 32", &[], 6).await;
-        let named = format!("ingestctl: bad data in ledger 21, column {column}: ");
-        assert!(told.starts_with(&named) && told.contains(cause), "{column}: {told}");
-        world.expect_nothing().await;
+        let named = format!("bad data in ledger 21, column {column}: ");
+        assert!(told.contains(&named), "{column}: {told}");
+        assert!(told.contains(cause), "{column}: {told}");
+        let problem = &told[told.find(&named).unwrap()..];
+        let recorded = format!("17 | 32 | failed | {} | {problem}", n + 1);
+        assert_eq!(world.database.rows(PROGRESS).await, [recorded], "{column}");
+        assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
+    }
+    // What cannot be loaded is kept, for whoever looks into it; once the source is mended, nobody needs it.
+    let kept =
+        "select object from contract_data.ingestion_progress where status = 'failed' and object is not null";
+    for object in world.database.rows(kept).await {
+        assert!(world.file(&object).exists(), "{object}");
+    }
+    for object in world.staged().await {
+        std::fs::remove_file(world.file(&object)).unwrap();
     }
 
-    // What came before the bad window is loaded, and once the source is mended, so is the rest.
-    world.fails("run", &[], 6).await;
-    assert_eq!(world.windows().await, ["1-16"]);
+    // The windows around it are loaded by the schedule, which leaves the bad one alone for a while.
+    let told = world.succeeds("run").await.stdout;
+    assert!(!told.contains("FAILED"), "{told}");
+    assert_eq!(world.windows().await, ["1-16", "33-40"]);
+    let status = json(&world.succeeds("status --json").await);
+    assert_eq!(
+        (&status["failed"][0]["start_ledger"], &status["failed"][0]["attempts"]),
+        (&17.into(), &7.into())
+    );
+
     let mended = Chain::of_rows(oracle::ledgers(1..=40)).range(1..=40);
     world.source.answer_with(move |request| mended.answer(request));
-    world.succeeds("run").await;
+    world.succeeds("replay -s 17 -e 32").await;
+    assert_eq!(
+        world
+            .database
+            .rows("select start_ledger from contract_data.ingestion_progress where status = 'failed'")
+            .await,
+        Vec::<String>::new()
+    );
     world.expect_whole(&[1..=40]).await;
+}
+
+#[tokio::test]
+async fn a_bad_window_stops_none_of_the_others() {
+    let bad = Row { val_xdr: Some("\0".to_owned()), ..Row::at(21) };
+    let world = World::of(chain_with(bad), 1..=40).await;
+
+    let told = world.fails("run", &[], 6).await;
+
+    assert!(told.contains("bad data in ledger 21, column val_xdr"), "{told}");
+    assert_eq!(world.windows().await, ["1-16", "33-40"]);
+    world.succeeds("verify").await;
 }
 
 /// The batch with another column under that name.
@@ -80,10 +126,12 @@ async fn a_null_where_none_may_be_is_exit_code_6() {
         };
         let chain = Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).reshape(nulls);
         world.source.answer_with(move |request| chain.answer(request));
-        let told = world.fails("run", &[], 6).await;
-        let expected = format!("ingestctl: bad data in ledger 1, column {name}: null where a value must be");
-        assert_eq!(told, expected);
-        world.expect_nothing().await;
+        let told = world.fails("replay -s 1 -e 16", &[], 6).await;
+        let problem = format!("bad data in ledger 1, column {name}: null where a value must be");
+        assert!(told.ends_with(&problem), "{told}");
+        let failed = world.database.value(PROGRESS).await;
+        assert!(failed.starts_with("1 | 16 | failed | ") && failed.ends_with(&problem), "{failed}");
+        assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
     }
 }
 
@@ -96,7 +144,10 @@ async fn a_column_of_another_type_or_none_is_a_fault_of_the_source() {
     };
     let dropped = |batch: RecordBatch| batch.project(&(1..18).collect::<Vec<_>>()).unwrap();
     let chain = || Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16);
-    let cases = [("column balance is Float64", chain().reshape(retyped)), ("no column contract_id", chain().reshape(dropped))];
+    let cases = [
+        ("column balance is Float64", chain().reshape(retyped)),
+        ("no column contract_id", chain().reshape(dropped)),
+    ];
     for (reason, chain) in cases {
         world.source.answer_with(move |request| chain.answer(request));
         let told = world.fails("run", &[], 3).await;
@@ -127,7 +178,10 @@ async fn other_orders_and_more_columns_are_read_by_name() {
 #[tokio::test]
 async fn the_padding_of_an_asset_code_is_trimmed() {
     let rows = oracle::ledgers(1..=16);
-    let padded = |row: &Row| Row { asset_code: row.asset_code.as_ref().map(|code| format!("{code}\0\0")), ..row.clone() };
+    let padded = |row: &Row| Row {
+        asset_code: row.asset_code.as_ref().map(|code| format!("{code}\0\0")),
+        ..row.clone()
+    };
     let chain = Chain::of_rows(rows.iter().map(padded).collect()).range(1..=16);
     assert!(rows.iter().any(|row| row.asset_code.is_some()));
     let world = World::of(chain, 1..=16).await;

@@ -46,8 +46,9 @@ fn batch_of(object: &str) -> &str {
 fn with(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = bytes.to_vec();
-    let places: Vec<usize> =
-        (0..bytes.len().saturating_sub(from.len())).filter(|&n| bytes[n..].starts_with(from.as_bytes())).collect();
+    let places: Vec<usize> = (0..bytes.len().saturating_sub(from.len()))
+        .filter(|&n| bytes[n..].starts_with(from.as_bytes()))
+        .collect();
     assert!(!places.is_empty(), "no {from} in the object");
     for place in places {
         bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
@@ -116,7 +117,9 @@ async fn a_footer_whose_count_or_digest_is_not_that_of_the_rows_is_not_believed(
 
 #[tokio::test]
 async fn an_object_under_the_name_of_another_window_or_batch_is_drained_again() {
-    for (what, from, to) in [("window", "/1-16-", "/1-15-"), ("start", "/1-16-", "/2-16-"), ("batch", "-4", "-5")] {
+    for (what, from, to) in
+        [("window", "/1-16-", "/1-15-"), ("start", "/1-16-", "/2-16-"), ("batch", "-4", "-5")]
+    {
         let (world, object) = sealed().await;
         let renamed = object.replacen(from, to, 1);
         assert_ne!(renamed, object, "{what}");
@@ -129,7 +132,8 @@ async fn an_object_under_the_name_of_another_window_or_batch_is_drained_again() 
 async fn strange_files_in_staging_are_nobodys_business() {
     let world = World::new(1..=16).await;
     let folder = "staging/network=pubnet";
-    let names = ["notes.txt", "1-16.parquet", "16-1-b.parquet", "1-16-00000000-0000-4000-8000-000000000000.parquet"];
+    let names =
+        ["notes.txt", "1-16.parquet", "16-1-b.parquet", "1-16-00000000-0000-4000-8000-000000000000.parquet"];
     std::fs::create_dir_all(world.file(folder)).unwrap();
     for name in names {
         std::fs::write(world.file(&format!("{folder}/{name}")), "PAR1 but not really PAR1").unwrap();
@@ -173,7 +177,6 @@ async fn a_byte_that_changed_anywhere_is_noticed() {
 async fn a_sealed_object_whose_ledgers_are_loaded_meanwhile_is_superseded_and_removed() {
     let (world, object) = sealed().await;
     world.succeeds("replay -s 5 -e 8").await;
-    assert!(world.file(&object).exists() || world.windows().await == ["5-8"]);
 
     world.succeeds("replay -s 1 -e 16").await;
 
@@ -188,7 +191,10 @@ async fn a_sealed_object_is_loaded_whatever_the_window_length_says_now() {
 
     let report = json(&world.succeeds("run --window-ledgers 5 --max-windows 1 --json").await);
 
-    assert_eq!((&report["windows"][0]["end_ledger"], &report["windows"][0]["source"]), (&16.into(), &"staging".into()));
+    assert_eq!(
+        (&report["windows"][0]["end_ledger"], &report["windows"][0]["source"]),
+        (&16.into(), &"staging".into())
+    );
     assert_eq!(world.source.drains(), 1);
     world.expect_whole(&[1..=16]).await;
 }

@@ -35,8 +35,12 @@ async fn eight_processes_at_one_window_load_it_once() {
 
     let line = "replay -s 1 -e 16 --json";
     let running = (0..8).map(|_| world.ingestctl(line).env("FAILPOINTS", "claimed=sleep(50)").spawn());
-    all_succeed(running.collect()).await;
+    let outputs = all_succeed(running.collect()).await;
 
+    let reports: Vec<_> = outputs.iter().map(json).collect();
+    let windows = reports.iter().flat_map(|report| report["windows"].as_array().unwrap());
+    let loaded = windows.filter(|window| window["status"] == "completed").count();
+    assert_eq!(loaded, 1, "processes that say they loaded it: {reports:#?}");
     assert_eq!(world.windows().await, ["1-16"]);
     world.expect_whole(&[1..=16]).await;
     expect_no_deadlock(&world).await;
@@ -46,7 +50,8 @@ async fn eight_processes_at_one_window_load_it_once() {
 async fn replays_beside_a_scheduled_run_are_no_trouble() {
     let world = World::new(1..=120).await;
 
-    let lines = ["run", "replay -s 30 -e 100 --window-ledgers 9", "run --window-ledgers 5", "replay -s 1 -e 120"];
+    let lines =
+        ["run", "replay -s 30 -e 100 --window-ledgers 9", "run --window-ledgers 5", "replay -s 1 -e 120"];
     let slow = "claimed=sleep(10)";
     all_succeed(lines.map(|line| world.ingestctl(line).env("FAILPOINTS", slow).spawn()).into()).await;
 

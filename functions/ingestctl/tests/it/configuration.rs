@@ -76,7 +76,10 @@ async fn a_token_never_goes_in_clear_to_another_host() {
     let world = World::new(1..=16).await;
     let variables = [("FLIGHT_ENDPOINT", "http://192.0.2.1:8816"), ("FLIGHT_TOKEN", "canary")];
     let told = world.fails("run", &variables, 2).await;
-    assert!(told.starts_with("ingestctl: configuration: FLIGHT_TOKEN: would go to") && !told.contains("canary"), "{told}");
+    assert!(
+        told.starts_with("ingestctl: configuration: FLIGHT_TOKEN: would go to") && !told.contains("canary"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -97,6 +100,7 @@ async fn the_three_families_of_database_variables_lead_to_the_same_place() {
         let status = Program::new(env!("CARGO_BIN_EXE_ingestctl")).args(["status", "--json"]);
         status.envs(family.into_iter().zip(values)).run().await.expect_code(0);
     }
-    let keywords = format!("host={host} port={port} dbname={name} user={user} password={password} sslmode=prefer");
+    let keywords =
+        format!("host={host} port={port} dbname={name} user={user} password={password} sslmode=prefer");
     world.ingestctl("status").env("DATABASE_URL", keywords).run().await.expect_code(0);
 }

@@ -19,9 +19,11 @@ async fn a_database_out_of_reach_is_exit_code_5() {
     let (user, _) = before.rsplit_once(':').unwrap();
     let wrong_password = format!("{user}:wrong@{after}");
     for line in COMMANDS.into_iter().chain(["migrate"]) {
-        for (url, reason) in
-            [(&nobody, "refused"), (&no_such, "does not exist"), (&wrong_password, "password authentication failed")]
-        {
+        for (url, reason) in [
+            (&nobody, "refused"),
+            (&no_such, "does not exist"),
+            (&wrong_password, "password authentication failed"),
+        ] {
             let told = world.fails(line, &[("DATABASE_URL", url)], 5).await;
             assert!(told.starts_with("ingestctl: database: cannot connect"), "{told}");
             assert!(told.contains(reason), "{line}: {told}");

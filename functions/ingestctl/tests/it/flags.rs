@@ -17,10 +17,18 @@ async fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let output = world.succeeds("replay -s 1 -e 100 --dry-run").await;
     let plan = json(&world.succeeds("replay -s 1 -e 100 --dry-run --json").await);
 
-    assert!(output.stdout.starts_with("Ledgers 1 to 100: 39 are missing and at the source, in 4 windows.\n"), "{}", output.stdout);
-    assert!(output.stdout.ends_with("The source ends at ledger 60.\nDry run: nothing was written.\n"), "{}", output.stdout);
+    assert!(
+        output.stdout.starts_with("Ledgers 1 to 100: 39 are missing and at the source, in 4 windows.\n"),
+        "{}",
+        output.stdout
+    );
+    assert!(
+        output.stdout.ends_with("The source ends at ledger 60.\nDry run: nothing was written.\n"),
+        "{}",
+        output.stdout
+    );
     let expected = serde_json::json!({
-        "start_ledger": 1, "end_ledger": 100, "ledgers": 39, "windows": 4, "source_ends_at": 60,
+        "start_ledger": 1, "end_ledger": 100, "ledgers": 39, "windows": 4, "replaced": 0, "source_ends_at": 60,
         "first_windows": [[1, 16], [17, 19], [41, 56], [57, 60]],
     });
     assert_eq!(plan, expected);

@@ -35,7 +35,9 @@ async fn a_billion_ledgers_of_a_small_source_are_those_it_has() {
 
     assert!(output.stdout.contains("The source ends at ledger 40"), "{}", output.stdout);
     world.expect_whole(&[1..=40]).await;
-    assert_eq!(world.source.windows(), [(1, 16), (17, 32), (33, 40)]);
+    let mut asked = world.source.windows();
+    asked.sort_unstable();
+    assert_eq!(asked, [(1, 16), (17, 32), (33, 40)]);
 }
 
 #[tokio::test]
@@ -65,12 +67,14 @@ async fn what_is_loaded_is_left_alone_and_what_is_missing_is_loaded() {
     let world = World::new(1..=60).await;
     world.succeeds("replay -s 11 -e 20").await;
     world.succeeds("replay -s 31 -e 40").await;
-    let before = world.database.rows("select id, batch_id from contract_data.ingestion_progress order by id").await;
+    let before =
+        world.database.rows("select id, batch_id from contract_data.ingestion_progress order by id").await;
 
     world.succeeds("replay -s 5 -e 50 --window-ledgers 64").await;
 
     assert_eq!(world.windows().await, ["5-10", "11-20", "21-30", "31-40", "41-50"]);
-    let after = world.database.rows("select id, batch_id from contract_data.ingestion_progress order by id").await;
+    let after =
+        world.database.rows("select id, batch_id from contract_data.ingestion_progress order by id").await;
     assert_eq!(after[..2], before[..]);
     world.expect_whole(&[5..=50]).await;
 }

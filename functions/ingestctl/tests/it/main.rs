@@ -9,7 +9,9 @@
 )]
 
 #[cfg(not(feature = "failpoints"))]
-compile_error!("these tests kill the binary at its failpoints: run them with --features failpoints, as `make test` does");
+compile_error!(
+    "these tests kill the binary at its failpoints: run them with --features failpoints, as `make test` does"
+);
 
 mod support;
 mod oracle;
@@ -21,11 +23,13 @@ mod configuration;
 mod crash;
 mod database;
 mod flags;
+mod force;
 mod help;
 mod json;
 mod lengths;
 mod object_store;
 mod restart;
+mod restore;
 mod s3;
 mod schedule;
 mod secrets;

@@ -38,7 +38,7 @@ async fn a_store_that_fails_between_commit_and_archive_is_made_good_by_the_next_
     std::fs::write(&archive, "in the way").unwrap();
 
     let told = world.fails("run", &[], 4).await;
-    assert!(told.starts_with("ingestctl: staging: cannot copy staging/"), "{told}");
+    assert!(told.starts_with("ingestctl: staging: cannot move staging/"), "{told}");
     assert_eq!(world.windows().await, ["1-16"]);
     assert_eq!(world.staged().await.len(), 1, "kept until it is archived");
 
@@ -61,5 +61,9 @@ async fn an_object_that_was_lost_before_its_archive_is_told_and_stops_nobody() {
     assert!(output.stderr.contains("not archived"), "{}", output.stderr);
     assert_eq!(world.windows().await, ["1-16", "17-32"]);
     let found = world.ingestctl("verify").run().await.expect_code(7);
-    assert!(found.stdout.contains("ledgers 1-16: object staging/") && found.stdout.contains("it is gone"), "{}", found.stdout);
+    assert!(
+        found.stdout.contains("ledgers 1-16: object staging/") && found.stdout.contains("it is gone"),
+        "{}",
+        found.stdout
+    );
 }

@@ -24,7 +24,9 @@ fn ledger(l: u32) -> Vec<Row> {
     match l % 5 {
         0 => vec![],
         1 => vec![plain(l % 7), plain(l % 7), of_usdc.balance(l % 4, i128::from(l) * 10)],
-        2 => vec![plain(1), plain(1).deleted(), plain(2).temporary(), of_usdc.balance(l % 4, beyond_int64(l))],
+        2 => {
+            vec![plain(1), plain(1).deleted(), plain(2).temporary(), of_usdc.balance(l % 4, beyond_int64(l))]
+        }
         3 if l % 15 == 3 => vec![of_usdc.instance(&usdc), plain(3)],
         3 => vec![plain(4).deleted()],
         _ => vec![plain(l % 7).value(7), plain(l % 7).value(8), Row::at(l).contract(9).wasm_instance(l)],
@@ -62,7 +64,8 @@ fn render(values: &[Option<String>]) -> String {
 }
 
 /// What entries and key_states have in common, apart from the asset.
-const SHARED: &str = "ledger_sequence, change_index, ledger_key_hash, contract_id, contract_key_type, contract_durability,
+const SHARED: &str =
+    "ledger_sequence, change_index, ledger_key_hash, contract_id, contract_key_type, contract_durability,
     balance_holder, balance, last_modified_ledger, deleted, (extract(epoch from closed_at) * 1000000)::bigint,
     key_xdr, val_xdr, contract_instance_type, contract_instance_wasm_hash, expiration_ledger_seq";
 
@@ -105,7 +108,8 @@ impl World {
 
     async fn expect_entries(&self, rows: &[Numbered<'_>]) {
         let columns = format!("{SHARED}, asset_code, asset_issuer, asset_type");
-        let sql = format!("select {columns} from contract_data.entries order by ledger_sequence, change_index");
+        let sql =
+            format!("select {columns} from contract_data.entries order by ledger_sequence, change_index");
         let expected: Vec<_> = rows.iter().map(|row| render(&[shared(row), asset(row.1)].concat())).collect();
         assert_same("entries", &self.database.rows(&sql).await, &expected);
         let strangers = "select count(*) from contract_data.entries e where not exists (
@@ -154,7 +158,8 @@ impl World {
 
     async fn expect_states(&self, rows: &[Numbered<'_>]) {
         let instances = rows.iter().filter(|(_, row)| row.asset_type.is_some());
-        let assets: HashMap<&str, &Row> = instances.map(|(_, row)| (row.contract_id.as_str(), *row)).collect();
+        let assets: HashMap<&str, &Row> =
+            instances.map(|(_, row)| (row.contract_id.as_str(), *row)).collect();
         let newest: BTreeMap<&str, &Numbered<'_>> =
             rows.iter().map(|row| (row.1.ledger_key_hash.as_deref().unwrap(), row)).collect();
         let expected: Vec<String> = newest
@@ -177,6 +182,12 @@ impl World {
 pub(crate) fn assert_same(what: &str, found: &[String], expected: &[String]) {
     let lengths = (found.len(), expected.len());
     for n in 0..lengths.0.max(lengths.1) {
-        assert_eq!(found.get(n), expected.get(n), "{what}: line {n}, of {} found and {} expected", lengths.0, lengths.1);
+        assert_eq!(
+            found.get(n),
+            expected.get(n),
+            "{what}: line {n}, of {} found and {} expected",
+            lengths.0,
+            lengths.1
+        );
     }
 }

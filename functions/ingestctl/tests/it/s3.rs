@@ -9,7 +9,8 @@ async fn a_replay_on_s3_archives_under_the_documented_keys() {
     world.succeeds("replay -s 60 -e 100").await;
 
     let archive = "archive/contract_data/v1/network=pubnet";
-    let names = ["ledger_range=0/60-63", "ledger_range=64/64-79", "ledger_range=64/80-95", "ledger_range=64/96-100"];
+    let names =
+        ["ledger_range=0/60-63", "ledger_range=64/64-79", "ledger_range=64/80-95", "ledger_range=64/96-100"];
     assert_eq!(world.objects().await, names.map(|name| format!("{archive}/{name}.parquet")));
     let Store::Bucket(bucket) = &world.store else { panic!("on S3") };
     let object = bucket.get(&format!("prefix/{archive}/{}.parquet", names[0])).await;
@@ -19,11 +20,13 @@ async fn a_replay_on_s3_archives_under_the_documented_keys() {
 
 #[tokio::test]
 async fn what_is_sealed_on_s3_is_loaded_after_a_crash() {
-    for point in ["staged", "copied", "committed", "archive_copied", "archive_recorded"] {
+    for point in ["staged", "copied", "committed", "archive_moved", "archive_recorded"] {
         let world = World::on_s3(1..=16).await;
         world.is_killed("run", &format!("{point}=return")).await;
-        let sealed = world.the_staged().await;
-        assert!(sealed.starts_with("staging/network=pubnet/1-16-"), "{sealed}");
+        if !point.starts_with("archive_") {
+            let sealed = world.the_staged().await;
+            assert!(sealed.starts_with("staging/network=pubnet/1-16-"), "{sealed}");
+        }
 
         let report = json(&world.succeeds("run --json").await);
 

@@ -102,7 +102,8 @@ fn young() -> (Vec<Row>, impl Fn(Request) -> Answer + Send + Sync + 'static) {
         (Answer::Info(info), Request::Window { start, end, .. }) if start <= 20 => {
             let end = end.min(20);
             let closed = closed_at(end).to_rfc3339();
-            let said = serde_json::json!({"start_ledger": start, "end_ledger": end, "latest_closed_at": closed});
+            let said =
+                serde_json::json!({"start_ledger": start, "end_ledger": end, "latest_closed_at": closed});
             Answer::Info(info.metadata(&said))
         }
         (answer, _) => answer,

@@ -35,12 +35,13 @@ async fn a_window_that_cannot_be_proven_complete_is_not_loaded() {
         ("sent more than", honest().declare(|total| total - 1)),
         ("rows it declared", honest().declare(|total| total + 1)),
         ("does not declare ledgers 1-16", honest().undeclared()),
+        ("does not declare ledgers 1-16", honest().endpoints(2).undeclared()),
         ("does not declare ledgers 1-16", honest().declare(|_| -1)),
     ];
     let world = World::new(1..=16).await;
     for (n, (reason, chain)) in faults.into_iter().enumerate() {
         world.source.answer_with(move |request| chain.answer(request));
-        let line = if n % 2 == 0 { "run" } else { "replay -s 1 -e 16" };
+        let line = if n % 2 == 0 { "run" } else { "replay -s 1 -e 16 --force" };
         let told = world.fails(line, &[("FLIGHT_TIMEOUT", "300ms")], 3).await;
         assert!(told.starts_with("ingestctl: source: ") && told.contains(reason), "{reason}: {told}");
         world.expect_nothing().await;
@@ -66,7 +67,11 @@ async fn a_range_beyond_the_tip_loads_what_is_there_and_says_so() {
     let world = World::new(1..=40).await;
 
     let output = world.ingestctl("replay -s 10 -e 100").run().await.expect_code(3);
-    assert!(output.stdout.contains("The source ends at ledger 40: what lies beyond is not loaded."), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("The source ends at ledger 40: what lies beyond is not loaded."),
+        "{}",
+        output.stdout
+    );
     world.expect_whole(&[10..=40]).await;
 
     let output = world.ingestctl("replay -s 10 -e 100 --json").run().await.expect_code(3);
@@ -77,6 +82,7 @@ async fn a_range_beyond_the_tip_loads_what_is_there_and_says_so() {
 }
 
 #[tokio::test]
+#[allow(clippy::reversed_empty_ranges, reason = "a chain without ledgers")]
 async fn a_source_without_ledgers_is_caught_up_with_and_replayed_from_in_vain() {
     let world = World::of(Chain::of_rows(vec![]), 1..=0).await;
 
@@ -90,11 +96,35 @@ async fn a_source_without_ledgers_is_caught_up_with_and_replayed_from_in_vain() 
 #[tokio::test]
 async fn ledgers_that_the_source_no_longer_has_are_exit_code_3() {
     let world = World::new(20..=40).await;
-
-    let told = world.fails("replay -s 10 -e 40", &[], 3).await;
-
+    let told = world.fails("replay -s 10 -e 25", &[], 3).await;
     assert!(told.contains("no longer has ledger 10: its first is 20"), "{told}");
     world.expect_nothing().await;
+
+    // A window that fails while others pass is told apart from a source that fails.
+    let told = world.fails("replay -s 10 -e 40", &[], 3).await;
+    assert!(told.contains("source: no longer has ledger 10"), "{told}");
+    assert_eq!(world.windows().await, ["26-40"]);
+    let status = json(&world.succeeds("status --json").await);
+    assert_eq!(status["failed"][0]["start_ledger"], 10);
+    world.succeeds("verify").await;
+}
+
+#[tokio::test]
+async fn an_undeclared_source_is_followed_up_to_the_last_ledger_but_one() {
+    let undeclared = || Chain::of_rows(oracle::ledgers(1..=32)).range(1..=32).batch_rows(4).undeclared();
+    let world = World::of(undeclared(), 1..=32).await;
+
+    // Of ledgers 1 to 16 the last one seen is 16, which may go on; what lies before it is whole.
+    let output = world.ingestctl("replay -s 1 -e 16").run().await.expect_code(3);
+    assert!(output.stdout.contains("The source ends at ledger 15"), "{}", output.stdout);
+    world.expect_whole(&[1..=15]).await;
+    let evidence = "select evidence from contract_data.ingestion_progress order by start_ledger";
+    assert_eq!(world.database.rows(evidence).await, ["before_last"]);
+
+    world.succeeds("replay -s 16 -e 20 --trust-end").await;
+    world.ingestctl("run").env("FLIGHT_TRUST_END", "true").run().await.expect_code(0);
+    assert_eq!(world.database.rows(evidence).await, ["before_last", "trusted_end", "trusted_end"]);
+    world.expect_whole(&[1..=32]).await;
 }
 
 #[tokio::test]

@@ -10,9 +10,13 @@ async fn whatever_is_changed_in_the_database_is_found() {
     let world = World::new(1..=40).await;
     world.succeeds("replay -s 1 -e 32").await;
     for table in TABLES {
-        world.database.execute(&format!("create table public.{table} as select * from contract_data.{table}")).await;
+        world
+            .database
+            .execute(&format!("create table public.{table} as select * from contract_data.{table}"))
+            .await;
     }
-    let newest = "(select ledger_key_hash from contract_data.key_states order by ledger_sequence desc limit 1)";
+    let newest =
+        "(select ledger_key_hash from contract_data.key_states order by ledger_sequence desc limit 1)";
     let progress = "insert into contract_data.ingestion_progress
         (batch_id, start_ledger, end_ledger, entries_processed, completed_at, status, folded, archived)
         values (gen_random_uuid(), 33, 40, 5, now(), 'completed', true, true)";
@@ -98,7 +102,9 @@ async fn whatever_happens_to_an_object_is_found() {
         bytes
     };
     let longer = [good.clone(), vec![0]].concat();
-    for (what, bytes) in [("flipped", flipped), ("cut", good[..good.len() - 9].to_vec()), ("longer", longer), ("other", other)] {
+    for (what, bytes) in
+        [("flipped", flipped), ("cut", good[..good.len() - 9].to_vec()), ("longer", longer), ("other", other)]
+    {
         std::fs::write(&first, bytes).unwrap();
         let findings = json(&world.ingestctl("verify --json").run().await.expect_code(7))["findings"].clone();
         assert_eq!(findings.as_array().unwrap().len(), 1, "{what}: {findings}");

@@ -20,9 +20,9 @@ fn check_refused(batch: &RecordBatch, sentence: &str) {
 
 #[test]
 fn what_is_missing_is_named() {
-    for index in 0..18 {
+    for (index, column) in COLUMNS.iter().enumerate() {
         let others: Vec<usize> = (0..18).filter(|i| *i != index).collect();
-        let name = COLUMNS[index].name;
+        let name = column.name;
         check_refused(&picked(&batch(), &others), &format!("source: the stream has no column {name}"));
     }
     let upper = Field::new("CONTRACT_ID", DataType::Utf8, false);
@@ -34,10 +34,10 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn what_is_there_twice_is_named() {
-    for index in 0..18 {
+    for (index, column) in COLUMNS.iter().enumerate() {
         let mut twice: Vec<usize> = (0..18).collect();
         twice.push(index);
-        let name = COLUMNS[index].name;
+        let name = column.name;
         check_refused(&picked(&batch(), &twice), &format!("source: the stream has column {name} twice"));
     }
 }

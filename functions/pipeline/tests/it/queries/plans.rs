@@ -43,6 +43,22 @@ async fn check_planned(session: &Client, sql: &str, index: &str) {
         plan.lines().find(|line| line.contains("Seq Scan on ") && !line.contains("contract_assets"));
     assert_eq!(scanned, None, "{sql}\n{plan}");
     assert!(plan.contains(index), "{index} is not used: {sql}\n{plan}");
+    // What is newest or largest comes first as the index has it; at most the changes of one ledger are put in order.
+    let sorts = plan
+        .lines()
+        .any(|line| line.trim_start().trim_start_matches("->").trim_start().starts_with("Sort  ("));
+    assert!(!sorts || sql.contains("GROUP BY"), "sorted: {sql}\n{plan}");
+}
+
+/// Of the newest partition, a query by time reads not much more than the pages it asks for: they are summarised.
+async fn check_summarised(session: &Client, sql: &str) {
+    session.batch_execute("set max_parallel_workers_per_gather = 0").await.unwrap();
+    let plan = database::rows(session, &format!("explain (analyze, timing off) {sql}")).await.join("\n");
+    let lossy = plan.lines().filter_map(|line| line.split("lossy=").nth(1)?.trim().parse::<u64>().ok());
+    let pages =
+        database::rows(session, "select relpages from pg_class where relname = 'entries_0000001000'").await;
+    let (read, pages) = (lossy.sum::<u64>(), pages[0].parse::<u64>().unwrap());
+    assert!(read > 0 && read < pages / 8, "{read} of {pages} pages read: {sql}\n{plan}");
 }
 
 /// Runs a function, whose plans no EXPLAIN shows: PostgreSQL counts the scans of these indexes and of no large table.
@@ -70,6 +86,7 @@ async fn the_queries_that_must_work_go_by_index() {
 
     check_planned(&session, &queries.rich_list, "Index Scan using key_states_rich_list on key_states").await;
     check_planned(&session, queries.activity, "Bitmap Index Scan on entries_0000001000_closed_at_idx").await;
+    check_summarised(&session, queries.activity).await;
     let by_contract = "using entries_0000001000_contract_id_ledger_sequence_idx";
     check_planned(&session, &queries.history, by_contract).await;
     let newest = "Index Scan using ingestion_progress_completed_at on ingestion_progress";

@@ -1,0 +1,91 @@
+//! `replay --force`: whole windows replaced, each in one transaction. Killed anywhere: old or new, never neither.
+
+use testkit::{Chain, Row};
+
+use crate::oracle;
+use crate::support::{World, json};
+
+const FORCE: &str = "replay -s 1 -e 40 --force";
+
+/// Ledgers 1 to 40 as a source tells them that has mended ledger 20 and later: other values, a ledger less, a key more.
+fn mended() -> Vec<Row> {
+    let mut rows = oracle::ledgers(1..=40);
+    rows.retain(|row| row.ledger_sequence != 22);
+    let plain = |row: &&mut Row| row.ledger_sequence > 19 && row.balance_holder.is_none() && !row.deleted;
+    rows.iter_mut().filter(plain).for_each(|row| row.last_modified_ledger -= 1);
+    rows.push(Row::at(40).contract(5).key(5).value(5));
+    rows
+}
+
+/// A world where ledgers 1 to 40 are loaded, and whose source has changed its mind.
+async fn loaded() -> World {
+    let mut world = World::new(1..=40).await;
+    world.succeeds("replay -s 1 -e 40").await;
+    world.rows = mended();
+    let chain = Chain::of_rows(mended()).range(1..=40);
+    world.source.answer_with(move |request| chain.answer(request));
+    world
+}
+
+/// What a kill left sealed for a replacement that did not happen: nobody takes it up, and it expires.
+async fn expire(world: &World) {
+    for object in world.staged().await {
+        std::fs::remove_file(world.file(&object)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_forced_replay_replaces_rows_state_and_objects() {
+    let world = loaded().await;
+    // Without --force nothing happens.
+    world.succeeds("replay -s 1 -e 40").await;
+    let removed = "select count(*) from contract_data.entries where ledger_sequence = 22";
+    assert_ne!(world.database.value(removed).await, "0");
+
+    let report = json(&world.succeeds(&format!("{FORCE} --json")).await);
+
+    let windows = report["windows"].as_array().unwrap();
+    assert!(windows.len() == 3 && windows.iter().all(|window| window["status"] == "replaced"), "{report}");
+    world.expect_whole(&[1..=40]).await;
+}
+
+#[tokio::test]
+async fn a_forced_replay_is_widened_to_whole_windows_and_says_so() {
+    let world = loaded().await;
+
+    let output = world.succeeds("replay -s 20 -e 34 --force").await;
+
+    assert!(output.stdout.starts_with("Widened to whole windows: ledgers 17 to 40.\n"), "{}", output.stdout);
+    world.expect_whole(&[1..=40]).await;
+}
+
+#[tokio::test]
+async fn a_forced_replay_killed_anywhere_leaves_old_or_new_and_never_neither() {
+    let points =
+        ["staged", "removed", "copied", "before_commit", "committed", "archive_moved", "archive_recorded"];
+    for (n, point) in points.into_iter().enumerate() {
+        eprintln!("{FORCE}, killed at {point}");
+        let world = loaded().await;
+        let hit = if n % 2 == 0 { "return" } else { "1*off->return" };
+        world.is_killed(FORCE, &format!("{point}={hit}")).await;
+        assert_eq!(world.windows().await, ["1-16", "17-32", "33-40"]);
+        world.succeeds("verify").await;
+
+        world.succeeds(FORCE).await;
+
+        expire(&world).await;
+        world.expect_whole(&[1..=40]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_fails_replaces_nothing() {
+    let mut world = loaded().await;
+    let cut = Chain::of_rows(mended()).range(1..=40).end_after(0);
+    world.source.answer_with(move |request| cut.answer(request));
+
+    world.fails(FORCE, &[], 3).await;
+
+    world.rows = oracle::ledgers(1..=40);
+    world.expect_whole(&[1..=40]).await;
+}
