@@ -31,7 +31,9 @@ pub(crate) async fn archive(
     staged: &Path,
 ) -> Result<()> {
     let target = archive_path(network, partition_ledgers, window);
-    if !staging.rename(staged, &target).await? && staging.size(&target).await?.is_none() {
+    // What was restored from the archive stands there already: moved onto itself it would be lost.
+    let moved = *staged == target || staging.rename(staged, &target).await?;
+    if !moved && staging.size(&target).await?.is_none() {
         return Err(Error::corrupt(
             staged.to_string(),
             format!("it is gone, and {target} is not there either"),

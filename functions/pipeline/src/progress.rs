@@ -172,21 +172,21 @@ pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<Ledg
     windows(client, include_str!("../../../sql/loader/due.sql"), range).await
 }
 
-/// Records that a window failed, in place of what was recorded of its failures before.
+/// Records that a window failed, in place of what was recorded of its failures before. Returns the objects that those kept.
 pub(crate) async fn mark_failed(
     client: &Client,
     window: LedgerWindow,
     error: &str,
     object: Option<&str>,
-) -> Result<()> {
-    client
-        .execute(
+) -> Result<Vec<String>> {
+    let row = client
+        .query_one(
             include_str!("../../../sql/loader/fail_window.sql"),
             &[&Uuid::new_v4(), &i64::from(window.start()), &i64::from(window.end()), &error, &object],
         )
         .await
-        .database("record the failed window")
-        .map(drop)
+        .database("record the failed window")?;
+    get(&row, "superseded")
 }
 
 /// Replaces the row of a completed window by that of another object, inside the transaction that replaces its rows. False

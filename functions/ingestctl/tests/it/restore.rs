@@ -8,8 +8,7 @@ use crate::support::World;
 const RESTORE: &str = "replay -s 1 -e 100 --from-archive";
 
 /// A migrated, empty database beside the archive of one that is lost, and a source that has nothing.
-async fn after_the_loss() -> World {
-    let lost = World::new(1..=100).await;
+async fn after_the_loss(lost: World) -> World {
     lost.succeeds("run").await;
     let nothing = Chain::of_rows(vec![]).serve();
     let world =
@@ -20,7 +19,7 @@ async fn after_the_loss() -> World {
 
 #[tokio::test]
 async fn a_database_is_rebuilt_from_the_archive_without_the_source() {
-    let world = after_the_loss().await;
+    let world = after_the_loss(World::new(1..=100).await).await;
     let objects = world.objects().await;
 
     world.succeeds(RESTORE).await;
@@ -29,23 +28,35 @@ async fn a_database_is_rebuilt_from_the_archive_without_the_source() {
     world.expect_whole(&[1..=100]).await;
 }
 
-#[tokio::test]
-async fn a_restore_may_be_killed_and_goes_on() {
-    let world = after_the_loss().await;
-    for failpoint in ["claimed=return", "copied=1*off->return", "committed=1*off->return"] {
+/// Kills a restore in its windows; what is there, and the archive, is whole after each, and in the end.
+async fn survives_kills(world: World) {
+    let objects = world.objects().await;
+    for failpoint in ["claimed=return", "copied=1*off->return", "committed=return", "committed=1*off->return"]
+    {
         world.is_killed(RESTORE, failpoint).await;
+        assert_eq!(world.objects().await, objects, "after {failpoint}");
         world.succeeds("verify").await;
     }
 
     world.succeeds(&format!("{RESTORE} --parallel 4")).await;
 
-    assert_eq!(world.source.windows(), vec![]);
+    assert_eq!((world.source.windows(), world.objects().await), (vec![], objects));
     world.expect_whole(&[1..=100]).await;
 }
 
 #[tokio::test]
+async fn a_restore_may_be_killed_and_goes_on() {
+    survives_kills(after_the_loss(World::new(1..=100).await).await).await;
+}
+
+#[tokio::test]
+async fn a_restore_from_s3_may_be_killed_and_goes_on() {
+    survives_kills(after_the_loss(World::on_s3(1..=100).await).await).await;
+}
+
+#[tokio::test]
 async fn an_object_that_was_damaged_stops_the_restore_with_exit_code_4() {
-    let world = after_the_loss().await;
+    let world = after_the_loss(World::new(1..=100).await).await;
     let object = world.objects().await.remove(2);
     let mut bytes = std::fs::read(world.file(&object)).unwrap();
     let place = bytes.len() / 3;

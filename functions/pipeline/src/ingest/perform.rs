@@ -93,7 +93,9 @@ async fn record_failure(
     let message = error.chain();
     tracing::warn!(start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
     reconnect_if_closed(context, client).await?;
-    progress::mark_failed(client, window, &message, object.as_deref()).await?;
+    for superseded in progress::mark_failed(client, window, &message, object.as_deref()).await? {
+        context.staging.remove(&Path::from(superseded)).await?;
+    }
     Ok(Performed::Done(WindowReport::failed(window, &error)))
 }
 

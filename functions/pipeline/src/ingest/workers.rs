@@ -202,5 +202,5 @@ async fn work(
 /// Records a window that the source fails while it serves others.
 async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
     let client = connect(&context.config.database).await?;
-    progress::mark_failed(&client, window.window()?, &error.chain(), None).await
+    progress::mark_failed(&client, window.window()?, &error.chain(), None).await.map(drop)
 }

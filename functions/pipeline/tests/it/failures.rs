@@ -71,6 +71,7 @@ async fn a_schedule_goes_on_behind_a_failed_window_and_tries_it_again_later() {
     world.database.execute(later).await;
     assert_eq!(world.run().await.unwrap().failed().count(), 1);
     assert!(failed(&world).await[0].starts_with("5 | 8 | 2 | "), "the second attempt");
+    assert_eq!(world.objects("staging").len(), 1, "the object of the first attempt is gone");
     world.database.execute(later).await;
     assert_eq!(world.run().await.unwrap().windows.len(), 0, "two minutes after the second attempt");
 
