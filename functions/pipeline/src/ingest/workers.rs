@@ -2,6 +2,7 @@
 //! busy at the same time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc};
@@ -83,9 +84,10 @@ async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report:
     watch(Event::Planned(planner.ledgers()));
     let planner = Mutex::new(planner);
     let (teller, mut told) = mpsc::unbounded_channel();
+    let failures = AtomicU32::new(0);
     let mut workers = Vec::new();
     for _ in 0..job.workers.max(1) {
-        workers.push(work(context, &planner, teller.clone(), job.fold_when));
+        workers.push(work(context, &planner, &failures, teller.clone(), job.fold_when));
     }
     drop(teller);
     let listening = listen(context, &mut told, job.fold_when, watch, report, &planner);
@@ -128,9 +130,6 @@ async fn listen(
             }
             Told::SourceFailed(window, error) => {
                 suspects.push((window, error));
-                if suspects.len() > 1 {
-                    planner.lock().await.stop();
-                }
             }
             Told::Trouble(error) => {
                 planner.lock().await.stop();
@@ -144,10 +143,12 @@ async fn listen(
     }
 }
 
-/// One worker: window after window, each as a task of its own, so that a panic in there is an error here.
+/// One worker: window after window, each as a task of its own, so that a panic in there is an error here. `failures` counts
+/// the windows that the source has failed since one passed: at the second, nothing more is asked of it.
 async fn work(
     context: &Arc<Context>,
     planner: &Mutex<Planner<'_>>,
+    failures: &AtomicU32,
     teller: mpsc::UnboundedSender<Told>,
     fold_when: FoldWhen,
 ) {
@@ -184,7 +185,10 @@ async fn work(
         };
         client = connection;
         match performed {
-            Ok(Performed::Done(report)) => tell(Told::Window(report)),
+            Ok(Performed::Done(report)) => {
+                failures.store(0, Ordering::Relaxed);
+                tell(Told::Window(report));
+            }
             Ok(Performed::AtTip(report)) => {
                 planner.lock().await.stop();
                 if let Some(report) = report {
@@ -192,6 +196,9 @@ async fn work(
                 }
             }
             Err(error @ Error::Source { .. }) => {
+                if failures.fetch_add(1, Ordering::Relaxed) > 0 {
+                    planner.lock().await.stop();
+                }
                 tell(Told::SourceFailed(WindowReport::failed(window, &error), error));
             }
             Err(error) => return tell(Told::Trouble(error)),
