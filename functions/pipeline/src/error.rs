@@ -145,6 +145,11 @@ impl<T, E: Into<BoxError>> StagingContext<T> for std::result::Result<T, E> {
     }
 }
 
+/// An error of the store, as Parquet carries it.
+pub(crate) fn as_parquet(error: impl Into<BoxError>) -> parquet::errors::ParquetError {
+    parquet::errors::ParquetError::External(error.into())
+}
+
 /// Gives errors of PostgreSQL the action they belong to.
 pub(crate) trait DatabaseContext<T> {
     /// Wraps the error as [`Error::Database`].

@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::dataset::{FOOTER_KEY, FORMAT_VERSION, Footer, STAGED_SCHEMA};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, as_parquet};
 use crate::staging::Staging;
 
 /// Rows of one batch read back: with a tuple of 600 bytes, 2.5 MB.
@@ -89,7 +89,7 @@ impl AsyncFileReader for ObjectReader {
             if range.end > self.bytes {
                 return Err(ParquetError::EOF(format!("byte {} of {}", range.end, self.bytes)));
             }
-            self.store.get_range(&self.path, range).await.map_err(external)
+            self.store.get_range(&self.path, range).await.map_err(as_parquet)
         }
         .boxed()
     }
@@ -105,11 +105,6 @@ impl AsyncFileReader for ObjectReader {
         }
         .boxed()
     }
-}
-
-/// An error of the store, as Parquet carries it.
-fn external(error: object_store::Error) -> ParquetError {
-    ParquetError::External(error.into())
 }
 
 /// Tells a store that fails from bytes that are wrong.

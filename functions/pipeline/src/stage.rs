@@ -23,7 +23,7 @@ use crate::config::BATCH_BYTES;
 use crate::copy::{RowsDigest, Tuples, encode};
 use crate::dataset::{Evidence, FOOTER_KEY, FORMAT_VERSION, Footer, STAGED_SCHEMA, position, staging_path};
 use crate::drain::{Drain, Drained};
-use crate::error::{BoxError, Error, Result, StagingContext};
+use crate::error::{Error, Result, StagingContext, as_parquet};
 use crate::staging::Staging;
 use crate::window::LedgerWindow;
 
@@ -285,17 +285,12 @@ struct Upload(BufWriter);
 
 impl AsyncFileWriter for Upload {
     fn write(&mut self, bytes: bytes::Bytes) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.put(bytes).await.map_err(external) })
+        Box::pin(async move { self.0.put(bytes).await.map_err(as_parquet) })
     }
 
     fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.shutdown().await.map_err(external) })
+        Box::pin(async move { self.0.shutdown().await.map_err(as_parquet) })
     }
-}
-
-/// An error of the store, as Parquet carries it.
-fn external(error: impl Into<BoxError>) -> parquet::errors::ParquetError {
-    parquet::errors::ParquetError::External(error.into())
 }
 
 /// Uncompressed bytes of the rows, as Arrow holds them.
