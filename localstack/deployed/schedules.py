@@ -1,7 +1,6 @@
 """EventBridge Scheduler, as far as it is missing: LocalStack 4.14.0 keeps schedules, and fires none."""
 
 import datetime
-import json
 import uuid
 
 from botocore.exceptions import ClientError
@@ -73,15 +72,3 @@ def to_dead_letters(session: Session, schedule: dict, text: str, attempts: int, 
     }
     attributes = {name: {"DataType": "String", "StringValue": value or "-"} for name, value in told.items()}
     sqs.send_message(QueueUrl=url, MessageBody=text, MessageAttributes=attributes)
-
-
-def tick(session: Session, group: str, only: str = "") -> list[tuple[str, str]]:
-    """Fires every enabled schedule of a group whose target's name contains `only`. Returns names and inputs."""
-    fired = []
-    for schedule in deployed_schedules(session, group):
-        if only in schedule["Target"]["Arn"]:
-            text = fire(session, schedule)
-            if text is not None:
-                json.loads(text)  # Scheduler takes any text; a function of ours only JSON
-                fired.append((schedule["Name"], text))
-    return fired

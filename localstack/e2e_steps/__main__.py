@@ -1,6 +1,6 @@
 """Runs the steps against a LocalStack, a PostgreSQL and programs that localstack/e2e has made ready:
 
-    python -m e2e_steps WORK ENDPOINT DATABASE_URL INGEST_ZIP MAINTAIN_ZIP BEGUN
+    python -m e2e_steps WORK ENDPOINT DATABASE_URL ZIPS ARCHITECTURE BEGUN
 """
 
 import sys
@@ -18,8 +18,9 @@ from e2e_steps.scene import FIRST, LEDGERS, Scene
 from e2e_steps.source import Source
 
 STEPS = [
-    ("Deploying infra/template.yaml", deployment.deploy),
-    ("Making the schema, by the function maintain", deployment.migrate),
+    ("The roles of the database", deployment.bootstrap_roles),
+    ("infra/deploy", deployment.deploy),
+    ("The schema that maintain made", deployment.migrate),
     ("The schedule fires: windows, objects, logs, metrics", schedule.first_run),
     ("Two runs at once", schedule.two_at_once),
     ("A timeout shorter than the work", schedule.short_of_time),
@@ -41,7 +42,7 @@ STEPS = [
 
 
 def main() -> int:
-    work, endpoint, database_url, ingest_zip, maintain_zip, begun = sys.argv[1:]
+    work, endpoint, database_url, zips, architecture, begun = sys.argv[1:]
     session = Session(endpoint)
     scene = Scene(
         root=Path(__file__).parents[2],
@@ -50,7 +51,8 @@ def main() -> int:
         stack=Stack(session, "contract-data-loader", "contract-data-loader-code"),
         database=Database(database_url),
         source=Source(Path(work) / "bin" / "flight-source", Path(work) / "source.log", FIRST, LEDGERS),
-        zips={"ingest": Path(ingest_zip), "maintain": Path(maintain_zip)},
+        zips=Path(zips),
+        architecture=architecture,
     )
     try:
         for title, step in STEPS:

@@ -1,62 +1,48 @@
 """From zips to a stack with a schema."""
 
 import os
-import secrets
-import subprocess
-from pathlib import Path
-from urllib.parse import urlsplit
 
+from deployed.roles import LOADER, OWNER, bootstrap, make_database
 from e2e_steps.scene import PARTITION_LEDGERS, START, TIMEOUT, WINDOW_LEDGERS, Scene, equal, expect, good
 
-DATABASE = "stellar_contracts"
-OWNER, LOADER, READER = "contract_data_owner", "contract_data_loader", "contract_data_reader"
+
+def bootstrap_roles(scene: Scene) -> None:
+    """sql/bootstrap as an administrator runs it: nothing but these roles touches the data from here on."""
+    scene.database.url = make_database(scene.database.url, "stellar_contracts")
+    scene.secrets = bootstrap(os.environ["PSQL"], scene.database.url, scene.stack)
+    superuser = scene.database.value("select string_agg(rolname, ', ') from pg_roles where rolsuper and rolname like 'contract_data%'")
+    equal(superuser, None, "superusers among the roles")
 
 
 def deploy(scene: Scene) -> None:
-    """Roles, secrets, zips, and the template as it is."""
-    server = urlsplit(scene.database.url)
-    passwords = bootstrap_roles(scene)
-    shared = {"host": server.hostname, "port": server.port, "dbname": DATABASE}
-    arns = {
-        role: scene.stack.put_secret(f"e2e/{role}", {"username": role, "password": passwords[role], **shared}) for role in (OWNER, LOADER)
+    """infra/deploy: zips, template, migration, schedules."""
+    values = {
+        "Architecture": scene.architecture,
+        "FlightEndpoint": scene.source.endpoint,
+        "OwnerSecretArn": scene.secrets[OWNER],
+        "LoaderSecretArn": scene.secrets[LOADER],
+        "DatabaseSslMode": "disable",  # the local server has no certificate
+        "StartLedger": START,
+        "WindowLedgers": WINDOW_LEDGERS,
+        "PartitionLedgers": PARTITION_LEDGERS,
+        "IngestTimeout": TIMEOUT,
+        "MaintainTimeout": TIMEOUT,
     }
-    scene.stack.make_code_bucket()
-    keys = {function: scene.stack.upload(file, function, "x86_64") for function, file in scene.zips.items()}
-    outputs = scene.stack.deploy(
-        scene.root / "infra" / "template.yaml",
-        {
-            "CodeBucket": scene.stack.code_bucket,
-            "IngestCodeKey": keys["ingest"],
-            "MaintainCodeKey": keys["maintain"],
-            "Architecture": "x86_64",
-            "FlightEndpoint": scene.source.endpoint,
-            "OwnerSecretArn": arns[OWNER],
-            "LoaderSecretArn": arns[LOADER],
-            "DatabaseSslMode": "disable",  # the local server has no certificate
-            "StartLedger": str(START),
-            "WindowLedgers": str(WINDOW_LEDGERS),
-            "PartitionLedgers": str(PARTITION_LEDGERS),
-            "IngestTimeout": str(TIMEOUT),
-            "MaintainTimeout": str(TIMEOUT),
-        },
-    )
-    for name in ("IngestFunction", "MaintainFunction", "StagingBucketName", "DeadLetterQueueUrl", "BackfillStateMachine", "ScheduleGroup"):
-        print(f"{name:22} {outputs[name]}")
-
-
-def bootstrap_roles(scene: Scene) -> dict[str, str]:
-    """Runs sql/bootstrap as an administrator of the database would. Returns the passwords of the roles."""
-    raise NotImplementedError
+    said = scene.stack.deploy("--zips", str(scene.zips), *(f"{name}={value}" for name, value in values.items()))
+    print(said.strip())
+    for name, value in scene.stack.outputs().items():
+        print(f"{name:24} {value}")
+    for schedule in scene.schedules():
+        equal(schedule["State"], "ENABLED", f"the state of the schedule {schedule['Name']}")
 
 
 def migrate(scene: Scene) -> None:
-    """The schema, by the function that owns it; a second time without effect."""
-    first = good(scene.maintain.invoke(scene.event("migrate")))
-    print(f"migrate.json: {first}")
+    """infra/deploy has had the schema made by maintain, under the owner's role; a second time is without effect."""
     expect(scene.database.value("select to_regclass('contract_data.entries') is not null"), "there is no table contract_data.entries")
     owner = scene.database.value("select tableowner from pg_tables where schemaname = 'contract_data' and tablename = 'entries'")
     equal(owner, OWNER, "the owner of contract_data.entries")
-    equal(
-        scene.database.value("select partition_ledgers from contract_data.settings"), PARTITION_LEDGERS, "partition_ledgers of the settings"
-    )
-    good(scene.maintain.invoke(scene.event("migrate")))
+    size = scene.database.value("select partition_ledgers from contract_data.settings")
+    equal(size, PARTITION_LEDGERS, "partition_ledgers of the settings")
+    answer = good(scene.maintain.invoke(scene.event("migrate")))
+    equal(answer.get("applied"), [], "migrations of a second migrate")
+    print(f"migrate.json: {answer}")

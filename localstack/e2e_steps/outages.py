@@ -6,7 +6,6 @@ import time
 import psycopg
 from psycopg import sql
 
-from deployed import schedules
 from e2e_steps.events import dead_letter
 from e2e_steps.refusing_s3 import RefusingS3
 from e2e_steps.scene import START, TIMEOUT, WINDOW_LEDGERS, Scene, covered, equal, expect, good, refused, until, whole
@@ -16,10 +15,10 @@ def source_down(scene: Scene) -> None:
     """The source is away when the schedule fires, and back when Lambda tries again: nobody has to do anything."""
     scene.source.stop()
     before = scene.database.loaded()
-    print(refused(scene.run(), "Retryable", "flight"))
+    print(refused(scene.run(), "Retryable", "source", str(scene.source.port)))
     equal(scene.database.loaded(), before, "what is loaded, before and after a run without source")
     begun = int(time.time() * 1000)
-    schedules.tick(scene.session, scene.stack.output("ScheduleGroup"), only=scene.ingest.name)
+    scene.fire(scene.ingest)
     attempt = until(lambda: scene.ingest.invocations(begun), TIMEOUT + 10, "the schedule's invocation is in no log")[0]
     scene.source.advance(4 * WINDOW_LEDGERS)
     until(lambda: scene.database.loaded().windows >= before.windows + 4, 3 * TIMEOUT, "no later attempt loaded what was missing")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deployed import Problem
 from deployed.functions import Answer, Function, Logged
+from deployed.schedules import deployed_schedules, fire
 from deployed.session import Session
 from deployed.stack import Stack
 from e2e_steps.database import Database
@@ -33,7 +34,9 @@ class Scene:
     stack: Stack
     database: Database
     source: Source
-    zips: dict[str, Path]  # of the functions, by name
+    zips: Path  # the directory of the functions' zips
+    architecture: str  # of this machine, as Lambda calls it
+    secrets: dict[str, str] = field(default_factory=dict)  # ARNs, by role
     figures: dict[str, str] = field(default_factory=dict)  # what is printed at the end
 
     @property
@@ -57,6 +60,16 @@ class Scene:
         for page in self.session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket(), Prefix=prefix):
             found += [one["Key"] for one in page.get("Contents", [])]
         return found
+
+    def schedules(self) -> list[dict]:
+        """The deployed schedules."""
+        return deployed_schedules(self.session, self.stack.output("ScheduleGroup"))
+
+    def fire(self, function: Function) -> str:
+        """The schedule of a function fires. Returns its input."""
+        fired = [fire(self.session, one) for one in self.schedules() if one["Target"]["Arn"].endswith(f":{function.name}")]
+        equal(len(fired), 1, f"schedules that fire {function.name}")
+        return fired[0]
 
     def run(self) -> Answer:
         """A scheduled run, waited for: the event is the one of the schedule."""
