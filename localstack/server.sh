@@ -5,7 +5,7 @@
 #   services    what must be there once it is started
 #   settings    further variables for it, NAME=value
 #   plugins     a directory for its PYTHONPATH, or nothing
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 release=4.14.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -132,7 +132,7 @@ free_port() {
 launch() {
     local port=$1
     (
-        cd "$dir/work"
+        cd "$dir/work" || exit 1
         exec env -u PYTHONPATH -u LOCALSTACK_AUTH_TOKEN -u LOCALSTACK_API_KEY \
             LOCALSTACK_VOLUME_DIR="$dir/work/volume" FILESYSTEM_ROOT="$dir/work/files" TMPDIR="$dir/work" \
             ACTIVATE_PRO=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 \
