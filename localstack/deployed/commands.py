@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -15,12 +16,13 @@ from deployed.schedules import deployed_schedules, fire
 from deployed.session import Session
 from deployed.stack import Stack
 
+DATABASE = "stellar_contracts"
 EVENTS = Path(__file__).parents[1] / "events"
 
 
 def deploy(stack: Stack, arguments: list[str]) -> None:
     """deploy [NAME=VALUE…]: roles and secrets, then infra/deploy with these parameters of the template."""
-    database = make_database(os.environ["STACK_SERVER_URL"], "stellar_contracts")
+    database = make_database(os.environ["STACK_SERVER_URL"], DATABASE)
     arns = bootstrap(os.environ["STACK_PSQL"], database, stack, os.environ.get("STACK_DATABASE_FOR_FUNCTIONS", ""))
     values = {
         "Architecture": os.environ["STACK_ARCHITECTURE"],
@@ -87,8 +89,24 @@ def show_new(function: Function, since: int, shown: set[str]) -> None:
             print("\n".join(invocation.lines), flush=True)
 
 
+def env(stack: Stack, arguments: list[str]) -> None:
+    """env: the variables with which ingestctl, psql and aws reach the stack, for the shell's eval."""
+    variables = {
+        "DATABASE_URL": os.environ["STACK_SERVER_URL"].rpartition("/")[0] + f"/{DATABASE}",
+        "FLIGHT_ENDPOINT": os.environ["STACK_FLIGHT"],
+        "STAGING_URL": stack.output("StagingUrl"),
+        "AWS_ENDPOINT_URL": stack.session.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
 def main() -> int:
-    commands = {"deploy": deploy, "invoke": invoke, "tick": tick, "logs": logs}
+    commands = {"deploy": deploy, "invoke": invoke, "tick": tick, "logs": logs, "env": env}
     command, *arguments = sys.argv[1:]
     stack = Stack(Session(os.environ["STACK_ENDPOINT"]), "contract-data-loader", "contract-data-loader-code")
     try:

@@ -68,7 +68,6 @@ def handle(event, headers):
 
 
 def serve():
-    ticks = 0
     while True:
         _, headers, body = call("GET", "invocation/next")
         request_id = headers["Lambda-Runtime-Aws-Request-Id"]
