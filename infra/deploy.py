@@ -104,18 +104,30 @@ class Stack:
     def parameters(self):
         return {p["ParameterKey"]: p["ParameterValue"] for p in (self.found() or {}).get("Parameters", [])}
 
+    def template(self):
+        return self.cloudformation.get_template(StackName=self.name, TemplateStage="Original")["TemplateBody"]
+
     def outputs(self):
-        return {o["OutputKey"]: o["OutputValue"] for o in self.found()["Outputs"]}
+        found = (self.found() or {}).get("Outputs")
+        if not found:
+            raise Failure(f"the stack {self.name} has no outputs: {self.reason()}")
+        return {o["OutputKey"]: o["OutputValue"] for o in found}
 
     def apply(self, parameters, template=None):
         """Creates or updates; parameters that are not given keep their value. True when something changed."""
         current = self.parameters()
         given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
-        names = set(re.findall(r"^  (\w+):\n    Type: ", template.split("\nParameters:\n")[1].split("\n\nRules:")[0], re.M)) \
-            if template else set(current)
+        names = set(current)
+        if template:
+            summary = self.cloudformation.get_template_summary(TemplateBody=template)
+            names = {p["ParameterKey"] for p in summary["Parameters"]}
+            unknown = set(parameters) - names
+            if unknown:
+                raise Failure(f"the template has no parameter {', '.join(sorted(unknown))}")
         kept = [{"ParameterKey": k, "UsePreviousValue": True} for k in current if k in names and k not in parameters]
-        body = {"TemplateBody": template} if template else {"UsePreviousTemplate": True}
-        arguments = dict(StackName=self.name, Parameters=given + kept, Capabilities=["CAPABILITY_IAM"], **body)
+        # Not UsePreviousTemplate: LocalStack does not know it.
+        body = template or self.template()
+        arguments = dict(StackName=self.name, Parameters=given + kept, Capabilities=["CAPABILITY_IAM"], TemplateBody=body)
         began = time.time()
         try:
             if current:
@@ -131,6 +143,16 @@ class Stack:
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise Failure(f"the stack {self.name} is {status}: {self.reason()}")
         return True
+
+    def switch(self, state):
+        """ENABLED or DISABLED, for both schedules."""
+        self.apply({"ScheduleState": state})
+        # LocalStack makes the schedules of a stack and never changes them.
+        scheduler, group = client("scheduler"), self.outputs()["ScheduleGroup"]
+        for name in [s["Name"] for s in scheduler.list_schedules(GroupName=group)["Schedules"] if s["State"] != state]:
+            schedule = scheduler.get_schedule(GroupName=group, Name=name)
+            kept = ("ScheduleExpression", "FlexibleTimeWindow", "Target", "Description")
+            scheduler.update_schedule(GroupName=group, Name=name, State=state, **{k: schedule[k] for k in kept if k in schedule})
 
     def reason(self):
         """What failed first in the last change of the stack."""
@@ -173,24 +195,35 @@ def deploy(stack, options, wanted):
     target = {**wanted, **keys, "CodeBucket": options.bucket, "Architecture": architecture}
     if before and {k: before[k] for k in keys} != keys:
         target |= {PREVIOUS[k]: before[k] for k in keys}
-    if before.get("ScheduleState") == "ENABLED":
-        say("pausing the schedules")
-        stack.apply({"ScheduleState": "DISABLED"})
-    say(f"updating the stack {stack.name}" if before else f"creating the stack {stack.name}")
-    try:
-        changed = stack.apply({**target, "ScheduleState": "DISABLED"}, template)
-    except (Failure, botocore.exceptions.ClientError):
-        if before.get("ScheduleState") == "ENABLED":
-            say("the update failed, the code is as it was: the schedules go on")
-            stack.apply({"ScheduleState": "ENABLED"})
-        raise
-    say("the stack is up to date" if changed else "the stack was up to date")
+    done = {**target, "ScheduleState": state}.items() <= before.items() and stack.template() == template
+    if done:
+        say(f"the stack {stack.name} is as it should be")
+    else:
+        update(stack, before, target, template)
     try:
         say(f"migrated: {migrate(stack.outputs()['MaintainFunction'])}")
     except (Failure, botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError) as error:
+        if done:
+            raise Failure(f"the migration failed: {error}") from error
         back = f", or go back with: infra/deploy --stack {stack.name} --rollback" if before else ""
         raise Failure(f"the migration failed: {error}\nThe schedules are paused. Mend the cause and run this again{back}") from error
     resume(stack, state)
+
+
+def update(stack, before, target, template):
+    """Pauses the schedules and brings the stack to the target, paused."""
+    if before.get("ScheduleState") == "ENABLED":
+        say("pausing the schedules")
+        stack.switch("DISABLED")
+    say(f"updating the stack {stack.name}" if before else f"creating the stack {stack.name}")
+    try:
+        stack.apply({**target, "ScheduleState": "DISABLED"}, template)
+        stack.outputs()  # LocalStack calls some failed updates complete; they have none
+    except (Failure, botocore.exceptions.ClientError):
+        if before.get("ScheduleState") == "ENABLED":
+            say("the update failed, the code is as it was: the schedules go on")
+            stack.switch("ENABLED")
+        raise
 
 
 def rollback(stack):
@@ -205,13 +238,13 @@ def rollback(stack):
     arch = re.search(r"-(arm64|x86_64)-[0-9a-f]+\.zip$", back["IngestCodeKey"])
     forth = {PREVIOUS[k]: before[k] for k in back}
     say(f"back to {', '.join(back.values())}; the schema stays, it serves the release before too")
-    stack.apply({"ScheduleState": "DISABLED"})
+    stack.switch("DISABLED")
     stack.apply({**back, **forth, "ScheduleState": "DISABLED", **({"Architecture": arch[1]} if arch else {})})
     resume(stack, "ENABLED")
 
 
 def resume(stack, state):
-    stack.apply({"ScheduleState": state})
+    stack.switch(state)
     say("the schedules are on" if state == "ENABLED" else "the schedules stay paused, as the parameters say")
 
 
