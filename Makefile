@@ -21,6 +21,15 @@ test: ## Every test, on a PostgreSQL and an S3 of their own (ARGS='…' goes to 
 bench: ## The loader beside psql \copy, alternated (BENCH_ROWS=1000000 BENCH_ROUNDS=3)
 	@localstack/bench
 
+.PHONY: zip
+zip: ## The zips of the Lambda functions (ZIP_ARCHS="arm64 x86_64" DIR=…)
+	@infra/zip $(DIR)
+
+.PHONY: deploy
+deploy: ## Bring a stack up to date: STACK=… BUCKET=… (PARAMETERS=file.json PREFIX=… DIR=…)
+	@infra/deploy --stack "$(STACK)" --bucket "$(BUCKET)" --prefix "$(PREFIX)" \
+		$(if $(PARAMETERS),--parameters "$(PARAMETERS)") $(if $(DIR),--zips "$(DIR)")
+
 .PHONY: check
 check: ## Format, clippy, rustdoc and the architecture, as CI wants them
 	@.ci/run fmt clippy rustdoc architecture
