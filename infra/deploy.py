@@ -40,8 +40,10 @@ def say(text):
 
 
 def client(service):
-    # A migration is not asked for twice because its answer took long.
-    patient = botocore.config.Config(read_timeout=MIGRATION_SECONDS + 30, retries={"max_attempts": 0})
+    # A migration is not asked for twice because its answer took long, and no gateway forgets the connection meanwhile.
+    patient = botocore.config.Config(
+        read_timeout=MIGRATION_SECONDS + 30, retries={"max_attempts": 0}, tcp_keepalive=True
+    )
     return boto3.client(service, config=patient if service == "lambda" else None)
 
 
@@ -222,7 +224,10 @@ def update(stack, before, target, template):
     except (Failure, botocore.exceptions.ClientError):
         if before.get("ScheduleState") == "ENABLED":
             say("the update failed, the code is as it was: the schedules go on")
-            stack.switch("ENABLED")
+            try:
+                stack.switch("ENABLED")
+            except (Failure, botocore.exceptions.ClientError) as second:
+                say(f"they do not, they are paused: {second}")
         raise
 
 
