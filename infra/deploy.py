@@ -44,7 +44,9 @@ def client(service):
     patient = botocore.config.Config(
         read_timeout=MIGRATION_SECONDS + 30, retries={"max_attempts": 0}, tcp_keepalive=True
     )
-    return boto3.client(service, config=patient if service == "lambda" else None)
+    # The AWS CLI and the other SDKs know AWS_REGION, boto3 does not.
+    region = os.environ.get("AWS_REGION") or None
+    return boto3.client(service, region_name=region, config=patient if service == "lambda" else None)
 
 
 # --- the zips
