@@ -25,6 +25,15 @@ e2e: ## The deployed stack on LocalStack, from zip to rows, with kills, outages,
 bench: ## The loader beside psql \copy, alternated (BENCH_ROWS=1000000 BENCH_ROUNDS=3)
 	@localstack/bench
 
+.PHONY: zip
+zip: ## The zips of the Lambda functions (ZIP_ARCHS="arm64 x86_64" DIR=…)
+	@infra/zip $(DIR)
+
+.PHONY: deploy
+deploy: ## Bring a stack up to date: STACK=… BUCKET=… (PARAMETERS=file.json PREFIX=… DIR=…)
+	@infra/deploy --stack "$(STACK)" --bucket "$(BUCKET)" --prefix "$(PREFIX)" \
+		$(if $(PARAMETERS),--parameters "$(PARAMETERS)") $(if $(DIR),--zips "$(DIR)")
+
 .PHONY: check
 check: ## Format, clippy, rustdoc and the architecture, as CI wants them
 	@.ci/run fmt clippy rustdoc architecture

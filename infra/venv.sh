@@ -1,0 +1,44 @@
+# For the scripts that want a tool from PyPI: installs it once, pinned, into the user's cache. Sourced, not run.
+# shellcheck shell=bash
+
+find_python() {
+    local version candidate
+    for version in 3.13 3.12 3.11; do
+        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version"*/bin/python python3; do
+            # A name on the PATH may be a shim that has nothing behind it, and a Python may come without venv.
+            if "$candidate" -c "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, ${version#3.}))" 2>/dev/null; then
+                echo "$candidate"
+                return
+            fi
+        done
+    done
+    echo "no Python 3.11 to 3.13 with venv here: install python3 and python3-venv" >&2
+    return 1
+}
+
+# venv NAME PACKAGE==VERSION…: prints the folder of a venv that has them, and what infra/constraints.txt pins below them.
+# The folder's name holds what was asked for: other pins are another installation.
+venv() {
+    local name=$1 constraints cache folder python
+    shift
+    constraints=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/constraints.txt
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/contract-data-loader
+    folder=$cache/$name-venv-$( (echo "$@" && cat "$constraints") | cksum | cut -d ' ' -f 1)
+    if [[ ! -f $folder/complete ]]; then
+        mkdir -p "$cache"
+        (
+            if command -v flock >/dev/null; then
+                exec 8>"$cache/$name-venv.lock"
+                flock 8 # another script may be at it
+            fi
+            if [[ -f $folder/complete ]]; then exit; fi
+            python=$(find_python) || exit 1
+            echo "installing $* into $folder" >&2
+            rm -rf "$folder"
+            "$python" -m venv "$folder" >&2 &&
+                "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input -c "$constraints" "$@" >&2 &&
+                touch "$folder/complete"
+        ) || return 1
+    fi
+    echo "$folder"
+}
