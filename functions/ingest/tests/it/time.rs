@@ -66,8 +66,9 @@ async fn a_load_that_takes_too_long_is_given_up_in_time_tried_again_and_then_hal
 async fn a_drain_that_takes_too_long_is_halved_by_the_next() {
     let rows = (1..=16).flat_map(|ledger| (0..3).map(move |n| Row::at(ledger).contract(n).value(n.into())));
     let rows: Vec<Row> = rows.collect();
-    let chain = || Chain::of_rows(rows.clone()).range(1..=16);
-    let world = World::of(chain().batch_rows(5).silence_after(1)).await;
+    let chain = move || Chain::of_rows(rows.clone()).range(1..=16);
+    let silent = chain().batch_rows(5).silence_after(1);
+    let world = World::of(silent).await;
     let function = world.function(&[("COMMIT_INTERVAL", "0s")]).await;
     let answer = function.invoke_within(&json!({}), Duration::from_secs(3)).await.answer();
     assert_eq!((&answer["windows"], &answer["caught_up"]), (&json!([]), &json!(false)));
