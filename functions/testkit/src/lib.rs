@@ -32,7 +32,7 @@ pub mod xdr;
 
 pub use asset::Asset;
 pub use database::Database;
-pub use flight::{Answer, Chain, Info, Request, Source, Step};
+pub use flight::{Answer, Chain, Info, Request, Source, Step, WireSource};
 pub use postgres::{PrivateServer, Stop};
 pub use process::{Output, Program, Running};
 pub use proxy::postgres::PostgresProxy;

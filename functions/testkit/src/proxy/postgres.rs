@@ -116,6 +116,8 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
     server.set_nodelay(true)?;
     server.write_all(&startup).await?;
     let mut answered = BytesMut::new();
+    // How often the server will say that it is ready: once for each statement, and for each Sync of prepared ones.
+    let mut open = 1;
     let mut miscount = false;
     loop {
         tokio::select! {
@@ -124,6 +126,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
         }
         while let Some(frame) = next_frame(&mut sent) {
             let fault = shared.take(&frame);
+            open += i32::from(matches!(frame[0], b'Q' | b'S'));
             match fault {
                 None => server.write_all(&frame).await?,
                 Some(Fault::CutBefore) => {
@@ -140,7 +143,11 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
                 }
                 Some(Fault::CutAnswer) => {
                     server.write_all(&frame).await?;
-                    ready(&mut server, &mut answered).await?;
+                    while let Some(frame) = next_frame(&mut sent) {
+                        open += i32::from(matches!(frame[0], b'Q' | b'S'));
+                        server.write_all(&frame).await?;
+                    }
+                    ready(&mut server, &mut answered, open).await?;
                     shared.strike();
                     reset(client);
                     return Ok(());
@@ -151,7 +158,11 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
                 }
                 Some(Fault::HoldAnswer) => {
                     server.write_all(&frame).await?;
-                    ready(&mut server, &mut answered).await?;
+                    while let Some(frame) = next_frame(&mut sent) {
+                        open += i32::from(matches!(frame[0], b'Q' | b'S'));
+                        server.write_all(&frame).await?;
+                    }
+                    ready(&mut server, &mut answered, open).await?;
                     shared.strike();
                     return gone(&mut client).await;
                 }
@@ -166,6 +177,8 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
             }
         }
         while let Some(frame) = next_frame(&mut answered) {
+            // It swallows the Sync that comes with the statement of a COPY: rows follow.
+            open -= i32::from(matches!(frame[0], b'Z' | b'G'));
             match miscounted(&frame).filter(|_| miscount) {
                 Some(other) => {
                     miscount = false;
@@ -206,18 +219,19 @@ fn length(mut bytes: &[u8]) -> usize {
     bytes.get_u32() as usize
 }
 
-/// Reads the server's answers until it is ready for the next statement.
-async fn ready(server: &mut TcpStream, answered: &mut BytesMut) -> io::Result<()> {
-    loop {
-        while let Some(frame) = next_frame(answered) {
-            if frame[0] == b'Z' {
-                return Ok(());
+/// Reads the server's answers until it has said so often that it is ready for the next statement.
+async fn ready(server: &mut TcpStream, answered: &mut BytesMut, mut open: i32) -> io::Result<()> {
+    while open > 0 {
+        match next_frame(answered) {
+            Some(frame) => open -= i32::from(matches!(frame[0], b'Z' | b'G')),
+            None => {
+                if server.read_buf(answered).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
             }
         }
-        if server.read_buf(answered).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
     }
+    Ok(())
 }
 
 /// Waits until the client ends its connection.
