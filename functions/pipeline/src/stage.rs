@@ -167,10 +167,9 @@ impl<'a> ObjectWriter<'a> {
     fn create(staging: &'a Staging, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
         let batch_id = Uuid::new_v4();
         let path = staging_path(&target.network, window, batch_id);
-        let upload = Upload(
-            BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
-                .with_max_concurrency(2),
-        );
+        let writer = BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
+            .with_max_concurrency(2);
+        let upload = Upload { writer, ended: false };
         let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
             .staging("begin", &path)?;
         Ok(ObjectWriter {
@@ -275,21 +274,30 @@ impl<'a> ObjectWriter<'a> {
 
 /// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
 async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
-    if let Err(error) = parquet.into_inner().0.abort().await {
+    let mut upload = parquet.into_inner();
+    if upload.ended {
+        return; // one that fails to complete aborts itself, and a second time would be a panic
+    }
+    if let Err(error) = upload.writer.abort().await {
         tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
     }
 }
 
 /// Parquet's sink: an upload that stays ours, so that it can be aborted.
-struct Upload(BufWriter);
+struct Upload {
+    writer: BufWriter,
+    /// Whether its completion was begun.
+    ended: bool,
+}
 
 impl AsyncFileWriter for Upload {
     fn write(&mut self, bytes: bytes::Bytes) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.put(bytes).await.map_err(as_parquet) })
+        Box::pin(async move { self.writer.put(bytes).await.map_err(as_parquet) })
     }
 
     fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.shutdown().await.map_err(as_parquet) })
+        self.ended = true;
+        Box::pin(async move { self.writer.shutdown().await.map_err(as_parquet) })
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::planner::Planned;
 use super::report::{WindowReport, WindowStatus};
-use super::{Context, reconnect_if_closed};
+use super::{Context, reconnect, reconnect_if_closed};
 use crate::archive;
 use crate::drain::{Offer, OfferedWindow, drain};
 use crate::error::{Error, Result};
@@ -197,9 +197,10 @@ async fn load_window(
     let begun = Instant::now();
     let window = object.window()?;
     let mut retries = Retries::new(context.config.max_retries);
+    let mut failed = false;
     let mut drained_again = false;
     let loaded = loop {
-        let outcome = match reconnect_if_closed(context, client).await {
+        let outcome = match reconnect(context, client, &mut failed).await {
             Ok(()) => load(client, &context.staging, &object, facts, fold_when).await,
             Err(error) => Err(error),
         };
@@ -209,7 +210,10 @@ async fn load_window(
                 (object, facts) = drain_again(context, &object, window, error, false).await?;
                 drained_again = true;
             }
-            Err(error) => retries.pause_or("load", error).await?,
+            Err(error) => {
+                retries.pause_or("load", error).await?;
+                failed = true;
+            }
         }
     };
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
@@ -257,9 +261,10 @@ async fn replace_window(
     let begun = Instant::now();
     let CompletedWindow { id, window, .. } = completed;
     let mut retries = Retries::new(context.config.max_retries);
+    let mut failed = false;
     let mut drained_again = false;
     loop {
-        let outcome = match reconnect_if_closed(context, client).await {
+        let outcome = match reconnect(context, client, &mut failed).await {
             Ok(()) => replace(client, &context.staging, &object, facts, id).await,
             Err(error) => Err(error),
         };
@@ -269,7 +274,10 @@ async fn replace_window(
                 (object, facts) = drain_again(context, &object, window, error, true).await?;
                 drained_again = true;
             }
-            Err(error) => retries.pause_or("load", error).await?,
+            Err(error) => {
+                retries.pause_or("load", error).await?;
+                failed = true;
+            }
         }
     }
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
@@ -318,10 +326,11 @@ async fn archive_window(
     source: RowSource,
 ) -> Result<()> {
     let mut retries = Retries::new(context.config.max_retries);
+    let mut failed = false;
     let partition = context.settings.partition_ledgers;
     let network = &context.config.network.name;
     loop {
-        let done = match reconnect_if_closed(context, client).await {
+        let done = match reconnect(context, client, &mut failed).await {
             // what came from the archive is there
             Ok(()) if source == RowSource::Archive => {
                 progress::mark_archived(client, id, object.as_ref()).await
@@ -333,7 +342,10 @@ async fn archive_window(
         };
         match done {
             Ok(()) => return Ok(()),
-            Err(error) => retries.pause_or("archive", error).await?,
+            Err(error) => {
+                retries.pause_or("archive", error).await?;
+                failed = true;
+            }
         }
     }
 }

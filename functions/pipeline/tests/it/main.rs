@@ -3,6 +3,7 @@
 
 mod support;
 
+mod doubt;
 mod drain;
 mod shapes;
 mod fold;
@@ -12,3 +13,4 @@ mod restore;
 mod queries;
 mod real_data;
 mod values;
+mod wire;
