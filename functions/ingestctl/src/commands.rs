@@ -1,5 +1,6 @@
 //! Each command: configuration, one call of the library, the result, the exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -40,12 +41,9 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     }
 }
 
-/// Says on stderr, in one line, what went wrong.
-fn complain(problem: &str) {
-    #[allow(clippy::print_stderr, reason = "the one place where an error is told")]
-    {
-        eprintln!("ingestctl: {problem}");
-    }
+/// Says on stderr, in one line, what went wrong. Where nobody reads, the exit code has to do.
+pub(crate) fn complain(problem: &str) {
+    let _ = writeln!(std::io::stderr(), "ingestctl: {problem}");
 }
 
 /// The exit code of an error: the step that failed.

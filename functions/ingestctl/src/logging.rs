@@ -33,7 +33,9 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
 /// reason why LOG_LEVEL does not read.
 pub(crate) fn start(config: &LogConfig, bar: &ProgressBar) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.level).map_err(|e| format!("{:?}: {e}", config.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AboveTheBar(bar.clone()));
+    // A log that nobody reads any more stops no load: the subscriber's own complaint about it would panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
+    let builder = builder.with_writer(AboveTheBar(bar.clone()));
     let terminal = std::io::stderr().is_terminal();
     let format = config.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     match format {

@@ -1,11 +1,28 @@
 //! Results on stdout: tables for people, JSON for machines. The only place that prints.
-#![allow(clippy::print_stdout, reason = "results belong on stdout")]
+use std::io::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use pipeline::{KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus};
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
+
+/// As the standard library's, without its panic when nobody reads: see [`tell`].
+macro_rules! println {
+    ($($text:tt)*) => { tell(format_args!($($text)*)) };
+}
+
+/// Writes a line to stdout. A reader who has seen enough, as in `ingestctl status | head`, is no failure: the command has
+/// done what it did, and its exit code says so. Any other trouble, such as a full disk, ends the process with code 1.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let told = writeln!(std::io::stdout().lock(), "{line}");
+    if let Err(error) = told.and_then(|()| std::io::stdout().flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        crate::commands::complain(&format!("cannot write the result to stdout: {error}"));
+        std::process::exit(1);
+    }
+}
 
 /// Prints a value as one line of JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), pipeline::Error> {

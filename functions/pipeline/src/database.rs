@@ -97,15 +97,21 @@ fn log_end(end: Result<(), tokio_postgres::Error>) {
 }
 
 /// A read-write transaction at READ COMMITTED, whatever the server's default: a snapshot taken before the wait for a claim
-/// would be stale.
+/// would be stale. A standby refuses it, in words that elsewhere mean a feature that is missing: it may be promoted, or the
+/// next connection may lead to the primary, so another attempt may go better.
 pub(crate) async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>> {
-    client
+    let begun = client
         .build_transaction()
         .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
         .read_only(false)
         .start()
-        .await
-        .database("begin a transaction")
+        .await;
+    match begun {
+        Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            Err(Error::Database { action: "begin a transaction", transient: true, source: error.into() })
+        }
+        begun => begun.database("begin a transaction"),
+    }
 }
 
 /// Reads a column that a query of ours must have.

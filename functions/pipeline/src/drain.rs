@@ -8,8 +8,10 @@ use arrow::datatypes::UInt32Type;
 use arrow_flight::FlightEndpoint;
 use arrow_flight::decode::FlightRecordBatchStream;
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 use crate::columns::Columns;
 use crate::dataset::{Evidence, STAGED_SCHEMA, position};
@@ -17,12 +19,17 @@ use crate::error::{Error, Result, of};
 use crate::observe;
 use crate::window::LedgerWindow;
 
+mod compression;
 mod flight;
 mod numbering;
 
 pub(crate) use flight::Flight;
 pub use flight::SourceRange;
 use numbering::Numbering;
+
+/// A whole window may keep its drain waiting for so many times `FLIGHT_TIMEOUT`: half an hour where that is a minute. Each
+/// message is waited for by itself, and a source that drips them, with a row in each or with none, would hold it for days.
+const PATIENCE: u32 = 30;
 
 /// How much is believed of a source that does not declare what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +90,8 @@ pub(crate) struct Drain<'a> {
     /// Rows of the last ledger seen, kept back until a later one proves it whole; only for [`Evidence::BeforeLast`].
     held: Vec<RecordBatch>,
     timeout: Duration,
+    /// How much longer the source may keep us waiting, in all. Time that staging takes is not the source's.
+    patience: Duration,
 }
 
 /// The endpoint being read.
@@ -95,6 +104,7 @@ struct OpenStream {
 pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
     Drain {
         timeout: flight.timeout(),
+        patience: flight.timeout().saturating_mul(PATIENCE),
         flight,
         numbering: Numbering::new(offered.ordered),
         offered,
@@ -109,33 +119,39 @@ impl Drain<'_> {
     /// The next batch, at most as large as the source sent it.
     ///
     /// # Errors
-    /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, leaves the window, repeats a ledger in
-    /// another endpoint, or ends with other rows than declared; [`Error::BadData`] for a value that cannot be staged.
+    /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, takes 30 times as long in all, leaves the
+    /// window, repeats a ledger in another endpoint, or ends with other rows than declared; [`Error::BadData`] for a value that cannot be staged.
     pub(crate) async fn next(&mut self) -> Result<Drained> {
         loop {
             let Some(stream) = &mut self.stream else {
                 let Some(endpoint) = self.offered.endpoints.pop_front() else {
                     return self.complete();
                 };
+                let begun = Instant::now();
                 let batches = self.flight.open(endpoint, self.offered.window).await?;
+                self.patience = self.patience.saturating_sub(begun.elapsed());
                 self.endpoint += 1;
                 self.stream = Some(OpenStream { batches, columns: None });
                 continue;
             };
-            let next = tokio::time::timeout(self.timeout, stream.batches.next()).await;
+            let begun = Instant::now();
+            // The decoder takes lengths that contradict each other for a defect of its caller, and panics.
+            let next = AssertUnwindSafe(stream.batches.next()).catch_unwind();
+            let next = tokio::time::timeout(self.timeout.min(self.patience), next).await;
+            self.patience = self.patience.saturating_sub(begun.elapsed());
             let batch = match next {
-                Err(_) => {
+                Err(_) => return Err(self.gave_up()),
+                Ok(Err(_)) => {
+                    let window = of(self.offered.window);
                     return Err(Error::source_transient(format!(
-                        "silent for {} in the middle of {}",
-                        humantime::format_duration(self.timeout),
-                        of(self.offered.window)
+                        "sent a message of {window} that does not decode"
                     )));
                 }
-                Ok(None) => {
+                Ok(Ok(None)) => {
                     self.stream = None;
                     continue;
                 }
-                Ok(Some(batch)) => {
+                Ok(Ok(Some(batch))) => {
                     batch.map_err(|e| flight::failure("the stream broke", self.offered.window, e))?
                 }
             };
@@ -150,6 +166,20 @@ impl Drain<'_> {
                 }
             }
         }
+    }
+
+    /// Why the wait for a message was ended.
+    fn gave_up(&self) -> Error {
+        let window = of(self.offered.window);
+        if self.patience > Duration::ZERO {
+            let silence = humantime::format_duration(self.timeout);
+            return Error::source_transient(format!("silent for {silence} in the middle of {window}"));
+        }
+        Error::source_transient(format!(
+            "kept the loader waiting for {} in all, and has sent {} rows of {window}: ask for smaller windows, or raise FLIGHT_TIMEOUT",
+            humantime::format_duration(self.timeout.saturating_mul(PATIENCE)),
+            self.received
+        ))
     }
 
     /// Checks a batch against the window and what was declared, and numbers its rows. `None` when all of it is kept back.
@@ -240,3 +270,6 @@ impl Drain<'_> {
         Ok(Drained::Complete(self.offered.evidence, proven))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -371,6 +371,15 @@ async fn reconnect_if_closed(context: &Context, client: &mut Session) -> Result<
     Ok(())
 }
 
+/// As [`reconnect_if_closed`], and also in place of one on which something has failed: a server that has become a standby
+/// keeps its sessions, and refuses their writes for ever.
+async fn reconnect(context: &Context, client: &mut Session, failed: &mut bool) -> Result<()> {
+    if std::mem::take(failed) {
+        context.clients.sessions.renew(client).await.inspect_err(|_| *failed = true)?;
+    }
+    reconnect_if_closed(context, client).await
+}
+
 /// BRIN summaries and statistics of the partitions that got rows.
 async fn tend(context: &Context, report: &Report) -> Result<()> {
     let size = context.settings.partition_ledgers;

@@ -183,7 +183,7 @@ impl<'a> ObjectWriter<'a> {
         let path = staging_path(&target.network, window, batch_id);
         let writer = BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
             .with_max_concurrency(2);
-        let upload = Upload { writer, completing: false };
+        let upload = Upload { writer, ended: false };
         let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
             .staging("begin", &path)?;
         Ok(ObjectWriter {
@@ -289,9 +289,8 @@ impl<'a> ObjectWriter<'a> {
 /// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
 async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
     let mut upload = parquet.into_inner();
-    if upload.completing {
-        // The store has been told to complete it, and has refused: there is nothing left to abort, and trying panics.
-        return;
+    if upload.ended {
+        return; // one that fails to complete aborts itself, and a second time would be a panic
     }
     if let Err(error) = upload.writer.abort().await {
         tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
@@ -301,8 +300,8 @@ async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
 /// Parquet's sink: an upload that stays ours, so that it can be aborted.
 struct Upload {
     writer: BufWriter,
-    /// Whether its completion has been asked for.
-    completing: bool,
+    /// Whether its completion was begun.
+    ended: bool,
 }
 
 impl AsyncFileWriter for Upload {
@@ -311,10 +310,8 @@ impl AsyncFileWriter for Upload {
     }
 
     fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move {
-            self.completing = true;
-            self.writer.shutdown().await.map_err(as_parquet)
-        })
+        self.ended = true;
+        Box::pin(async move { self.writer.shutdown().await.map_err(as_parquet) })
     }
 }
 

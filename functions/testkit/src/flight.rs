@@ -16,6 +16,7 @@ mod connection;
 mod encode;
 mod service;
 mod source;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use tonic::Status;
 
 pub use chain::Chain;
 pub use source::Source;
+pub use wire::{Ending, Reason, WireSource};
 
 /// What a GetFlightInfo asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,11 @@ impl From<Status> for Answer {
     fn from(status: Status) -> Answer {
         Answer::Refuse(status)
     }
+}
+
+/// The status of a caller whose token is none, in these words.
+pub fn unauthenticated(words: &str) -> Status {
+    Status::unauthenticated(words)
 }
 
 fn json(value: &serde_json::Value) -> Bytes {

@@ -8,6 +8,7 @@
 //! - [`certificates`]: authorities, and certificates that are good or bad
 //! - [`process`]: the real binary, hermetic, to run, to wait for and to kill
 //! - [`port`]: addresses where nobody listens, or where nobody answers
+//! - [`proxy`]: between the loader and PostgreSQL, S3 or the source, to cut where it hurts
 //!
 //! It knows nothing of `pipeline`: an oracle that shares code with its subject shares its mistakes.
 //! It panics where a product returns errors: a test that cannot set up its world has failed.
@@ -27,6 +28,7 @@ pub mod lambda;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod rows;
 pub mod s3;
 pub mod schema;
@@ -36,9 +38,12 @@ pub mod xdr;
 pub use asset::Asset;
 pub use certificates::{Authority, Certificate, Flaw};
 pub use database::Database;
-pub use flight::{Answer, Chain, Info, Request, Source, Step};
+pub use flight::{Answer, Chain, Info, Request, Source, Step, WireSource};
 pub use postgres::{PrivateServer, Stop};
 pub use process::{Output, Program, Running};
+pub use proxy::postgres::PostgresProxy;
+pub use proxy::s3::S3Proxy;
+pub use proxy::tcp::TcpProxy;
 pub use rows::Row;
 pub use s3::Bucket;
 pub use secret::Secret;

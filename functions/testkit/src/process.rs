@@ -17,6 +17,8 @@ pub struct Program {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     directory: Option<OsString>,
+    unread: bool,
+    stdout: Option<Arc<std::fs::File>>,
     patience: Duration,
 }
 
@@ -59,8 +61,19 @@ impl Program {
             arguments: Vec::new(),
             environment: kept.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect(),
             directory: None,
+            unread: false,
+            stdout: None,
             patience: Duration::from_secs(120),
         }
+    }
+
+    /// Run by another program, which gets its own arguments, this program's path and its arguments.
+    pub fn within(mut self, path: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
+        let mut line: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        line.push(std::mem::replace(&mut self.path, path.into()));
+        line.append(&mut self.arguments);
+        self.arguments = line;
+        self
     }
 
     /// With one more argument.
@@ -95,6 +108,18 @@ impl Program {
         self
     }
 
+    /// With outputs that nobody reads: pipes whose other end is closed already, as behind `| head` that has seen enough.
+    pub fn unread(mut self) -> Program {
+        self.unread = true;
+        self
+    }
+
+    /// With this file as its output, instead of being listened to.
+    pub fn stdout_to(mut self, file: std::fs::File) -> Program {
+        self.stdout = Some(Arc::new(file));
+        self
+    }
+
     /// With another limit than two minutes, after which the test fails.
     pub fn patience(mut self, patience: Duration) -> Program {
         self.patience = patience;
@@ -115,11 +140,23 @@ impl Program {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let started = Instant::now();
+        if let Some(file) = &self.stdout {
+            command.stdout(file.try_clone().expect("a file descriptor"));
+        }
+        if self.unread {
+            command.stdout(closed_pipe()).stderr(closed_pipe());
+        }
         let child = command.spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot run {}: {error}", self.path.display()));
         let heard = Arc::new(Notify::new());
-        let stdout = Pipe::read(child.stdout.take().expect("a pipe"), Arc::clone(&heard));
-        let stderr = Pipe::read(child.stderr.take().expect("a pipe"), Arc::clone(&heard));
+        let stdout = match child.stdout.take() {
+            Some(pipe) => Pipe::read(pipe, Arc::clone(&heard)),
+            None => Pipe::read(tokio::io::empty(), Arc::clone(&heard)),
+        };
+        let stderr = match child.stderr.take() {
+            Some(pipe) => Pipe::read(pipe, Arc::clone(&heard)),
+            None => Pipe::read(tokio::io::empty(), Arc::clone(&heard)),
+        };
         Running { child, started, patience: self.patience, stdout, stderr, heard }
     }
 }
@@ -195,6 +232,12 @@ impl Output {
         assert_eq!(self.code, Some(code), "exit code\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
         self
     }
+}
+
+/// A pipe that nobody reads.
+fn closed_pipe() -> Stdio {
+    let (_, writer) = std::io::pipe().expect("a pipe");
+    writer.into()
 }
 
 impl Pipe {

@@ -1,7 +1,10 @@
 //! Trouble with the source is exit code 3, in one sentence, and nothing is recorded that is not there.
 
+use std::sync::Arc;
+
 use testkit::port::{closed_port, silent_port};
-use testkit::{Answer, Chain, Database, Request, Source};
+use testkit::{Answer, Chain, Database, Request, Source, Step};
+use tokio::sync::Semaphore;
 
 use crate::oracle;
 use crate::support::{Store, World, json};
@@ -163,4 +166,52 @@ async fn a_source_that_goes_away_and_comes_back_is_waited_for() {
     running.wait().await.expect_code(0);
 
     world.expect_whole(&[1..=9]).await;
+}
+
+#[tokio::test]
+async fn a_source_that_restarts_in_the_middle_of_a_run_is_no_trouble() {
+    let (reached, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let steps = vec![Step::Reached(Arc::clone(&reached)), Step::Wait(Arc::clone(&go_on))];
+    let honest = Chain::of_rows(oracle::ledgers(1..=48)).range(1..=48).batch_rows(8);
+    let slow = honest.clone().then_after(2, steps);
+    let mut world = World::of(honest.clone(), 1..=48).await;
+    world.source.answer_with(move |request| match request {
+        Request::Window { start: 33, attempt: 1, .. } => slow.answer(request),
+        other => honest.answer(other),
+    });
+    let running = world.ingestctl("run").env("MAX_RETRIES", "5").spawn();
+    reached.acquire().await.unwrap().forget();
+    world.source.stop();
+    world.source.start();
+    let output = running.wait().await.expect_code(0);
+    assert!(output.stderr.contains("trying again"), "{}", output.stderr);
+    world.expect_whole(&[1..=48]).await;
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_of_a_run_ends_it() {
+    let honest = Chain::of_rows(oracle::ledgers(1..=48)).range(1..=48);
+    let world = World::of(honest.clone(), 1..=48).await;
+    let expired = || Answer::Refuse(testkit::flight::unauthenticated("the token has expired"));
+    world.source.answer_with({
+        let honest = honest.clone();
+        move |request| match request {
+            Request::Window { start: 1, .. } | Request::Range { .. } => honest.answer(request),
+            Request::Window { .. } => expired(),
+        }
+    });
+    let program =
+        world.ingestctl("replay -s 1 -e 48").env("FLIGHT_TOKEN", "expiring").env("LOG_LEVEL", "error");
+    let told = crate::support::complaint(&program.run().await.expect_code(3));
+    assert!(told.contains("the token has expired") && !told.contains("expiring"), "{told}");
+    let asked = world.source.windows();
+    assert!(
+        asked.iter().all(|window| asked.iter().filter(|other| *other == window).count() == 1),
+        "{asked:?}"
+    );
+    assert_eq!(world.windows().await, ["1-16"]);
+    world.succeeds("verify").await;
+    world.source.answer_with(move |request| honest.answer(request));
+    world.succeeds("replay -s 1 -e 48").await;
+    world.expect_whole(&[1..=48]).await;
 }

@@ -121,3 +121,34 @@ async fn whatever_happens_to_an_object_is_found() {
     std::fs::write(&first, good).unwrap();
     world.expect_whole(&[1..=32]).await;
 }
+
+#[tokio::test]
+async fn a_window_forced_past_the_constraint_is_found_and_named() {
+    let world = World::new(1..=40).await;
+    world.succeeds("replay -s 1 -e 32").await;
+    let constraint = "ingestion_progress_no_overlap";
+    let force = format!(
+        "alter table contract_data.ingestion_progress drop constraint {constraint};
+         insert into contract_data.ingestion_progress
+           (batch_id, start_ledger, end_ledger, entries_processed, completed_at, status, folded, archived)
+           values (gen_random_uuid(), 30, 35, 2, now(), 'completed', true, true);
+         insert into contract_data.entries
+           select (jsonb_populate_record(e, jsonb_build_object('ledger_sequence', l, 'batch_id',
+             (select batch_id from contract_data.ingestion_progress where start_ledger = 30)))).*
+           from contract_data.entries e, (values (33), (34)) as later(l)
+           where e.ledger_sequence = 32 and e.change_index = 0"
+    );
+    world.database.execute(&force).await;
+
+    let output = world.ingestctl("verify").run().await.expect_code(7);
+
+    let finding = "ledgers 17-32: progress: overlaps the completed window 30-35\n";
+    assert!(output.stdout.contains(finding), "{}", output.stdout);
+    // A range is no way around it.
+    let output = world.ingestctl("verify -s 1 -e 16").run().await.expect_code(7);
+    assert!(output.stdout.contains(finding), "{}", output.stdout);
+
+    world.database.execute("delete from contract_data.ingestion_progress where start_ledger = 30").await;
+    world.database.execute("delete from contract_data.entries where ledger_sequence > 32").await;
+    world.expect_whole(&[1..=32]).await;
+}

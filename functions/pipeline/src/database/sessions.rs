@@ -80,6 +80,17 @@ impl Sessions {
         })
     }
 
+    /// A new connection in place of this session, which is not lent again, nor is any that was made before it.
+    ///
+    /// # Errors
+    /// Those of [`connect`]; the session is the old one then.
+    pub(crate) async fn renew(&self, session: &mut Session) -> Result<()> {
+        self.0.retain(|_, _| false);
+        let old = std::mem::replace(session, self.get().await?);
+        drop(Object::take(old));
+        Ok(())
+    }
+
     /// Waits until what was dropped in the middle of its work has been rolled back by the server, for a second at most: a
     /// host that is frozen before that would hold its locks meanwhile.
     pub(crate) async fn settle(&self) {

@@ -7,11 +7,13 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use super::compression::refuse_compressed;
 use super::{Offer, OfferedWindow, Trust};
 use crate::config::FlightConfig;
 use crate::dataset::Evidence;
@@ -81,12 +83,15 @@ impl Flight {
     /// [`Error::Config`] when the endpoint or a PEM file cannot be used.
     pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
         let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
+        // A network that swallows everything is noticed before a silent source is given up, and told apart from it. No more
+        // often than every 20 seconds where that is enough: some servers end connections that ping them much.
+        let keep_alive = (config.timeout / 3).clamp(Duration::from_secs(2), Duration::from_secs(20));
         let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
             .and_then(|e| e.user_agent(concat!("contract-data-loader/", env!("CARGO_PKG_VERSION"))))
             .map_err(|e| bad(e.to_string()))?
             .connect_timeout(config.timeout)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20))
+            .http2_keep_alive_interval(keep_alive)
+            .keep_alive_timeout(keep_alive)
             .http2_adaptive_window(true);
         if config.endpoint.scheme() == "https" {
             endpoint = endpoint.tls_config(tls::of(config)?).map_err(tls::unusable)?;
@@ -278,8 +283,13 @@ impl Flight {
         window: LedgerWindow,
     ) -> Result<FlightRecordBatchStream> {
         let mut client = self.client(bearer)?;
-        match tokio::time::timeout(self.timeout, client.do_get(ticket)).await {
-            Ok(stream) => stream.map_err(|e| failure("the stream does not open", window, e)),
+        let mut request = tonic::Request::new(ticket);
+        *request.metadata_mut() = client.metadata().clone();
+        match tokio::time::timeout(self.timeout, client.inner_mut().do_get(request)).await {
+            Ok(Ok(stream)) => Ok(FlightRecordBatchStream::new_from_flight_data(
+                stream.into_inner().map(|message| refuse_compressed(message?)),
+            )),
+            Ok(Err(status)) => Err(failure("the stream does not open", window, status.into())),
             Err(_) => Err(Error::source_transient(format!(
                 "no stream for {} within {}",
                 of(window),
@@ -343,6 +353,7 @@ fn failure_at(problem: String, error: FlightError) -> Error {
     };
     let (problem, source) = match error {
         FlightError::Tonic(status) => describe(problem, *status),
+        FlightError::ExternalError(cause) => (problem, Some(cause)),
         other => (problem, Some(other.into())),
     };
     Error::Source { problem, transient, status, source }

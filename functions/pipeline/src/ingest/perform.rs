@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::planner::Planned;
 use super::report::{WindowReport, WindowStatus};
-use super::{Context, reconnect_if_closed};
+use super::{Context, reconnect, reconnect_if_closed};
 use crate::archive;
 use crate::database::Session;
 use crate::drain::{Offer, OfferedWindow, drain};
@@ -202,9 +202,10 @@ async fn load_window(
     let begun = Instant::now();
     let window = object.window()?;
     let mut retries = Retries::new(context.clients.config.max_retries);
+    let mut failed = false;
     let mut drained_again = false;
     let loaded = loop {
-        let outcome = match reconnect_if_closed(context, client).await {
+        let outcome = match reconnect(context, client, &mut failed).await {
             Ok(()) => load(client, &context.clients.staging, &object, facts, fold_when).await,
             Err(error) => Err(error),
         };
@@ -214,7 +215,10 @@ async fn load_window(
                 (object, facts) = drain_again(context, &object, window, error, false).await?;
                 drained_again = true;
             }
-            Err(error) => retries.pause_or("load", error).await?,
+            Err(error) => {
+                retries.pause_or("load", error).await?;
+                failed = true;
+            }
         }
     };
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
@@ -262,9 +266,10 @@ async fn replace_window(
     let begun = Instant::now();
     let CompletedWindow { id, window, .. } = completed;
     let mut retries = Retries::new(context.clients.config.max_retries);
+    let mut failed = false;
     let mut drained_again = false;
     loop {
-        let outcome = match reconnect_if_closed(context, client).await {
+        let outcome = match reconnect(context, client, &mut failed).await {
             Ok(()) => replace(client, &context.clients.staging, &object, facts, id).await,
             Err(error) => Err(error),
         };
@@ -274,7 +279,10 @@ async fn replace_window(
                 (object, facts) = drain_again(context, &object, window, error, true).await?;
                 drained_again = true;
             }
-            Err(error) => retries.pause_or("load", error).await?,
+            Err(error) => {
+                retries.pause_or("load", error).await?;
+                failed = true;
+            }
         }
     }
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
@@ -324,10 +332,11 @@ async fn archive_window(
     source: RowSource,
 ) -> Result<()> {
     let mut retries = Retries::new(context.clients.config.max_retries);
+    let mut failed = false;
     let partition = context.settings.partition_ledgers;
     let network = &context.clients.config.network.name;
     loop {
-        let done = match reconnect_if_closed(context, client).await {
+        let done = match reconnect(context, client, &mut failed).await {
             // what came from the archive is there
             Ok(()) if source == RowSource::Archive => {
                 progress::mark_archived(client, id, object.as_ref()).await
@@ -340,7 +349,10 @@ async fn archive_window(
         };
         match done {
             Ok(()) => return Ok(()),
-            Err(error) => retries.pause_or("archive", error).await?,
+            Err(error) => {
+                retries.pause_or("archive", error).await?;
+                failed = true;
+            }
         }
     }
 }

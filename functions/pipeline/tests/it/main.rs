@@ -3,6 +3,7 @@
 
 mod support;
 
+mod doubt;
 mod drain;
 mod shapes;
 mod fold;
@@ -13,3 +14,4 @@ mod secret;
 mod queries;
 mod real_data;
 mod values;
+mod wire;

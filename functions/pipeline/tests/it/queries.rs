@@ -5,6 +5,8 @@ use testkit::{Asset, Chain, Row, asset};
 use crate::support::World;
 
 mod access;
+mod document;
+mod force;
 mod partitions;
 mod plans;
 

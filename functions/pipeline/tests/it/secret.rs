@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Config, Error, LedgerWindow, ReplayOptions, Report, Result};
+use pipeline::{Clients, Config, Error, LedgerWindow, ReplayOptions, Report, Result};
 use testkit::{Chain, Database, PrivateServer, Request, Row, Secret, Source};
 use url::Url;
 
@@ -54,7 +54,14 @@ fn configured(variables: Vec<(String, String)>) -> Config {
 
 async fn replay(config: &Config, start: u32, end: u32) -> Result<Report> {
     let range = LedgerWindow::new(start, end).unwrap();
-    pipeline::replay(config.clone(), range, ReplayOptions::default(), Arc::new(|_| {})).await
+    pipeline::replay(
+        &Clients::open(config.clone()).unwrap(),
+        range,
+        ReplayOptions::default(),
+        None,
+        Arc::new(|_| {}),
+    )
+    .await
 }
 
 #[tokio::test]

@@ -17,11 +17,16 @@ pub(crate) struct World {
 impl World {
     /// A world around a source.
     pub(crate) async fn around(source: &Source) -> World {
+        World::at(&source.url()).await
+    }
+
+    /// A world whose source is at this URL.
+    pub(crate) async fn at(source: &str) -> World {
         let database = Database::create().await;
         let folder = tempfile::tempdir().unwrap();
         let variables = [
             ("DATABASE_URL", database.url()),
-            ("FLIGHT_ENDPOINT", source.url()),
+            ("FLIGHT_ENDPOINT", source.to_owned()),
             ("STAGING_URL", format!("file://{}", folder.path().display())),
             ("FLIGHT_TIMEOUT", "2s".to_owned()),
             ("MAX_RETRIES", "0".to_owned()),

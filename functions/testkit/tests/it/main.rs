@@ -6,5 +6,6 @@ mod flight;
 mod port;
 mod postgres;
 mod process;
+mod proxy;
 mod rows;
 mod s3;

@@ -35,3 +35,10 @@ async fn much_output_is_no_deadlock() {
     let output = shell("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end").run().await.expect_code(0);
     assert_eq!(output.stdout.len(), 1_000_005);
 }
+
+#[tokio::test]
+async fn a_program_that_nobody_reads_is_told_so() {
+    // The shell's echo fails there; of a program that is not prepared for it, the signal takes the rest.
+    let output = shell("trap '' PIPE; if echo hello; then exit 3; else exit 4; fi").unread().run().await;
+    assert_eq!((output.expect_code(4).stdout.as_str()), "");
+}

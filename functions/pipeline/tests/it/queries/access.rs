@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::World;
 
 /// All that a role needs to load, without owning anything.
-const GRANTS: [(&str, &str); 13] = [
+pub(super) const GRANTS: [(&str, &str); 13] = [
     ("usage", "schema contract_data"),
     ("select", "contract_data.schema_history"),
     ("select", "contract_data.settings"),
@@ -28,7 +28,8 @@ const GRANTS: [(&str, &str); 13] = [
 ];
 
 /// Needed once, by the first load: it stores by what the chain is known again.
-const FINGERPRINT: &str = "update (fingerprint_ledger, fingerprint_digest) on contract_data.settings";
+pub(super) const FINGERPRINT: &str =
+    "update (fingerprint_ledger, fingerprint_digest) on contract_data.settings";
 
 /// Needed once, by the first scheduled run: it stores where the schedule begins.
 const SCHEDULE: &str = "update (schedule_start) on contract_data.settings";

@@ -1,0 +1,184 @@
+//! Trouble of the object store in the middle of the work: what passes is tried again, what stays is exit code 4, and no
+//! window is recorded whose object is not whole.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use testkit::proxy::s3::{S3Fault, S3Request};
+use testkit::{Chain, Database, Program, Row, S3Proxy};
+
+use crate::oracle;
+use crate::support::{Store, World};
+
+/// A world on S3, and a proxy before it.
+async fn proxied() -> (World, S3Proxy) {
+    let world = World::on_s3(1..=16).await;
+    let Store::Bucket(bucket) = &world.store else { panic!("on S3") };
+    let variables = bucket.env();
+    let endpoint = variables.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL").unwrap().1.clone();
+    (world, S3Proxy::before(&endpoint))
+}
+
+fn through(world: &World, proxy: &S3Proxy, line: &str) -> Program {
+    world.ingestctl(line).env("AWS_ENDPOINT_URL", proxy.url())
+}
+
+/// Fails the first so many requests of a kind with this.
+fn first(
+    times: usize,
+    kind: fn(&S3Request) -> bool,
+    fault: S3Fault,
+) -> impl FnMut(&S3Request) -> Option<S3Fault> {
+    let mut left = times;
+    move |request| {
+        let strikes = kind(request) && left > 0;
+        left -= usize::from(strikes);
+        strikes.then_some(fault)
+    }
+}
+
+const ANY: fn(&S3Request) -> bool = |_| true;
+const PUT: fn(&S3Request) -> bool = |request| request.method == "PUT";
+const GET: fn(&S3Request) -> bool = |request| request.method == "GET";
+
+#[tokio::test]
+async fn trouble_of_s3_that_passes_is_tried_again() {
+    for (kind, fault) in [
+        (ANY, S3Fault::Refuse(503, "SlowDown")),
+        (PUT, S3Fault::Refuse(500, "InternalError")),
+        (PUT, S3Fault::Refuse(429, "TooManyRequests")),
+        (GET, S3Fault::Refuse(503, "ServiceUnavailable")),
+        (GET, S3Fault::LoseAnswer),
+    ] {
+        let (world, proxy) = proxied().await;
+        proxy.fail(first(2, kind, fault));
+        through(&world, &proxy, "run").run().await.expect_code(0);
+        assert_eq!(world.source.drains(), 1, "{fault:?}");
+        world.expect_whole(&[1..=16]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_is_no_trouble() {
+    for fault in [S3Fault::LoseAnswer, S3Fault::DoAndRefuse(500, "InternalError")] {
+        let (world, proxy) = proxied().await;
+        proxy.fail(first(1, PUT, fault));
+        through(&world, &proxy, "run").run().await.expect_code(0);
+        world.expect_whole(&[1..=16]).await;
+    }
+}
+
+#[tokio::test]
+async fn trouble_of_s3_that_stays_is_exit_code_4_after_a_few_attempts() {
+    let (world, proxy) = proxied().await;
+    proxy.fail(|_| Some(S3Fault::Refuse(503, "SlowDown")));
+    let output =
+        through(&world, &proxy, "replay -s 1 -e 16").env("MAX_RETRIES", "2").run().await.expect_code(4);
+    assert!(output.stderr.contains("SlowDown"), "{}", output.stderr);
+    assert_eq!(proxy.requests().len(), 3, "{:?}", proxy.requests());
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn what_s3_forbids_is_not_asked_for_again() {
+    for (code, word) in [(403, "AccessDenied"), (403, "InvalidAccessKeyId"), (400, "ExpiredToken")] {
+        let (world, proxy) = proxied().await;
+        proxy.fail(move |request| PUT(request).then_some(S3Fault::Refuse(code, word)));
+        let output = through(&world, &proxy, "run").env("MAX_RETRIES", "5").run().await.expect_code(4);
+        assert!(
+            output.stderr.contains("cannot complete staging/") && output.stderr.contains(word),
+            "{}",
+            output.stderr
+        );
+        let puts = proxy.requests().iter().filter(|request| PUT(request)).count();
+        assert_eq!(puts, 1, "{word}");
+        world.expect_nothing().await;
+    }
+}
+
+/// Two parts and a bit: an object that S3 gets piece by piece.
+fn large() -> Vec<Row> {
+    let mut noise = 1_u64;
+    let mut word = move || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        noise
+    };
+    (0..12_000)
+        .map(|n| {
+            let text: String = (0..96).map(|_| format!("{:016x}", word())).collect();
+            Row { val_xdr: Some(text), ..Row::at(1 + n / 6_000).key(n) }
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_is_whole_or_absent() {
+    let (small, proxy) = proxied().await;
+    let rows = large();
+    let chain = Chain::of_rows(rows.clone());
+    small.source.answer_with(move |request| chain.answer(request));
+    let completes: fn(&S3Request) -> bool =
+        |request| request.method == "POST" && request.target.contains("uploadId=");
+    let part: fn(&S3Request) -> bool = |request| request.target.contains("partNumber=2");
+    let line = "replay -s 1 -e 2";
+    for (kind, fault) in
+        [(part, S3Fault::Refuse(403, "AccessDenied")), (completes, S3Fault::Refuse(403, "AccessDenied"))]
+    {
+        proxy.fail(first(1, kind, fault));
+        through(&small, &proxy, line).run().await.expect_code(4);
+        small.expect_nothing().await;
+    }
+    // Success that is none, in the middle of it and at its end.
+    let struck = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&struck);
+    proxy.fail(move |request| {
+        let strikes = completes(request) && counted.fetch_add(1, Ordering::SeqCst) == 0;
+        strikes.then_some(S3Fault::ErrorIn200("InternalError"))
+    });
+    let output = through(&small, &proxy, line).run().await;
+    assert!(matches!(output.code, Some(0 | 4)), "{}", output.stderr);
+    if output.code == Some(4) {
+        small.expect_nothing().await;
+        through(&small, &proxy, line).run().await.expect_code(0);
+    }
+    assert!(struck.load(Ordering::SeqCst) > 0, "the object was uploaded in parts");
+    assert_eq!(small.database.value("select count(*) from contract_data.entries").await, "12000");
+    small.succeeds("verify").await;
+}
+
+/// A small disk that only one process sees, mounted in a namespace of its own; 96 KiB of it, with a file in it that leaves
+/// no more than a bit.
+fn on_a_full_disk(world: &World, line: &str, variable: &str, url: &str, disk: &str) -> Program {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let namespace: &[&str] = if root { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] };
+    let script = "mount -t tmpfs -o size=64k tmpfs \"$1\" && head -c 61440 /dev/zero >\"$1/in-the-way\" && shift && exec \"$@\"";
+    let program = world.ingestctl(line);
+    program
+        .within("unshare", namespace.iter().copied().chain(["sh", "-c", script, "sh", disk]))
+        .env(variable, url)
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_is_exit_code_4_and_nothing_is_recorded() {
+    let disk = tempfile::tempdir().unwrap();
+    let path = disk.path().to_str().unwrap().to_owned();
+    let world = World::new(1..=16).await;
+    let url = format!("file://{path}");
+    let program = on_a_full_disk(&world, "replay -s 1 -e 16", "STAGING_URL", &url, &path);
+    let output = program.env("MAX_RETRIES", "0").run().await.expect_code(4);
+    assert!(output.stderr.contains("No space left on device"), "{}", output.stderr);
+    world.expect_nothing().await;
+
+    // Ledgers out of order go through local disk first.
+    let mut backwards = oracle::ledgers(1..=16);
+    backwards.reverse();
+    let chain = Chain::of_rows(backwards.clone()).range(1..=16);
+    let world = World::with(Database::create().await, chain, backwards).await;
+    let program = on_a_full_disk(&world, "replay -s 1 -e 16", "TMPDIR", &path, &path);
+    let output = program.env("MAX_RETRIES", "0").run().await.expect_code(4);
+    assert!(output.stderr.contains("No space left on device"), "{}", output.stderr);
+    world.expect_nothing().await;
+    world.succeeds("run").await;
+    world.succeeds("verify").await;
+}

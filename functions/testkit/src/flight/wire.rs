@@ -1,0 +1,181 @@
+//! A Flight server below gRPC: it writes HTTP/2 frames itself, and ends a stream as no gRPC server would.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_flight::{FlightData, FlightEndpoint, FlightInfo, Ticket};
+use bytes::{BufMut, Bytes, BytesMut};
+pub use h2::Reason;
+use h2::SendStream;
+use h2::server::{Connection, SendResponse};
+use http::{HeaderMap, HeaderValue, Response};
+use prost::Message;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+/// How long after the last message a connection is brought down, so that the message is on its way.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// How the stream of rows ends, after all its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should: with grpc-status 0.
+    Status,
+    /// With the end of the HTTP/2 stream and no status at all.
+    NoStatus,
+    /// RST_STREAM with this reason.
+    Reset(Reason),
+    /// GOAWAY with this reason, and the end of the connection.
+    GoAway(Reason),
+    /// GOAWAY without an error, after which the stream ends as it should: what a server sends that is about to restart.
+    Graceful,
+}
+
+/// A running server that answers every GetFlightInfo with one declared window, and every DoGet with the same messages.
+pub struct WireSource {
+    address: SocketAddr,
+    drains: Arc<AtomicUsize>,
+    running: Option<Runtime>,
+}
+
+/// What all connections send.
+struct Script {
+    info: FlightInfo,
+    messages: Vec<Bytes>,
+    encoding: Option<&'static str>,
+    ending: Ending,
+}
+
+impl WireSource {
+    /// Serves ledgers `start` to `end`, declared with `total` rows, as these messages of Flight.
+    pub fn serve(start: u32, end: u32, total: i64, messages: &[FlightData], ending: Ending) -> WireSource {
+        let frames = messages.iter().map(|message| frame(0, &message.encode_to_vec())).collect();
+        WireSource::run(Script {
+            info: declared(start, end, total),
+            messages: frames,
+            encoding: None,
+            ending,
+        })
+    }
+
+    /// As [`WireSource::serve`], of one message that says it is compressed by this gRPC encoding.
+    pub fn compressed(start: u32, end: u32, encoding: &'static str, message: &[u8]) -> WireSource {
+        let messages = vec![frame(1, message)];
+        let (info, ending) = (declared(start, end, 1), Ending::Status);
+        WireSource::run(Script { info, messages, encoding: Some(encoding), ending })
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many DoGets there were so far.
+    pub fn drains(&self) -> usize {
+        self.drains.load(Ordering::SeqCst)
+    }
+
+    fn run(script: Script) -> WireSource {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime for the server");
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("a socket option");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener).expect("a socket of the runtime")
+        };
+        let (script, drains) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&drains);
+        runtime.spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                // An error is the end of the connection, which the client sees.
+                tokio::spawn(connection(tcp, Arc::clone(&script), Arc::clone(&counted)));
+            }
+        });
+        WireSource { address, drains, running: Some(runtime) }
+    }
+}
+
+impl Drop for WireSource {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn connection(tcp: TcpStream, script: Arc<Script>, drains: Arc<AtomicUsize>) -> Result<(), h2::Error> {
+    let mut connection: Connection<TcpStream, Bytes> = h2::server::handshake(tcp).await?;
+    while let Some(call) = connection.accept().await {
+        let (request, respond) = call?;
+        if request.uri().path().ends_with("/GetFlightInfo") {
+            let mut stream = begin(respond, None)?;
+            stream.send_data(frame(0, &script.info.encode_to_vec()), false)?;
+            stream.send_trailers(ok())?;
+            continue;
+        }
+        drains.fetch_add(1, Ordering::SeqCst);
+        let mut stream = begin(respond, script.encoding)?;
+        let last = script.messages.len().saturating_sub(1);
+        for (n, message) in script.messages.iter().enumerate() {
+            stream.send_data(message.clone(), n == last && script.ending == Ending::NoStatus)?;
+        }
+        match script.ending {
+            Ending::NoStatus => {}
+            Ending::Status => stream.send_trailers(ok())?,
+            Ending::Reset(reason) => {
+                // h2 throws away what waits in a stream that is reset: what has been sent must be gone first.
+                let _ = tokio::time::timeout(FLUSH, connection.accept()).await;
+                stream.send_reset(reason);
+            }
+            Ending::GoAway(reason) => {
+                let _ = tokio::time::timeout(FLUSH, connection.accept()).await;
+                connection.abrupt_shutdown(reason);
+            }
+            Ending::Graceful => {
+                connection.graceful_shutdown();
+                let _ = tokio::time::timeout(FLUSH, connection.accept()).await;
+                stream.send_trailers(ok())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn begin(
+    mut respond: SendResponse<Bytes>,
+    encoding: Option<&'static str>,
+) -> Result<SendStream<Bytes>, h2::Error> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    if let Some(encoding) = encoding {
+        headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
+    }
+    respond.send_response(response, false)
+}
+
+fn ok() -> HeaderMap {
+    HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from_static("0"))])
+}
+
+/// A message as gRPC frames it: whether it is compressed, its length, its bytes.
+fn frame(compressed: u8, message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(compressed);
+    frame.put_u32(u32::try_from(message.len()).expect("a message of less than 4 GiB"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+fn declared(start: u32, end: u32, total: i64) -> FlightInfo {
+    let metadata = serde_json::json!({"start_ledger": start, "end_ledger": end});
+    FlightInfo::new()
+        .with_app_metadata(metadata.to_string())
+        .with_total_records(total)
+        .with_ordered(true)
+        .with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new("all")))
+}

@@ -1,0 +1,67 @@
+//! Proxies between the loader and what it talks to, each of which knows where to cut: [`postgres`] by message, [`tcp`] by
+//! byte, [`s3`] by request.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use url::Url;
+
+pub mod postgres;
+pub mod s3;
+pub mod tcp;
+
+/// A port of 127.0.0.1 whose connections a thread of its own looks after, so that a blocked test never blocks them.
+struct Listening {
+    address: SocketAddr,
+    running: Option<Runtime>,
+}
+
+impl Listening {
+    /// Has every connection looked after by this function. A connection ends when its future does.
+    fn with<F>(look_after: impl Fn(TcpStream) -> F + Send + 'static) -> Listening
+    where
+        F: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("proxy")
+            .enable_all()
+            .build()
+            .expect("a runtime for the proxy");
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("a socket option");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener).expect("a socket of the runtime")
+        };
+        runtime.spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
+                tokio::spawn(look_after(tcp)); // an error is the end of the connection, which both sides see
+            }
+        });
+        Listening { address, running: Some(runtime) }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Host and port of a URL, as in `127.0.0.1:5432`.
+fn place(url: &str) -> String {
+    let url = Url::parse(url).expect("a URL scheme://host:port");
+    format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"))
+}
+
+/// Closes a connection as a broken network does: the peer reads a reset, not an end.
+fn reset(tcp: TcpStream) {
+    let _ = tcp.set_zero_linger();
+}
