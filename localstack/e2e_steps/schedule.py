@@ -157,6 +157,7 @@ def killed(scene: Scene) -> None:
     expect(any(window.get("source") == "staging" for window in result["windows"]), f"no window came from staging/: {result}")
     covered(scene, START, scene.source.tip)
     whole(scene)
+    scene.good_run()  # with nothing to load: it clears away
     equal(scene.objects("staging/"), [], "objects left in staging/")
 
 
