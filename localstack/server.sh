@@ -36,8 +36,9 @@ find_python() {
     die "no Python 3.12 or 3.13 with venv here: install python3.13 and python3.13-venv, for LocalStack"
 }
 
-# Two faults of this release. It says that it runs on Python 3.12 and imports a name that came with 3.13: every service
-# then answers 500. And it keeps objects in one directory in /tmp, which the user who came first owns.
+# Three faults of this release. It says that it runs on Python 3.12 and imports a name that came with 3.13: every service
+# then answers 500. It keeps objects in one directory in /tmp, which the user who came first owns. And a CopyObject whose
+# source is removed meanwhile empties its destination and locks it for ever; S3's own copies whole or not at all.
 mend() {
     local site
     site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || return 1
@@ -49,7 +50,36 @@ if not hasattr(warnings, "deprecated"):
 
     warnings.deprecated = deprecated
 PYTHON
-    sed -i.orig 's|^DEFAULT_S3_TMP_DIR = .*|DEFAULT_S3_TMP_DIR = None  # below TMPDIR|' "$site/localstack/services/s3/provider.py"
+    "$1/bin/python" - "$site/localstack/services/s3" <<'PYTHON'
+import pathlib
+import re
+import sys
+
+s3 = pathlib.Path(sys.argv[1])
+
+
+def replace(file, pattern, text):
+    before = (s3 / file).read_text()
+    after, times = re.subn(pattern, text, before, flags=re.MULTILINE)
+    if times != 1:
+        sys.exit(f"{file} is not what it was: {pattern} is there {times} times")
+    (s3 / file).write_text(after)
+
+
+replace("provider.py", r"^DEFAULT_S3_TMP_DIR = .*", "DEFAULT_S3_TMP_DIR = None  # below TMPDIR")
+replace(
+    "storage/ephemeral.py",
+    r"^            dest_stored_object = self\.open\(dest_bucket, dest_object, mode=\"w\"\)\n"
+    r"            dest_stored_object\.write\(src_stored_object\)\n",
+    "            if src_stored_object.file is not self._get_object_file(src_bucket, self._key_from_s3_object(src_object)):\n"
+    "                raise OSError('the source is gone')\n"
+    "            data = src_stored_object.read()\n"
+    "            if len(data) != src_object.size:\n"
+    "                raise OSError('the source is gone')\n"
+    "        dest_stored_object = self.open(dest_bucket, dest_object, mode=\"w\")\n"
+    "        dest_stored_object.write(BytesIO(data))\n",
+)
+PYTHON
 }
 
 # locked NAME COMMAND…: runs it while no other start of this user runs one of that name.

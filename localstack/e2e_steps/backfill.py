@@ -28,7 +28,8 @@ def backfill(scene: Scene) -> None:
     told = state.get("output") or f"{state.get('error')}: {state.get('cause')}"
     equal(state["status"], "SUCCEEDED", f"the backfill ({told[:600]})")
     covered(scene, first, last)
-    equal(len(scene.database.windows(first, last)), WINDOWS, "windows of the backfill")
+    windows = len(scene.database.windows(first, last))
+    expect(windows >= WINDOWS, f"the backfill is {windows} windows, fewer than the {WINDOWS} of its plan")
     # An environment serves one invocation at a time, and another is made only when all are taken: so many were at work at
     # once. One of them is the schedule's.
     environments = len({one.stream for one in scene.ingest.invocations(begun_ms)})
@@ -42,5 +43,5 @@ def backfill(scene: Scene) -> None:
     scene.good_run()
     covered(scene, START, scene.source.tip)
     whole(scene)
-    scene.figures["backfill"] = f"{WINDOWS} windows in {seconds:.1f} s, {environments - 1} at a time; {followed} of the schedule meanwhile"
+    scene.figures["backfill"] = f"{windows} windows in {seconds:.1f} s, {environments - 1} at a time; {followed} of the schedule meanwhile"
     print(scene.figures["backfill"])

@@ -21,8 +21,7 @@ def source_down(scene: Scene) -> None:
     scene.fire(scene.ingest)
     attempt = until(lambda: scene.ingest.invocations(begun), TIMEOUT + 10, "the schedule's invocation is in no log")[0]
     scene.source.advance(4 * WINDOW_LEDGERS)
-    until(lambda: scene.database.loaded().windows >= before.windows + 4, 3 * TIMEOUT, "no later attempt loaded what was missing")
-    covered(scene, START, scene.source.tip)
+    until(lambda: not scene.database.uncovered(START, scene.source.tip), 3 * TIMEOUT, "no later attempt loaded what was missing")
     whole(scene)
     later = [one.request_id for one in scene.ingest.invocations(begun)]
     expect(later.count(attempt.request_id) >= 2, f"the windows are there, and not by another attempt of {attempt.request_id}: {later}")
@@ -51,7 +50,7 @@ def password_rotated(scene: Scene) -> None:
     answer = scene.run()
     result = good(answer)
     equal(scene.ingest.logged(answer.request_id).stream, warm, "the environment of the run after the rotation")
-    equal(len(result["windows"]), 2, "windows of the run after the rotation")
+    expect(result["windows"], "the run after the rotation loaded nothing")
     covered(scene, START, scene.source.tip)
     whole(scene)
 
