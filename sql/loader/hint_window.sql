@@ -7,4 +7,4 @@ with expired as (
   delete from contract_data.ingestion_progress where id in (select id from expired)
 )
 insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, expires_at)
-values ($1, $2, $3, 'processing', now() + interval '15 minutes')
+values ($1, $2, $3, 'processing', now() + $4 * interval '1 second')

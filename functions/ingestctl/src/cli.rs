@@ -103,6 +103,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make the partitions ahead, and summarise and analyse the one in use.
+    Maintain {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell which asset a Stellar asset contract stands for, before or without its instance row.
     Assets {
         /// What to do with them.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeline::{Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
+use pipeline::{Clients, Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
 
 use crate::cli::{AssetsCommand, Cli, Command};
 use crate::{logging, output};
@@ -81,8 +81,17 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             }
             Ok(if check && !migration.applied.is_empty() { DATABASE } else { 0 })
         }
+        Command::Maintain { json } => {
+            let maintenance = pipeline::maintain(&config).await?;
+            if json {
+                output::json(&maintenance)?
+            } else {
+                output::maintenance(&maintenance)
+            }
+            Ok(0)
+        }
         Command::Run { json } => {
-            let report = pipeline::run(config, watch(bar)).await?;
+            let report = pipeline::run(&Clients::open(config)?, None, watch(bar)).await?;
             bar.finish_and_clear();
             if json {
                 output::json(&report)?
@@ -94,9 +103,10 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
         Command::Replay { range, dry_run, force, parallel, from_archive, trust_end, json } => {
             let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
             let parallel = parallel.map(usize::from);
-            let options = ReplayOptions { force, parallel, from_archive, trust_end };
+            let options = ReplayOptions { force, parallel, from_archive, trust_end, window_ledgers: None };
+            let clients = Clients::open(config)?;
             if dry_run {
-                let plan = pipeline::plan(config, range, &options).await?;
+                let plan = pipeline::plan(&clients, range, &options).await?;
                 if json {
                     output::json(&plan)?
                 } else {
@@ -104,7 +114,7 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
                 }
                 return Ok(0);
             }
-            let report = pipeline::replay(config, range, options, watch(bar)).await?;
+            let report = pipeline::replay(&clients, range, options, None, watch(bar)).await?;
             bar.finish_and_clear();
             if json {
                 output::json(&report)?

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "results belong on stdout")]
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use pipeline::{KnownAsset, Migration, Plan, Report, Status, Verification, WindowStatus};
+use pipeline::{KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus};
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
@@ -58,6 +58,18 @@ pub(crate) fn migration(migration: &Migration, only_checked: bool) {
         );
     } else {
         println!("The schema is at version {}.", migration.to);
+    }
+}
+
+/// What a `maintain` did.
+pub(crate) fn maintenance(maintenance: &Maintenance) {
+    if maintenance.partitions.is_empty() {
+        println!("Nothing to maintain: nothing is loaded, and no schedule has begun.");
+        return;
+    }
+    println!("Partitions there now: {}.", maintenance.partitions.join(", "));
+    if maintenance.tended {
+        println!("The one in use has its summaries and statistics.");
     }
 }
 
@@ -132,6 +144,13 @@ pub(crate) fn plan(plan: &Plan) {
     );
     if plan.replaced > 0 {
         println!("{} completed windows would be replaced.", number(plan.replaced));
+    }
+    if plan.invocations > 0 {
+        println!(
+            "As a backfill: {} invocations of the function. PUT requests: {}, for objects of up to 5 MiB.",
+            number(plan.invocations as u64),
+            number(plan.put_requests)
+        );
     }
     if !plan.first_windows.is_empty() {
         let mut windows = table(&[">start ledger", ">end ledger", ">ledgers"]);

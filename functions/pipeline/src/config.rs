@@ -10,7 +10,6 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::window::WindowLimits;
 
 mod database;
 pub use database::{DatabaseConfig, SslMode};
@@ -40,6 +39,8 @@ pub struct Config {
     pub max_retries: u32,
     /// `PARTITION_LEDGERS`, if set: stored by the first migrate, checked ever after.
     pub partition_ledgers: Option<u32>,
+    /// `METRICS_NAMESPACE`: where the metrics of the functions stand in CloudWatch.
+    pub metrics_namespace: String,
     /// `LOG_LEVEL` and `LOG_FORMAT`.
     pub log: LogConfig,
 }
@@ -165,13 +166,9 @@ impl Config {
             commit_interval: duration(&get, "COMMIT_INTERVAL")?.unwrap_or(Duration::from_secs(5)),
             max_retries: parse(&get, "MAX_RETRIES", "a whole number")?.unwrap_or(3),
             partition_ledgers: at_least_one(&get, "PARTITION_LEDGERS")?,
+            metrics_namespace: get("METRICS_NAMESPACE").unwrap_or_else(|| "ContractDataLoader".to_owned()),
             log: log(&get)?,
         })
-    }
-
-    /// The limits of a window, with the partition size that the database stores.
-    pub fn window_limits(&self, partition_ledgers: u32) -> WindowLimits {
-        WindowLimits { window_ledgers: self.window_ledgers, partition_ledgers }
     }
 }
 

@@ -7,12 +7,17 @@ use tokio_postgres::{Client, NoTls};
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
 
+mod sessions;
 mod tls;
 
+pub(crate) use sessions::{Session, Sessions};
+
 /// What every session of the loader sets. Keepalives free the locks of a client that vanished from the network within 40
-/// seconds; the lock timeout bounds every wait for another's claim; an idle transaction is a dead client's.
+/// seconds, and a statement does not outlive its client by more than 5; the lock timeout bounds every wait for another's
+/// claim; an idle transaction is a dead client's.
 const SESSION: &str = "
     set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
+    set client_connection_check_interval = '5s';
     set lock_timeout = '30s'; set statement_timeout = '15min'; set idle_in_transaction_session_timeout = '15min';
     set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8'";
 
@@ -46,6 +51,16 @@ pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
     };
     client.batch_execute(SESSION).await.database("set up the session")?;
     Ok(client)
+}
+
+/// Tells the server to stop whatever this session is at. An error leaves it to the server's own limits.
+pub(crate) async fn cancel(config: &DatabaseConfig, client: &Client) -> Result<()> {
+    let token = client.cancel_token();
+    if config.ssl_mode == SslMode::Disable {
+        token.cancel_query(NoTls).await.database("cancel a statement")
+    } else {
+        token.cancel_query(tls::connector(config)?).await.database("cancel a statement")
+    }
 }
 
 /// A broken connection shows as an error of whatever statement runs; the log has the connection's own words.

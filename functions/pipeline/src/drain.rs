@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::columns::Columns;
 use crate::dataset::{Evidence, STAGED_SCHEMA, position};
 use crate::error::{Error, Result, of};
+use crate::observe;
 use crate::window::LedgerWindow;
 
 mod flight;
@@ -162,6 +163,7 @@ impl Drain<'_> {
             )));
         }
         self.received += ledgers.len() as u64;
+        observe::received(ledgers.len() as u64);
         if let Some(total) = self.offered.total_records.filter(|total| self.received > *total) {
             return Err(Error::source_transient(format!(
                 "sent more than the {total} rows it declared for {}",

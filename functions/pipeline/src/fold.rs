@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Transaction};
 
 use crate::database::get;
 use crate::error::{DatabaseContext, Result};
+use crate::observe;
 
 /// Rows folded in one pass, about: larger passes cost less per row, and hold the fold's lock longer.
 const ROWS_PER_PASS: i64 = 500_000;
@@ -13,10 +14,12 @@ const ROWS_PER_PASS: i64 = 500_000;
 /// Folds one window inside its load transaction, after the COPY: the lock that all folds share is held no longer than it
 /// has to be.
 pub(crate) async fn in_transaction(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    let begun = Instant::now();
     tx.execute("select contract_data.fold_windows(array[$1::bigint])", &[&id])
         .await
-        .database("fold the window")
-        .map(drop)
+        .database("fold the window")?;
+    observe::folded(begun.elapsed());
+    Ok(())
 }
 
 /// Folds every completed window that is not folded yet, whoever loaded it. Returns how many.
@@ -40,6 +43,12 @@ pub(crate) async fn pending(client: &Client) -> Result<u64> {
             return Ok(windows);
         }
         windows += folded;
-        tracing::info!(windows = folded, duration_ms = begun.elapsed().as_millis() as u64, "folded");
+        observe::folded(begun.elapsed());
+        tracing::info!(
+            step = "fold",
+            windows = folded,
+            duration_ms = begun.elapsed().as_millis() as u64,
+            "folded"
+        );
     }
 }

@@ -1,33 +1,39 @@
 //! The job: windows planned, drained, staged, loaded, recorded and archived, by workers side by side.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 
 use crate::archive;
-use crate::config::{Config, StartLedger};
-use crate::database::{connect, get};
+use crate::clients::Clients;
+use crate::config::StartLedger;
+use crate::database::{Session, get};
 use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
 use crate::fold;
+use crate::health::{given_up_windows, health, slowest_window};
 use crate::load::FoldWhen;
 use crate::migrate::{Settings, settings};
+use crate::observe;
 use crate::progress;
 use crate::retry::Retries;
 use crate::stage::StagedObject;
-use crate::staging::Staging;
 use crate::window::{LedgerWindow, WindowLimits};
 
+mod budget;
 mod planner;
 mod workers;
 mod perform;
+mod plan;
 mod report;
 
+use budget::Budget;
+pub use plan::{Plan, PlannedReplay, plan};
 use planner::Wanted;
-pub use report::{Event, Plan, Report, Watch, WindowReport, WindowStatus};
+pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
 use workers::{Job, load_windows};
 
 /// Windows worked on at once where nobody says otherwise: one is drained while another is loaded.
@@ -35,15 +41,15 @@ const WORKERS: usize = 2;
 
 /// What both kinds of run stand on.
 struct Context {
-    config: Config,
+    clients: Arc<Clients>,
     flight: Flight,
-    staging: Staging,
     settings: Settings,
     trust: Trust,
+    budget: Arc<Budget>,
 }
 
 /// How a replay may differ from the plain one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplayOptions {
     /// Widen the range to whole windows, and replace those that are completed.
     pub force: bool,
@@ -53,85 +59,175 @@ pub struct ReplayOptions {
     pub from_archive: bool,
     /// Take a clean end of stream for the end, where the source declares nothing.
     pub trust_end: bool,
+    /// Ledgers per window at most, instead of `WINDOW_LEDGERS`.
+    pub window_ledgers: Option<u32>,
 }
 
-/// What a scheduled invocation does, once: from the first ledger that is not loaded to the tip, or `MAX_WINDOWS` windows.
+/// What a scheduled invocation does, once: from the first ledger that is not loaded to the tip, or `MAX_WINDOWS` windows, or
+/// as far as there is time.
+///
+/// `until`: when the host ends. No window is begun that is not likely to be finished by then; one that takes longer is given
+/// up a moment before, and leaves nothing but a smaller next attempt.
 ///
 /// # Errors
 /// The first error that retries do not cure. What was loaded before it stays loaded.
-pub async fn run(config: Config, watch: Watch) -> Result<Report> {
-    let trust = if config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
-    let (context, mut client) = open(config, trust).await?;
+pub async fn run(clients: &Arc<Clients>, until: Option<Instant>, watch: Watch) -> Result<Report> {
+    let budget = Arc::new(Budget::until(until));
+    let mut report = Report::default();
+    let work = load_schedule(clients, &budget, &watch, &mut report);
+    let outcome = Box::pin(budget.bound(work)).await;
+    conclude(clients, &budget, outcome, &mut report).await?;
+    if let Some(start) = report.next_ledger {
+        let rest = LedgerWindow::new(start, u32::MAX)?;
+        let client = clients.sessions.get().await?;
+        report.next_ledger = progress::uncovered(&client, rest).await?.first().map(|free| free.start());
+    }
+    Ok(report)
+}
+
+/// Loads what is missing in a range of ledgers, or what the options say, as far as there is time. The report says how far
+/// the source reaches, when that is not to the end.
+///
+/// # Errors
+/// As [`run`].
+pub async fn replay(
+    clients: &Arc<Clients>,
+    range: LedgerWindow,
+    options: ReplayOptions,
+    until: Option<Instant>,
+    watch: Watch,
+) -> Result<Report> {
+    let budget = Arc::new(Budget::until(until));
+    let mut report = Report::default();
+    let work = load_range(clients, &budget, range, &options, &watch, &mut report);
+    let outcome = Box::pin(budget.bound(work)).await;
+    conclude(clients, &budget, outcome, &mut report).await?;
+    if report.stopped_early {
+        report.source_ends_at = None;
+        report.next_ledger = if options.force {
+            let whole = report.widened.map_or(Ok(range), |(start, end)| LedgerWindow::new(start, end))?;
+            report.first_not_done(whole)
+        } else {
+            let client = clients.sessions.get().await?;
+            let missing = progress::uncovered(&client, range).await?;
+            report.without_failed(&missing).map(|free| free.start())
+        };
+    }
+    report.caught_up = report.next_ledger.is_none();
+    Ok(report)
+}
+
+/// Sees to it that nothing of a run goes on, or holds a lock, when the host is frozen after the answer.
+async fn conclude(
+    clients: &Clients,
+    budget: &Budget,
+    outcome: Option<Result<()>>,
+    report: &mut Report,
+) -> Result<()> {
+    if budget.ends() {
+        clients.sessions.settle().await;
+    }
+    report.windows.sort_by_key(|window| window.start_ledger);
+    match outcome {
+        Some(outcome) => outcome,
+        None => {
+            tracing::warn!(windows = report.windows.len(), "out of time: what was under way is given up");
+            report.stopped_early = true;
+            report.caught_up = false;
+            Ok(())
+        }
+    }
+}
+
+/// The work of [`run`].
+async fn load_schedule(
+    clients: &Arc<Clients>,
+    budget: &Arc<Budget>,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
+    let trust = if clients.config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
+    let (context, mut client) = open(clients, budget, trust).await?;
     // Held until the end: two scheduled runs at once would do the same work. What keeps ledgers single is the claim.
-    let mut lock = connect(&context.config.database).await?;
+    let mut lock = clients.sessions.get().await?;
     let Some(_held) = try_run_lock(&mut lock).await? else {
-        return Ok(Report { busy: true, ..Report::default() });
+        report.busy = true;
+        return Ok(());
     };
+    // By now the run before this one has ended, so that what it was at is known to be given up.
+    learn(&context, &client).await?;
     let sealed = recover(&context, &client).await?;
     let range = source_range(&context)
         .await?
         .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))?;
     let Some(available) = range.ledgers() else {
-        return Ok(Report { caught_up: true, ..Report::default() });
+        report.caught_up = true;
+        return Ok(());
     };
     fingerprint::compare(&client, &context.flight, &context.settings, Some(&range), true).await?;
     let start = schedule_start(&context, &client, available).await?;
-    let Ok(range) = LedgerWindow::new(start, available.end()) else {
-        return Ok(Report { caught_up: true, next_ledger: Some(start), ..Report::default() });
-    };
-    let wanted = Wanted { range, scheduled: true, max_windows: context.config.max_windows };
-    let job = Job {
-        wanted,
-        sealed,
-        replaced: Vec::new(),
-        archived: None,
-        fold_when: FoldWhen::Inline,
-        workers: WORKERS,
-    };
-    let mut report = load_windows(&context, job, &watch).await?;
-    reconnect_if_closed(&context, &mut client).await?;
-    fingerprint::store(&client).await?;
-    report.next_ledger = first_missing(&client, start).await?;
+    report.next_ledger = Some(start);
+    if let Ok(range) = LedgerWindow::new(start, available.end()) {
+        let wanted = Wanted {
+            range,
+            scheduled: true,
+            max_windows: clients.config.max_windows,
+            window_ledgers: clients.config.window_ledgers,
+        };
+        let job = Job {
+            wanted,
+            sealed,
+            replaced: Vec::new(),
+            archived: None,
+            fold_when: FoldWhen::Inline,
+            workers: WORKERS,
+        };
+        load_windows(&context, job, watch, report).await?;
+        reconnect_if_closed(&context, &mut client).await?;
+        fingerprint::store(&client).await?;
+    }
+    observe::health(&health(&client).await?, Some(available.end()));
     report.caught_up = !report.stopped_early;
-    Ok(report)
+    Ok(())
 }
 
-/// Loads what is missing in a range of ledgers, or what the options say. The report says how far the source reaches, when
-/// that is not to the end.
-///
-/// # Errors
-/// As [`run`].
-pub async fn replay(
-    config: Config,
+/// The work of [`replay`].
+async fn load_range(
+    clients: &Arc<Clients>,
+    budget: &Arc<Budget>,
     range: LedgerWindow,
-    options: ReplayOptions,
-    watch: Watch,
-) -> Result<Report> {
-    let trust = match (config.flight.trust_end || options.trust_end, options.force) {
+    options: &ReplayOptions,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
+    let trust = match (clients.config.flight.trust_end || options.trust_end, options.force) {
         (true, _) => Trust::WholeStream,
         (false, true) => Trust::Nothing,
         (false, false) => Trust::BeforeLast,
     };
-    let (context, mut client) = open(config, trust).await?;
+    let (context, mut client) = open(clients, budget, trust).await?;
+    learn(&context, &client).await?;
     let sealed = recover(&context, &client).await?;
     let workers = options.parallel.unwrap_or(WORKERS);
-    let mut wanted = Wanted { range, scheduled: false, max_windows: None };
+    // Where the time may run out, no window waits for a fold that may not come.
+    let fold_when = if budget.ends() { FoldWhen::Inline } else { FoldWhen::Later };
+    let window_ledgers = options.window_ledgers.unwrap_or(clients.config.window_ledgers);
+    let mut wanted = Wanted { range, scheduled: false, max_windows: None, window_ledgers };
     if options.from_archive {
-        let network = &context.config.network.name;
+        let network = &clients.config.network.name;
         let objects =
-            archive::archived_objects(&client, &context.staging, network, &context.settings, range).await?;
+            archive::archived_objects(&client, &clients.staging, network, &context.settings, range).await?;
         let job = Job {
             sealed: Vec::new(),
             wanted,
             replaced: Vec::new(),
             archived: Some(objects),
-            fold_when: FoldWhen::Later,
+            fold_when,
             workers,
         };
-        return load_windows(&context, job, &watch).await;
+        return load_windows(&context, job, watch, report).await;
     }
     let mut replaced = Vec::new();
-    let mut widened = None;
     if options.force {
         replaced = progress::covering(&client, range).await?;
         let whole = replaced.iter().fold(range, |range, completed| range.span(completed.window));
@@ -141,11 +237,11 @@ pub async fn replay(
                 end_ledger = whole.end(),
                 "widened to whole windows"
             );
-            widened = Some((whole.start(), whole.end()));
+            report.widened = Some((whole.start(), whole.end()));
             wanted.range = whole;
         }
     } else if progress::uncovered(&client, range).await?.is_empty() {
-        return Ok(Report::default());
+        return Ok(());
     }
     let available = source_range(&context).await?;
     let remembered = context.settings.fingerprint.as_ref().map(|(ledger, _)| *ledger);
@@ -153,10 +249,11 @@ pub async fn replay(
     if !is_replaced {
         fingerprint::compare(&client, &context.flight, &context.settings, available.as_ref(), false).await?;
     }
+    let tip = available.as_ref().and_then(SourceRange::ledgers).map(LedgerWindow::end);
     if let Some(available) = &available {
-        let tip = available.ledgers().map(LedgerWindow::end);
         let Some(reachable) = tip.and_then(|tip| wanted.range.until(tip)) else {
-            return Ok(Report { source_ends_at: Some(available.end_ledger), ..Report::default() });
+            report.source_ends_at = Some(available.end_ledger);
+            return Ok(());
         };
         if let Some(beyond) = replaced.iter().find(|completed| completed.window.end() > reachable.end()) {
             return Err(Error::source_permanent(format!(
@@ -167,72 +264,54 @@ pub async fn replay(
         }
         wanted.range = reachable;
     }
-    let job = Job { wanted, sealed, replaced, archived: None, fold_when: FoldWhen::Later, workers };
-    let mut report = load_windows(&context, job, &watch).await?;
+    let job = Job { wanted, sealed, replaced, archived: None, fold_when, workers };
+    load_windows(&context, job, watch, report).await?;
     reconnect_if_closed(&context, &mut client).await?;
     fingerprint::store(&client).await?;
-    report.widened = widened;
-    let failed: Vec<LedgerWindow> = report.failed().filter_map(|window| window.window().ok()).collect();
+    observe::health(&health(&client).await?, tip);
     let missing = progress::uncovered(&client, range).await?;
-    if let Some(free) = missing.iter().find(|free| !failed.iter().any(|window| window.overlaps(**free))) {
-        report.source_ends_at = Some(i64::from(free.start()) - 1);
-    }
-    Ok(report)
-}
-
-/// What a replay of the range would do: nothing is written anywhere.
-///
-/// # Errors
-/// [`Error::Database`] and [`Error::Source`] when one of the two cannot be asked.
-pub async fn plan(config: Config, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
-    let client = connect(&config.database).await?;
-    let stored = settings(&client, &config).await?;
-    let limits = config.window_limits(stored.partition_ledgers);
-    let mut wanted = range;
-    let mut replaced = Vec::new();
-    if options.force {
-        replaced = progress::covering(&client, range).await?.into_iter().map(|c| c.window).collect();
-        wanted = replaced.iter().fold(range, |range, window| range.span(*window));
-    }
-    let missing = progress::uncovered(&client, wanted).await?;
-    let tip = match Flight::new(&config.flight)?.range().await? {
-        Some(range) => range.ledgers().map(LedgerWindow::end),
-        None => Some(u32::MAX),
-    };
-    let reachable = missing.iter().filter_map(|free| tip.and_then(|tip| free.until(tip))).collect();
-    Ok(Plan::new(wanted, replaced, reachable, limits, tip.filter(|tip| *tip < u32::MAX)))
+    report.source_ends_at = report.without_failed(&missing).map(|free| i64::from(free.start()) - 1);
+    Ok(())
 }
 
 /// Opens everything a run needs, and refuses databases that are not ours.
-async fn open(config: Config, trust: Trust) -> Result<(Arc<Context>, Client)> {
-    let mut retries = Retries::new(config.max_retries);
+async fn open(clients: &Arc<Clients>, budget: &Arc<Budget>, trust: Trust) -> Result<(Arc<Context>, Session)> {
+    let mut retries = Retries::new(clients.config.max_retries);
     let client = loop {
-        match connect(&config.database).await {
+        match clients.sessions.get().await {
             Ok(client) => break client,
             Err(error) => retries.pause_or("connect", error).await?,
         }
     };
-    let settings = settings(&client, &config).await?;
-    let staging = Staging::open(&config.staging, config.max_retries)?;
-    let flight = Flight::new(&config.flight)?;
-    Ok((Arc::new(Context { config, flight, staging, settings, trust }), client))
+    let settings = settings(&client, &clients.config).await?;
+    let (clients, budget, flight) = (Arc::clone(clients), Arc::clone(budget), clients.flight());
+    Ok((Arc::new(Context { clients, flight, settings, trust, budget }), client))
+}
+
+/// Takes over what earlier runs have measured and given up, where the time of this one is bounded.
+async fn learn(context: &Context, client: &Client) -> Result<()> {
+    if context.budget.ends() {
+        context.budget.learn(slowest_window(client).await?, given_up_windows(client).await?);
+    }
+    Ok(())
 }
 
 /// Finishes what earlier runs left: objects on their way to the archive, windows not folded yet, superseded objects. Returns
 /// the sealed objects that wait to be loaded.
 async fn recover(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
-    let network = &context.config.network.name;
-    let archived = archive::finish_archiving(client, &context.staging, network, &context.settings).await?;
+    let network = &context.clients.config.network.name;
+    let archived =
+        archive::finish_archiving(client, &context.clients.staging, network, &context.settings).await?;
     let folded = fold::pending(client).await?;
     if archived > 0 || folded > 0 {
         tracing::info!(archived, folded, "finished what an earlier run left");
     }
-    archive::sealed_objects(client, &context.staging, network, &context.settings).await
+    archive::sealed_objects(client, &context.clients.staging, network, &context.settings).await
 }
 
 /// Asks the source what it has, until it answers or the retries are used up.
 async fn source_range(context: &Context) -> Result<Option<SourceRange>> {
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     loop {
         match context.flight.range().await {
             Ok(range) => return Ok(range),
@@ -242,7 +321,7 @@ async fn source_range(context: &Context) -> Result<Option<SourceRange>> {
 }
 
 /// Takes the lock that scheduled runs share, for as long as the transaction is open; `None` when another run holds it.
-async fn try_run_lock(client: &mut Client) -> Result<Option<tokio_postgres::Transaction<'_>>> {
+async fn try_run_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
     let tx = client.transaction().await.database("lock the schedule")?;
     let row = tx
         .query_one(
@@ -260,7 +339,7 @@ async fn schedule_start(context: &Context, client: &Client, available: LedgerWin
     if let Some(stored) = context.settings.schedule_start {
         return Ok(stored);
     }
-    let wanted = match context.config.start_ledger {
+    let wanted = match context.clients.config.start_ledger {
         StartLedger::First => available.start(),
         StartLedger::Latest => available.end(),
         StartLedger::Ledger(ledger) => ledger,
@@ -268,18 +347,12 @@ async fn schedule_start(context: &Context, client: &Client, available: LedgerWin
     progress::store_schedule_start(client, wanted).await
 }
 
-/// The first ledger from `start` on that is not loaded.
-async fn first_missing(client: &Client, start: u32) -> Result<Option<u32>> {
-    let rest = LedgerWindow::new(start, u32::MAX)?;
-    Ok(progress::uncovered(client, rest).await?.first().map(|free| free.start()))
-}
-
 /// Folds what is loaded, on a connection of its own, again after trouble that passes.
 async fn fold_pending(context: &Context, watch: &Watch) -> Result<()> {
     watch(Event::Folding);
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     loop {
-        let folded = match connect(&context.config.database).await {
+        let folded = match context.clients.sessions.get().await {
             Ok(client) => fold::pending(&client).await,
             Err(error) => Err(error),
         };
@@ -291,9 +364,9 @@ async fn fold_pending(context: &Context, watch: &Watch) -> Result<()> {
 }
 
 /// A new connection in place of one that has ended.
-async fn reconnect_if_closed(context: &Context, client: &mut Client) -> Result<()> {
+async fn reconnect_if_closed(context: &Context, client: &mut Session) -> Result<()> {
     if client.is_closed() {
-        *client = connect(&context.config.database).await?;
+        *client = context.clients.sessions.get().await?;
     }
     Ok(())
 }
@@ -305,7 +378,7 @@ async fn tend(context: &Context, report: &Report) -> Result<()> {
         report.windows.iter().filter(|w| w.rows > 0).map(|w| w.start_ledger / size * size).collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let client = connect(&context.config.database).await?;
+    let client = context.clients.sessions.get().await?;
     for partition in partitions {
         client
             .execute("select contract_data.tend_partition($1)", &[&i64::from(partition)])
@@ -321,13 +394,13 @@ async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) ->
     if planned == full {
         return Ok(true);
     }
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     let first = LedgerWindow::new(planned.start(), planned.start())?;
     loop {
         match context.flight.offer(first, context.trust).await {
             Ok(Offer::NothingYet) => return Ok(false),
             Ok(Offer::Ledgers(offered)) => {
-                return Ok(is_ripe(offered.latest_closed_at, context.config.commit_interval));
+                return Ok(is_ripe(offered.latest_closed_at, context.clients.config.commit_interval));
             }
             Err(error) => retries.pause_or("ask the source", error).await?,
         }

@@ -1,13 +1,14 @@
 //! Window, drain, stage, load, progress: changes of smart-contract state from Arrow Flight into PostgreSQL, every ledger
 //! exactly once.
 //!
-//! The library knows no host: a command line, a function or a service calls [`run`] or [`replay`] with a [`Config`].
+//! The library knows no host: a command line, a function or a service calls [`run`] or [`replay`] with its [`Clients`].
 #![forbid(unsafe_code)]
 
 #[macro_use]
 mod failpoint;
 
 mod config;
+mod clients;
 mod window;
 mod network;
 mod dataset;
@@ -25,6 +26,9 @@ mod progress;
 mod fold;
 mod archive;
 mod fingerprint;
+mod maintain;
+mod health;
+mod observe;
 mod assets;
 mod status;
 mod verify;
@@ -33,15 +37,20 @@ mod retry;
 mod error;
 
 pub use assets::{KnownAsset, add_assets, list_assets};
+pub use clients::Clients;
 pub use config::{
     Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
 };
 pub use dataset::Evidence;
 pub use drain::SourceRange;
 pub use error::{BoxError, Error, Result};
-pub use ingest::{Event, Plan, ReplayOptions, Report, Watch, WindowReport, WindowStatus, plan, replay, run};
+pub use ingest::{
+    Event, Plan, PlannedReplay, ReplayOptions, Report, Watch, WindowReport, WindowStatus, plan, replay, run,
+};
+pub use maintain::{Maintenance, maintain};
 pub use migrate::{Migration, check, migrate};
 pub use network::Network;
+pub use observe::describe_metrics;
 pub use progress::RowSource;
 pub use status::{FailedWindow, Gap, LastWindow, Status, UnderWay, status};
 pub use verify::{Finding, Verification, verify};

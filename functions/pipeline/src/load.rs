@@ -14,6 +14,7 @@ use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
 use crate::fold;
 use crate::object;
+use crate::observe;
 use crate::progress::{self, Claim, ClaimFacts};
 use crate::stage::StagedObject;
 use crate::staging::Staging;
@@ -71,9 +72,11 @@ pub(crate) async fn load(
         Claim::PartlyCovered => return Ok(Loaded::PartlyThere),
     };
     failpoint!("claimed");
+    let copying = Instant::now();
     if object.footer.rows > 0 {
         copy(&tx, staging, object).await?;
     }
+    let copying = copying.elapsed();
     failpoint!("copied");
     let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     if fold_when == FoldWhen::Inline {
@@ -83,7 +86,9 @@ pub(crate) async fn load(
     failpoint!("before_commit");
     commit(tx).await?;
     failpoint!("committed");
-    read_back(client, id, object).await.map(|()| Loaded::Completed(id))
+    read_back(client, id, object).await?;
+    observe::loaded(object.footer.rows, copying, begun.elapsed());
+    Ok(Loaded::Completed(id))
 }
 
 /// Replaces the rows of a completed window by those of a staged object of the same ledgers, in one transaction: readers,
@@ -127,7 +132,9 @@ pub(crate) async fn replace(
         .await
         .database("remove the old rows")?;
     failpoint!("removed");
+    let copying = Instant::now();
     copy(&tx, staging, object).await?;
+    let copying = copying.elapsed();
     failpoint!("copied");
     tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
     tx.execute("analyze pg_temp.replaced_keys", &[]).await.database("note the keys of the window")?;
@@ -140,7 +147,9 @@ pub(crate) async fn replace(
     failpoint!("before_commit");
     commit(tx).await?;
     failpoint!("committed");
-    read_back(client, id, object).await
+    read_back(client, id, object).await?;
+    observe::loaded(object.footer.rows, copying, begun.elapsed());
+    Ok(())
 }
 
 /// Names the session after the batch, and takes the lock that loads share and replacements hold alone: a replacement

@@ -1,5 +1,7 @@
 //! Progress: the only code that reads and writes `ingestion_progress`, and so decides what is loaded.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
@@ -253,12 +255,19 @@ pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Res
         .map(drop)
 }
 
-/// Leaves a hint that somebody works on the window. Nothing depends on it but what people see.
-pub(crate) async fn hint(client: &Client, window: LedgerWindow, batch_id: Uuid) -> Result<()> {
+/// Leaves a hint that somebody works on the window, for as long as its host may. The load transaction removes it. Nothing
+/// depends on it but what people see, and how much of the window the next attempt takes should this one be given up.
+pub(crate) async fn hint(
+    client: &Client,
+    window: LedgerWindow,
+    batch_id: Uuid,
+    lifetime: Duration,
+) -> Result<()> {
+    let (start, end) = (i64::from(window.start()), i64::from(window.end()));
     client
         .execute(
             include_str!("../../../sql/loader/hint_window.sql"),
-            &[&batch_id, &i64::from(window.start()), &i64::from(window.end())],
+            &[&batch_id, &start, &end, &lifetime.as_secs_f64()],
         )
         .await
         .database("leave a hint")

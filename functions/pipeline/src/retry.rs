@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::error::{Error, Result};
+use crate::observe;
 
 /// The attempts left for one step.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ impl Retries {
 
     /// Pauses before another attempt at `step`, or hands the error back: it will not pass, or enough is enough.
     pub(crate) async fn pause_or(&mut self, step: &'static str, error: Error) -> Result<()> {
+        observe::failed();
         if !error.is_transient() {
             return Err(error);
         }

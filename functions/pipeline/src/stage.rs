@@ -4,6 +4,7 @@
 //! when the drain is proven complete. Its presence is the seal.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -24,6 +25,7 @@ use crate::copy::{RowsDigest, Tuples, encode};
 use crate::dataset::{Evidence, FOOTER_KEY, FORMAT_VERSION, Footer, STAGED_SCHEMA, position, staging_path};
 use crate::drain::{Drain, Drained};
 use crate::error::{Error, Result, StagingContext, as_parquet};
+use crate::observe;
 use crate::staging::Staging;
 use crate::window::LedgerWindow;
 
@@ -86,13 +88,17 @@ pub(crate) async fn stage(
     window: LedgerWindow,
     mut drain: Drain<'_>,
 ) -> Result<Staged> {
+    let begun = Instant::now();
+    let mut writing = Duration::ZERO;
     let mut writer = ObjectWriter::create(staging, target, window)?;
     loop {
         match drain.next().await {
             Ok(Drained::Batch(batch)) => {
+                let write = Instant::now();
                 if let Err(error) = writer.write(&batch).await {
                     return Err(writer.abandon(error).await);
                 }
+                writing += write.elapsed();
             }
             Ok(Drained::OutOfOrder(_)) => {
                 writer.discard().await;
@@ -100,7 +106,11 @@ pub(crate) async fn stage(
             }
             Ok(Drained::Complete(evidence, Some(proven))) => {
                 failpoint!("drained");
-                return writer.seal(evidence, proven).await;
+                let write = Instant::now();
+                let staged = writer.seal(evidence, proven).await?;
+                writing += write.elapsed();
+                observe::staged(begun.elapsed().saturating_sub(writing), writing);
+                return Ok(staged);
             }
             Ok(Drained::Complete(_, None)) => {
                 writer.discard().await;
@@ -121,6 +131,7 @@ pub(crate) async fn stage_sorted(
     window: LedgerWindow,
     mut drain: Drain<'_>,
 ) -> Result<Staged> {
+    let begun = Instant::now();
     let mut sorter = Sorter::create()?;
     let (evidence, proven) = loop {
         match drain.next().await? {
@@ -129,6 +140,7 @@ pub(crate) async fn stage_sorted(
             Drained::Complete(_, None) => return Ok(Staged::Nothing),
         }
     };
+    let draining = begun.elapsed();
     let mut sorted = sorter.finish()?;
     let mut writer = ObjectWriter::create(staging, target, window)?;
     loop {
@@ -141,7 +153,9 @@ pub(crate) async fn stage_sorted(
             return Err(writer.abandon(error).await);
         }
     }
-    writer.seal(evidence, proven).await
+    let staged = writer.seal(evidence, proven).await?;
+    observe::staged(draining, begun.elapsed().saturating_sub(draining));
+    Ok(staged)
 }
 
 /// An object being written. Not sealed before [`seal`](Self::seal) has come back.
@@ -167,10 +181,9 @@ impl<'a> ObjectWriter<'a> {
     fn create(staging: &'a Staging, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
         let batch_id = Uuid::new_v4();
         let path = staging_path(&target.network, window, batch_id);
-        let upload = Upload(
-            BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
-                .with_max_concurrency(2),
-        );
+        let writer = BufWriter::with_capacity(Arc::clone(staging.store()), path.clone(), PART_BYTES)
+            .with_max_concurrency(2);
+        let upload = Upload { writer, completing: false };
         let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
             .staging("begin", &path)?;
         Ok(ObjectWriter {
@@ -275,21 +288,33 @@ impl<'a> ObjectWriter<'a> {
 
 /// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
 async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
-    if let Err(error) = parquet.into_inner().0.abort().await {
+    let mut upload = parquet.into_inner();
+    if upload.completing {
+        // The store has been told to complete it, and has refused: there is nothing left to abort, and trying panics.
+        return;
+    }
+    if let Err(error) = upload.writer.abort().await {
         tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
     }
 }
 
 /// Parquet's sink: an upload that stays ours, so that it can be aborted.
-struct Upload(BufWriter);
+struct Upload {
+    writer: BufWriter,
+    /// Whether its completion has been asked for.
+    completing: bool,
+}
 
 impl AsyncFileWriter for Upload {
     fn write(&mut self, bytes: bytes::Bytes) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.put(bytes).await.map_err(as_parquet) })
+        Box::pin(async move { self.writer.put(bytes).await.map_err(as_parquet) })
     }
 
     fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        Box::pin(async move { self.0.shutdown().await.map_err(as_parquet) })
+        Box::pin(async move {
+            self.completing = true;
+            self.writer.shutdown().await.map_err(as_parquet)
+        })
     }
 }
 

@@ -96,6 +96,16 @@ impl WindowLimits {
         LedgerWindow { start: free.start, end: u32::try_from(end).unwrap_or(free.end) }
     }
 
+    /// The windows that `free` is cut into, in order.
+    pub(crate) fn windows(self, free: LedgerWindow) -> impl Iterator<Item = LedgerWindow> {
+        let mut rest = Some(free);
+        std::iter::from_fn(move || {
+            let window = self.first_window(rest?);
+            rest = window.end.checked_add(1).and_then(|next| LedgerWindow::new(next, free.end).ok());
+            Some(window)
+        })
+    }
+
     /// How many windows [`first_window`](Self::first_window) cuts `free` into, by arithmetic alone: `free` may be a billion
     /// ledgers long.
     pub fn count(self, free: LedgerWindow) -> u64 {
@@ -145,15 +155,14 @@ mod tests {
             let limits = WindowLimits { window_ledgers, partition_ledgers };
             let mut next = range.start();
             let mut count = 0u64;
-            loop {
-                let w = limits.first_window(window(next, range.end()));
+            for w in limits.windows(range) {
                 prop_assert_eq!(w.start(), next);
                 prop_assert!(w.ledgers() <= u64::from(window_ledgers));
                 prop_assert_eq!(w.start() / partition_ledgers, w.end() / partition_ledgers);
                 count += 1;
-                if w.end() == range.end() { break; }
                 next = w.end() + 1;
             }
+            prop_assert_eq!(next, range.end() + 1);
             prop_assert_eq!(count, limits.count(range));
         }
 

@@ -4,6 +4,7 @@
 //! - [`flight`]: a Flight server on a real socket that does exactly what a script says, faults included
 //! - [`database`]: an empty database per test; [`postgres`]: a PostgreSQL of one's own to stop and to kill
 //! - [`s3`]: a bucket per test
+//! - [`lambda`]: what invokes a function, and hears its answer
 //! - [`process`]: the real binary, hermetic, to run, to wait for and to kill
 //! - [`port`]: addresses where nobody listens, or where nobody answers
 //!
@@ -20,6 +21,7 @@
 pub mod asset;
 pub mod database;
 pub mod flight;
+pub mod lambda;
 pub mod port;
 pub mod postgres;
 pub mod process;

@@ -23,6 +23,7 @@ const MESSAGE_BYTES: usize = 64 << 20;
 
 /// A connection to the source. Connects when first used, and again by itself after a break.
 pub(crate) struct Flight {
+    prepared: Endpoint,
     channel: Channel,
     bearer: Option<secrecy::SecretString>,
     timeout: Duration,
@@ -83,10 +84,22 @@ impl Flight {
         }
         Ok(Flight {
             channel: endpoint.connect_lazy(),
+            prepared: endpoint,
             bearer: config.token.clone(),
             timeout: config.timeout,
             endpoint: config.endpoint.to_string(),
         })
+    }
+
+    /// The same, on a connection of its own: one that a host has kept through a pause may be dead without knowing it.
+    pub(crate) fn reconnected(&self) -> Self {
+        Flight {
+            channel: self.prepared.connect_lazy(),
+            prepared: self.prepared.clone(),
+            bearer: self.bearer.clone(),
+            timeout: self.timeout,
+            endpoint: self.endpoint.clone(),
+        }
     }
 
     /// The longest wait for an answer or the next message.

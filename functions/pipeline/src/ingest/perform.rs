@@ -3,16 +3,17 @@
 use std::time::Instant;
 
 use object_store::path::Path;
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::planner::Planned;
 use super::report::{WindowReport, WindowStatus};
 use super::{Context, reconnect_if_closed};
 use crate::archive;
+use crate::database::Session;
 use crate::drain::{Offer, OfferedWindow, drain};
 use crate::error::{Error, Result};
 use crate::load::{FoldWhen, Loaded, load, replace};
+use crate::observe;
 use crate::progress::{self, ClaimFacts, CompletedWindow, RowSource};
 use crate::retry::Retries;
 use crate::stage::{StageTarget, Staged, StagedObject, stage, stage_sorted};
@@ -36,10 +37,30 @@ enum Prepared {
     Nothing,
 }
 
-/// Does all that a planned window needs.
+/// Does all that a planned window needs, with a hint for others that it is under way. A hint that nobody takes back, since
+/// the host ended first, tells the next attempt to take less.
 pub(super) async fn perform(
     context: &Context,
-    client: &mut Client,
+    client: &mut Session,
+    planned: Planned,
+    fold_when: FoldWhen,
+) -> Result<Performed> {
+    let hint = Uuid::new_v4();
+    let lifetime = context.budget.hint_lifetime();
+    if let Err(error) = progress::hint(client, planned.window()?, hint, lifetime).await {
+        tracing::warn!(error = %error.chain(), "no hint of the window under way");
+    }
+    let performed = stage_and_load(context, client, planned, fold_when).await;
+    if let Err(error) = progress::unhint(client, hint).await {
+        tracing::warn!(error = %error.chain(), "the hint stays until it expires");
+    }
+    performed
+}
+
+/// Window, drain, stage, load, progress, archive.
+async fn stage_and_load(
+    context: &Context,
+    client: &mut Session,
     planned: Planned,
     fold_when: FoldWhen,
 ) -> Result<Performed> {
@@ -51,8 +72,8 @@ pub(super) async fn perform(
     let prepared = match planned {
         Planned::Sealed(object) => ready(object, RowSource::Staging),
         Planned::Archived(object) => ready(object, RowSource::Archive),
-        Planned::Drain(window) => drain_window(context, client, window, false).await?,
-        Planned::Replace(completed) => drain_window(context, client, completed.window, true).await?,
+        Planned::Drain(window) => stage_window(context, window, false).await?,
+        Planned::Replace(completed) => stage_window(context, completed.window, true).await?,
     };
     let (object, facts) = match prepared {
         Prepared::Ready(object, facts) => (object, facts),
@@ -85,42 +106,25 @@ fn ready(object: StagedObject, source: RowSource) -> Prepared {
 /// Marks the window as failed, for all to see; the windows after it go on.
 async fn record_failure(
     context: &Context,
-    client: &mut Client,
+    client: &mut Session,
     window: LedgerWindow,
     error: Error,
     object: Option<String>,
 ) -> Result<Performed> {
     let message = error.chain();
-    tracing::warn!(start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
+    observe::failed();
+    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
     reconnect_if_closed(context, client).await?;
     for superseded in progress::mark_failed(client, window, &message, object.as_deref()).await? {
-        context.staging.remove(&Path::from(superseded)).await?;
+        context.clients.staging.remove(&Path::from(superseded)).await?;
     }
     Ok(Performed::Done(WindowReport::failed(window, &error)))
 }
 
-/// Drains and stages one window, trying again after trouble that may pass, with a hint for others that it is under way.
-async fn drain_window(
-    context: &Context,
-    client: &mut Client,
-    window: LedgerWindow,
-    replaces: bool,
-) -> Result<Prepared> {
-    let hint = Uuid::new_v4();
-    if let Err(error) = progress::hint(client, window, hint).await {
-        tracing::warn!(error = %error.chain(), "no hint of the window under way");
-    }
-    let prepared = stage_window(context, window, replaces).await;
-    if let Err(error) = progress::unhint(client, hint).await {
-        tracing::warn!(error = %error.chain(), "the hint stays until it expires");
-    }
-    prepared
-}
-
-/// The attempts at staging.
+/// Drains and stages one window, trying again after trouble that may pass.
 async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
     let begun = Instant::now();
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     loop {
         let staged = match stage_once(context, window, replaces).await {
             Err(error @ Error::BadData { .. }) => return Ok(Prepared::Bad(error, None)),
@@ -137,6 +141,7 @@ async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -
         };
         let drain_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         tracing::info!(
+            step = "stage",
             start_ledger = object.footer.start_ledger,
             end_ledger = object.footer.end_ledger,
             rows = object.footer.rows,
@@ -153,9 +158,9 @@ async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -
 /// One attempt: ask, drain, stage; a source that sends ledgers out of order is asked twice.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
     let target = StageTarget {
-        network: context.config.network.name.clone(),
+        network: context.clients.config.network.name.clone(),
         database_id: context.settings.database_id,
-        batch_rows: context.config.batch_rows,
+        batch_rows: context.clients.config.batch_rows,
         replaces,
     };
     let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
@@ -165,13 +170,13 @@ async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) ->
             "has only ledgers {window} of {planned}, which is to be replaced"
         )));
     }
-    match stage(&context.staging, &target, window, drain(&context.flight, offered)).await? {
+    match stage(&context.clients.staging, &target, window, drain(&context.flight, offered)).await? {
         Staged::NeedsSorting => {
             let again =
                 self::offered(context, window).await?.filter(|offered| offered.window == window).ok_or_else(
                     || Error::source_transient(format!("offers less of ledgers {window} than a moment ago")),
                 )?;
-            stage_sorted(&context.staging, &target, window, drain(&context.flight, again)).await
+            stage_sorted(&context.clients.staging, &target, window, drain(&context.flight, again)).await
         }
         staged => Ok(staged),
     }
@@ -189,18 +194,18 @@ async fn offered(context: &Context, planned: LedgerWindow) -> Result<Option<Offe
 /// object that is not what its footer says is removed, and the window staged once more; an archived one is an error.
 async fn load_window(
     context: &Context,
-    client: &mut Client,
+    client: &mut Session,
     mut object: StagedObject,
     mut facts: ClaimFacts,
     fold_when: FoldWhen,
 ) -> Result<WindowReport> {
     let begun = Instant::now();
     let window = object.window()?;
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     let mut drained_again = false;
     let loaded = loop {
         let outcome = match reconnect_if_closed(context, client).await {
-            Ok(()) => load(client, &context.staging, &object, facts, fold_when).await,
+            Ok(()) => load(client, &context.clients.staging, &object, facts, fold_when).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -228,7 +233,7 @@ async fn load_window(
                 }
                 Some(_) => {}
                 None if facts.source == RowSource::Archive => {}
-                None => context.staging.remove(&object.path).await?,
+                None => context.clients.staging.remove(&object.path).await?,
             }
             // Loaded by an attempt of this process whose answer was lost, or by somebody else.
             if ours.is_some() && retries.attempts() > 1 {
@@ -249,18 +254,18 @@ async fn load_window(
 /// Replaces a completed window by a staged object, and its object in the archive.
 async fn replace_window(
     context: &Context,
-    client: &mut Client,
+    client: &mut Session,
     completed: CompletedWindow,
     mut object: StagedObject,
     mut facts: ClaimFacts,
 ) -> Result<WindowReport> {
     let begun = Instant::now();
     let CompletedWindow { id, window, .. } = completed;
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     let mut drained_again = false;
     loop {
         let outcome = match reconnect_if_closed(context, client).await {
-            Ok(()) => replace(client, &context.staging, &object, facts, id).await,
+            Ok(()) => replace(client, &context.clients.staging, &object, facts, id).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -288,7 +293,7 @@ async fn drain_again(
     replaces: bool,
 ) -> Result<(StagedObject, ClaimFacts)> {
     tracing::warn!(error = %error.chain(), "removed: the window is drained again");
-    context.staging.remove(&object.path).await?;
+    context.clients.staging.remove(&object.path).await?;
     match stage_window(context, window, replaces).await? {
         Prepared::Ready(object, facts) => Ok((object, facts)),
         Prepared::Bad(error, _) => Err(error),
@@ -299,6 +304,7 @@ async fn drain_again(
 /// The line that every loaded window leaves in the log.
 fn log_loaded(report: &WindowReport, begun: Instant) {
     tracing::info!(
+        step = "load",
         start_ledger = report.start_ledger,
         end_ledger = report.end_ledger,
         rows = report.rows,
@@ -311,15 +317,15 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 /// Archives a completed window, reconnecting where that helps. What fails here for good is finished by the next run.
 async fn archive_window(
     context: &Context,
-    client: &mut Client,
+    client: &mut Session,
     id: i64,
     window: LedgerWindow,
     object: &Path,
     source: RowSource,
 ) -> Result<()> {
-    let mut retries = Retries::new(context.config.max_retries);
+    let mut retries = Retries::new(context.clients.config.max_retries);
     let partition = context.settings.partition_ledgers;
-    let network = &context.config.network.name;
+    let network = &context.clients.config.network.name;
     loop {
         let done = match reconnect_if_closed(context, client).await {
             // what came from the archive is there
@@ -327,7 +333,8 @@ async fn archive_window(
                 progress::mark_archived(client, id, object.as_ref()).await
             }
             Ok(()) => {
-                archive::archive(client, &context.staging, network, partition, id, window, object).await
+                archive::archive(client, &context.clients.staging, network, partition, id, window, object)
+                    .await
             }
             Err(error) => Err(error),
         };

@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use tokio_postgres::Client;
-
 use super::{Context, ripe};
-use crate::database::connect;
+use crate::database::Session;
 use crate::error::Result;
 use crate::progress::{self, CompletedWindow};
 use crate::retry::Retries;
@@ -21,6 +19,8 @@ pub(super) struct Wanted {
     pub(super) scheduled: bool,
     /// At most so many windows.
     pub(super) max_windows: Option<u32>,
+    /// At most so many ledgers in a window.
+    pub(super) window_ledgers: u32,
 }
 
 /// A window, and where its rows come from.
@@ -50,7 +50,7 @@ impl Planned {
 /// Hands out windows, each once.
 pub(super) struct Planner<'a> {
     context: &'a Context,
-    client: Client,
+    client: Session,
     wanted: Wanted,
     limits: WindowLimits,
     missing: VecDeque<LedgerWindow>,
@@ -69,7 +69,7 @@ impl<'a> Planner<'a> {
         sealed: Vec<StagedObject>,
         replaced: Vec<CompletedWindow>,
     ) -> Result<Self> {
-        let client = connect(&context.config.database).await?;
+        let client = context.clients.sessions.get().await?;
         let mut planner = Self::empty(context, client, wanted);
         planner.missing = planner.missing_in(wanted.range).await?.into();
         planner.sealed = sealed.into();
@@ -83,15 +83,18 @@ impl<'a> Planner<'a> {
         wanted: Wanted,
         objects: Vec<StagedObject>,
     ) -> Result<Self> {
-        let client = connect(&context.config.database).await?;
+        let client = context.clients.sessions.get().await?;
         let mut planner = Self::empty(context, client, wanted);
         planner.given = objects.into_iter().map(Planned::Archived).collect();
         Ok(planner)
     }
 
     /// A planner that has nothing to hand out.
-    fn empty(context: &'a Context, client: Client, wanted: Wanted) -> Self {
-        let limits = context.config.window_limits(context.settings.partition_ledgers);
+    fn empty(context: &'a Context, client: Session, wanted: Wanted) -> Self {
+        let limits = WindowLimits {
+            window_ledgers: wanted.window_ledgers,
+            partition_ledgers: context.settings.partition_ledgers,
+        };
         Planner {
             context,
             client,
@@ -111,7 +114,7 @@ impl<'a> Planner<'a> {
         self.missing.iter().copied().chain(given).map(LedgerWindow::ledgers).sum()
     }
 
-    /// Whether `max_windows` has ended the planning.
+    /// Whether `max_windows` or the time of the host has ended the planning.
     pub(super) fn stopped_early(&self) -> bool {
         self.stopped_early
     }
@@ -122,32 +125,36 @@ impl<'a> Planner<'a> {
         self.given.clear();
     }
 
-    /// The next window; `None` when there is no more.
+    /// The next window; `None` when there is no more, or no time for it.
     pub(super) async fn next(&mut self) -> Result<Option<Planned>> {
         if let Some(planned) = self.given.pop_front() {
+            if !self.context.budget.affords(planned.window()?, self.windows) {
+                return Ok(self.stop_early());
+            }
+            self.windows += 1;
             return Ok(Some(planned));
         }
         while let Some(free) = self.missing.pop_front() {
             if self.wanted.max_windows.is_some_and(|max| self.windows >= max) {
-                self.stop();
-                self.stopped_early = true;
-                return Ok(None);
+                return Ok(self.stop_early());
             }
-            let window = self.limits.first_window(free);
+            let Some(limits) = self.context.budget.limits(self.limits, free.start(), self.windows) else {
+                return Ok(self.stop_early());
+            };
+            let window = limits.first_window(free);
             // Others may have loaded it meanwhile; draining it again would be for nothing.
             if self.missing_in(window).await? != [window] {
                 let rest = LedgerWindow::new(free.start(), self.wanted.range.end())?;
                 self.missing = self.missing_in(rest).await?.into();
                 continue;
             }
-            while self.sealed.front().is_some_and(|object| object.footer.start_ledger < window.start()) {
-                self.sealed.pop_front();
-            }
-            let limits = self.limits;
-            let planned = match self.sealed.pop_front_if(|object| fits(object, free, limits)) {
+            let planned = match self.sealed(free).await? {
+                Some(object) if !self.context.budget.affords(object.window()?, self.windows) => {
+                    return Ok(self.stop_early());
+                }
                 Some(object) => Planned::Sealed(object),
                 None => {
-                    if self.wanted.scheduled && !ripe(self.context, self.limits, window).await? {
+                    if self.wanted.scheduled && !ripe(self.context, limits, window).await? {
                         self.stop();
                         return Ok(None);
                     }
@@ -164,9 +171,34 @@ impl<'a> Planner<'a> {
         Ok(None)
     }
 
+    /// The sealed object that is the next window of `free`, if there is one. One whose load had to be given up for want of
+    /// time is removed: its ledgers are drained again, in shorter windows.
+    async fn sealed(&mut self, free: LedgerWindow) -> Result<Option<StagedObject>> {
+        while self.sealed.front().is_some_and(|object| object.footer.start_ledger < free.start()) {
+            self.sealed.pop_front();
+        }
+        let limits = self.limits;
+        let Some(object) = self.sealed.pop_front_if(|object| fits(object, free, limits)) else {
+            return Ok(None);
+        };
+        if !self.context.budget.has_given_up(object.window()?) {
+            return Ok(Some(object));
+        }
+        tracing::info!(object = %object.path, "removed: its load takes longer than there is time, it is drained in parts");
+        self.context.clients.staging.remove(&object.path).await?;
+        Ok(None)
+    }
+
+    /// Plans nothing more, although there is more.
+    fn stop_early(&mut self) -> Option<Planned> {
+        self.stop();
+        self.stopped_early = true;
+        None
+    }
+
     /// What of a range is missing, on a connection that is renewed when it has broken.
     async fn missing_in(&mut self, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
-        let mut retries = Retries::new(self.context.config.max_retries);
+        let mut retries = Retries::new(self.context.clients.config.max_retries);
         loop {
             let answer = match super::reconnect_if_closed(self.context, &mut self.client).await {
                 Ok(()) if self.wanted.scheduled => progress::due(&self.client, range).await,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::progress::RowSource;
-use crate::window::{LedgerWindow, WindowLimits};
+use crate::window::LedgerWindow;
 
 /// Something that happened, for whoever watches.
 #[derive(Debug)]
@@ -100,9 +100,10 @@ pub struct Report {
     pub windows: Vec<WindowReport>,
     /// Another scheduled run was at work; this one has done nothing.
     pub busy: bool,
-    /// Everything the source has from the schedule's start on is loaded, or too young.
+    /// Everything the source has from the schedule's start on is loaded, or too young; everything that can be of a replay is.
     pub caught_up: bool,
-    /// The first ledger that is not loaded, for a scheduled run.
+    /// The first ledger that is not loaded, for a scheduled run; for a replay, the one to go on from when the host's time
+    /// ended it.
     pub next_ledger: Option<u32>,
     /// Set by a replay when ledgers of the range are not there: the last ledger that is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +114,7 @@ pub struct Report {
     /// Time from the first plan to the end.
     #[serde(skip)]
     pub duration: Duration,
-    /// `MAX_WINDOWS` ended the run.
+    /// `MAX_WINDOWS` or the host's time ended the run.
     #[serde(skip)]
     pub(super) stopped_early: bool,
 }
@@ -124,61 +125,25 @@ impl Report {
         self.windows.iter().map(|w| w.rows).sum()
     }
 
+    /// The first of these ranges that no failed window explains.
+    pub(super) fn without_failed(&self, missing: &[LedgerWindow]) -> Option<LedgerWindow> {
+        let failed: Vec<LedgerWindow> = self.failed().filter_map(|window| window.window().ok()).collect();
+        missing.iter().find(|free| !failed.iter().any(|window| window.overlaps(**free))).copied()
+    }
+
+    /// The first ledger of a range that is in no window of this run; its windows are in order.
+    pub(super) fn first_not_done(&self, range: LedgerWindow) -> Option<u32> {
+        let mut next = range.start();
+        for window in &self.windows {
+            if window.start_ledger <= next && next <= window.end_ledger {
+                next = window.end_ledger.checked_add(1)?;
+            }
+        }
+        range.contains(next).then_some(next)
+    }
+
     /// Windows that failed.
     pub fn failed(&self) -> impl Iterator<Item = &WindowReport> {
         self.windows.iter().filter(|window| window.status == WindowStatus::Failed)
-    }
-}
-
-/// What a replay would do.
-#[derive(Debug, Clone, Serialize)]
-pub struct Plan {
-    /// First ledger asked for.
-    pub start_ledger: u32,
-    /// Last ledger asked for.
-    pub end_ledger: u32,
-    /// Ledgers that are missing and that the source has.
-    pub ledgers: u64,
-    /// Windows they are cut into.
-    pub windows: u64,
-    /// Completed windows that would be replaced.
-    pub replaced: u64,
-    /// The first of both, at most [`Plan::SHOWN`].
-    pub first_windows: Vec<(u32, u32)>,
-    /// The last ledger of the source; `None` when it has nothing.
-    pub source_ends_at: Option<u32>,
-}
-
-impl Plan {
-    /// How many windows a plan spells out.
-    pub const SHOWN: usize = 20;
-
-    /// Cuts the missing parts of a range into windows, by arithmetic.
-    pub(super) fn new(
-        range: LedgerWindow,
-        replaced: Vec<LedgerWindow>,
-        missing: Vec<LedgerWindow>,
-        limits: WindowLimits,
-        source_ends_at: Option<u32>,
-    ) -> Self {
-        let mut first_windows: Vec<(u32, u32)> =
-            replaced.iter().take(Self::SHOWN).map(|window| (window.start(), window.end())).collect();
-        for free in &missing {
-            let mut rest = Some(*free);
-            while let Some(part) = rest.filter(|_| first_windows.len() < Self::SHOWN) {
-                let window = limits.first_window(part);
-                first_windows.push((window.start(), window.end()));
-                rest = window.end().checked_add(1).and_then(|next| LedgerWindow::new(next, part.end()).ok());
-            }
-        }
-        Plan {
-            start_ledger: range.start(),
-            end_ledger: range.end(),
-            ledgers: missing.iter().map(|free| free.ledgers()).sum(),
-            windows: missing.iter().map(|free| limits.count(*free)).sum(),
-            replaced: replaced.len() as u64,
-            first_windows,
-            source_ends_at,
-        }
     }
 }

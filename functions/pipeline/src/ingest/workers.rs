@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::perform::{Performed, perform};
 use super::planner::{Planned, Planner, Wanted};
 use super::report::{Event, Report, Watch, WindowReport, WindowStatus};
 use super::{Context, fold_pending, tend};
-use crate::database::connect;
 use crate::error::{Error, Result};
 use crate::load::FoldWhen;
 use crate::progress::{self, CompletedWindow};
@@ -48,16 +48,21 @@ enum Told {
 }
 
 /// Does the job, and once more where another process was faster with a part of a window: what is then missing is planned
-/// anew. Ends with everything folded, summarised and analysed.
+/// anew. Ends with everything folded, summarised and analysed. `report` always has what was done so far: this may be dropped
+/// in the middle, when the host's time is over.
 ///
 /// # Errors
 /// The first trouble that concerns more than one window. What was loaded before stays loaded.
-pub(super) async fn load_windows(context: &Arc<Context>, mut job: Job, watch: &Watch) -> Result<Report> {
+pub(super) async fn load_windows(
+    context: &Arc<Context>,
+    mut job: Job,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
     let begun = Instant::now();
-    let mut report = Report::default();
     loop {
         let done_before = report.windows.len();
-        load_once(context, &mut job, watch, &mut report).await?;
+        load_once(context, &mut job, watch, report).await?;
         let done = &report.windows[done_before..];
         if !done.iter().any(|window| window.status == WindowStatus::PartlyLoaded) {
             break;
@@ -66,10 +71,9 @@ pub(super) async fn load_windows(context: &Arc<Context>, mut job: Job, watch: &W
     if job.fold_when == FoldWhen::Later {
         fold_pending(context, watch).await?;
     }
-    tend(context, &report).await?;
-    report.windows.sort_by_key(|window| window.start_ledger);
+    tend(context, report).await?;
     report.duration = begun.elapsed();
-    Ok(report)
+    Ok(())
 }
 
 /// One plan, worked off.
@@ -156,7 +160,7 @@ async fn work(
         // the listener hears every worker out
         let _ = teller.send(told);
     };
-    let mut client = match connect(&context.config.database).await {
+    let mut client = match context.clients.sessions.get().await {
         Ok(client) => client,
         Err(error) => return tell(Told::Trouble(error)),
     };
@@ -170,12 +174,14 @@ async fn work(
             Ok(window) => window,
             Err(error) => return tell(Told::Trouble(error)),
         };
+        let begun = Instant::now();
         let mut task = JoinSet::new();
         let shared = Arc::clone(context);
-        task.spawn(async move {
+        let performing = async move {
             let performed = perform(&shared, &mut client, planned, fold_when).await;
             (performed, client)
-        });
+        };
+        task.spawn(performing.in_current_span());
         let (performed, connection) = match task.join_next().await {
             Some(Ok(done)) => done,
             Some(Err(error)) => {
@@ -187,6 +193,7 @@ async fn work(
         match performed {
             Ok(Performed::Done(report)) => {
                 failures.store(0, Ordering::Relaxed);
+                context.budget.observe(window, begun.elapsed());
                 tell(Told::Window(report));
             }
             Ok(Performed::AtTip(report)) => {
@@ -208,6 +215,6 @@ async fn work(
 
 /// Records a window that the source fails while it serves others.
 async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
-    let client = connect(&context.config.database).await?;
+    let client = context.clients.sessions.get().await?;
     progress::mark_failed(&client, window.window()?, &error.chain(), None).await.map(drop)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use futures::FutureExt;
 use pipeline::{Error, LedgerWindow, ReplayOptions};
 use testkit::{Asset, Chain, Row, Step};
 use tonic::{Code, Status};
@@ -239,11 +238,15 @@ async fn some_statuses_pass_and_others_stay() {
     let checks = checks.map(|(code, requests)| {
         let source = chain().refuse(Status::new(code, "no rows today")).serve();
         world.set("FLIGHT_ENDPOINT", &source.url());
-        let config = world.config();
+        let clients = world.clients();
         let replay = move || {
-            let window = LedgerWindow::new(10, 13).unwrap();
-            pipeline::replay(config.clone(), window, ReplayOptions::default(), Arc::new(|_| {}))
-                .map(|outcome| outcome.unwrap_err().chain())
+            let clients = Arc::clone(&clients);
+            async move {
+                let window = LedgerWindow::new(10, 13).unwrap();
+                let options = ReplayOptions::default();
+                let outcome = pipeline::replay(&clients, window, options, None, Arc::new(|_| {})).await;
+                outcome.unwrap_err().chain()
+            }
         };
         async move {
             let message = replay().await;

@@ -1,8 +1,9 @@
 //! A world of its own for each test: database, staging folder, source.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use pipeline::{Config, Error, LedgerWindow, ReplayOptions, Report, Result, Verification};
+use pipeline::{Clients, Config, Error, LedgerWindow, ReplayOptions, Report, Result, Verification};
 use tempfile::TempDir;
 use testkit::{Database, Source};
 
@@ -45,6 +46,11 @@ impl World {
         Config::from_lookup(|name| variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())).unwrap()
     }
 
+    /// Clients of that configuration.
+    pub(crate) fn clients(&self) -> Arc<Clients> {
+        Clients::open(self.config()).unwrap()
+    }
+
     /// Replays a range.
     pub(crate) async fn replay(&self, start: u32, end: u32) -> Result<Report> {
         self.replay_with(start, end, ReplayOptions::default()).await
@@ -53,7 +59,7 @@ impl World {
     /// Replays a range in another way.
     pub(crate) async fn replay_with(&self, start: u32, end: u32, options: ReplayOptions) -> Result<Report> {
         let range = LedgerWindow::new(start, end).unwrap();
-        pipeline::replay(self.config(), range, options, Arc::new(|_| {})).await
+        pipeline::replay(&self.clients(), range, options, None, Arc::new(|_| {})).await
     }
 
     /// Replays a range that must fail, and checks that nothing is recorded, loaded or left in staging.
@@ -67,7 +73,12 @@ impl World {
 
     /// Does what a scheduled invocation does.
     pub(crate) async fn run(&self) -> Result<Report> {
-        pipeline::run(self.config(), Arc::new(|_| {})).await
+        self.run_until(None).await
+    }
+
+    /// Does what a scheduled invocation of a host does that ends at that moment.
+    pub(crate) async fn run_until(&self, until: Option<Instant>) -> Result<Report> {
+        pipeline::run(&self.clients(), until, Arc::new(|_| {})).await
     }
 
     /// Verifies everything.

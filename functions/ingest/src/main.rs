@@ -1,0 +1,13 @@
+//! `ingest`: the function that loads windows, whenever its schedule, an operator or a backfill says so.
+#![forbid(unsafe_code)]
+
+mod event;
+mod handler;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _scenario = pipeline::failpoints();
+    lambda_host::serve(handler::handle)
+}

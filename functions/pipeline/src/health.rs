@@ -1,0 +1,54 @@
+//! Health: how the database stands after a run, and what the runs before have learnt about their speed.
+
+use tokio_postgres::Client;
+
+use crate::database::get;
+use crate::error::{DatabaseContext, Result};
+use crate::window::LedgerWindow;
+
+/// What the metrics say of the database.
+#[derive(Debug)]
+pub(crate) struct Health {
+    /// The last completed ledger.
+    pub(crate) last_ledger: Option<i64>,
+    /// Seconds since the newest row's ledger closed.
+    pub(crate) newest_row_age: Option<f64>,
+    /// Runs of missing ledgers between completed windows.
+    pub(crate) gaps: i64,
+    /// Windows that failed and are not loaded.
+    pub(crate) failed: i64,
+}
+
+/// Reads how the database stands.
+pub(crate) async fn health(client: &Client) -> Result<Health> {
+    let row = client
+        .query_one(include_str!("../../../sql/loader/health.sql"), &[])
+        .await
+        .database("read how the database stands")?;
+    Ok(Health {
+        last_ledger: get(&row, "last_ledger")?,
+        newest_row_age: get(&row, "newest_row_age")?,
+        gaps: get(&row, "gaps")?,
+        failed: get(&row, "failed")?,
+    })
+}
+
+/// Seconds per ledger of the slowest of the last windows; `None` before the first.
+pub(crate) async fn slowest_window(client: &Client) -> Result<Option<f64>> {
+    let row = client
+        .query_one(include_str!("../../../sql/loader/slowest_window.sql"), &[])
+        .await
+        .database("read how fast windows were")?;
+    get(&row, "seconds")
+}
+
+/// Windows that were begun and neither finished nor taken back: their host ended first.
+pub(crate) async fn given_up_windows(client: &Client) -> Result<Vec<LedgerWindow>> {
+    let rows = client
+        .query(include_str!("../../../sql/loader/given_up_windows.sql"), &[])
+        .await
+        .database("read what was given up")?;
+    rows.iter()
+        .map(|row| LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?))
+        .collect()
+}

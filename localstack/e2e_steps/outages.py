@@ -1,0 +1,76 @@
+"""Source, password and S3 fail, and come back."""
+
+import secrets
+import time
+
+import psycopg
+from psycopg import sql
+
+from e2e_steps.events import dead_letter
+from e2e_steps.refusing_s3 import RefusingS3
+from e2e_steps.scene import START, TIMEOUT, WINDOW_LEDGERS, Scene, covered, equal, expect, good, refused, until, whole
+
+
+def source_down(scene: Scene) -> None:
+    """The source is away when the schedule fires, and back when Lambda tries again: nobody has to do anything."""
+    scene.source.stop()
+    before = scene.database.loaded()
+    print(refused(scene.run(), "Retryable", "source", str(scene.source.port)))
+    equal(scene.database.loaded(), before, "what is loaded, before and after a run without source")
+    begun = int(time.time() * 1000)
+    scene.fire(scene.ingest)
+    attempt = until(lambda: scene.ingest.invocations(begun), TIMEOUT + 10, "the schedule's invocation is in no log")[0]
+    scene.source.advance(4 * WINDOW_LEDGERS)
+    until(lambda: scene.database.loaded().windows >= before.windows + 4, 3 * TIMEOUT, "no later attempt loaded what was missing")
+    covered(scene, START, scene.source.tip)
+    whole(scene)
+    later = [one.request_id for one in scene.ingest.invocations(begun)]
+    expect(later.count(attempt.request_id) >= 2, f"the windows are there, and not by another attempt of {attempt.request_id}: {later}")
+    equal(dead_letter(scene, attempt.request_id), None, "the letter of an invocation that succeeded in the end")
+
+
+def password_rotated(scene: Scene) -> None:
+    """The loader's password changes in PostgreSQL and in the secret: a warm function goes on with its next connection."""
+    arn = scene.ingest.configuration()["Environment"]["Variables"]["DB_SECRET_ARN"]
+    before = scene.run()
+    good(before)
+    warm = scene.ingest.logged(before.request_id).stream
+    value, password = scene.stack.secret(arn), secrets.token_hex(16)
+    name = value["username"]
+    with psycopg.connect(scene.database.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(name), password))
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [name])
+        refusal = None
+        try:
+            psycopg.connect(scene.database.url, user=name, password=value["password"]).close()
+        except psycopg.OperationalError as error:
+            refusal = error
+        expect(refusal, "PostgreSQL still takes the password before")
+    scene.stack.put_secret(arn, value | {"password": password})
+    scene.source.advance(2 * WINDOW_LEDGERS)
+    answer = scene.run()
+    result = good(answer)
+    equal(scene.ingest.logged(answer.request_id).stream, warm, "the environment of the run after the rotation")
+    equal(len(result["windows"]), 2, "windows of the run after the rotation")
+    covered(scene, START, scene.source.tip)
+    whole(scene)
+
+
+def s3_refuses(scene: Scene) -> None:
+    """S3 answers SlowDown to every write: the run fails, nothing is loaded; then it takes them again, and all is well."""
+    scene.source.advance(4 * WINDOW_LEDGERS)
+    before = scene.database.loaded()
+    proxy = RefusingS3(scene.session.endpoint)
+    try:
+        scene.ingest.configure(Variables={"AWS_ENDPOINT_URL_S3": proxy.endpoint})
+        print(refused(scene.run(), "Retryable", "stag"))
+        expect(proxy.refused > 0, "the run failed before it wrote to S3")
+        equal(scene.database.loaded(), before, "what is loaded, before and after a run that could not write")
+        proxy.refusing = False
+        equal(scene.good_run()["caught_up"], True, "caught_up of the run after that")
+        expect(proxy.passed >= 4, f"only {proxy.passed} writes came to S3")
+    finally:
+        scene.ingest.configure(Variables={"AWS_ENDPOINT_URL_S3": None})
+        proxy.close()
+    covered(scene, START, scene.source.tip)
+    whole(scene)
