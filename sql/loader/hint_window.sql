@@ -6,5 +6,5 @@ with expired as (
 ), swept as (
   delete from contract_data.ingestion_progress where id in (select id from expired)
 )
-insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, expires_at)
-values ($1, $2, $3, 'processing', now() + $4 * interval '1 second')
+insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, expires_at, source)
+values ($1, $2, $3, 'processing', now() + $4 * interval '1 second', $5)

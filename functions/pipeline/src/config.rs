@@ -10,9 +10,15 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::secret::StoredSecret;
 
+mod aws;
 mod database;
+mod flight;
+pub(crate) use aws::Aws;
+pub(crate) use database::LoginSource;
 pub use database::{DatabaseConfig, SslMode};
+pub(crate) use flight::ClientIdentity;
 
 /// Everything the loader is told. Passed as it is, field by field, to those who need it.
 #[derive(Debug, Clone)]
@@ -58,8 +64,12 @@ pub struct FlightConfig {
     pub endpoint: Url,
     /// `FLIGHT_TOKEN`: sent as bearer token.
     pub token: Option<SecretString>,
+    /// `FLIGHT_TOKEN_SECRET_ARN`: the secret that holds the token instead.
+    pub(crate) token_secret: Option<StoredSecret>,
     /// `FLIGHT_CA_CERT`: path of a PEM file with the authorities to trust instead of the system's.
     pub ca_cert: Option<String>,
+    /// `FLIGHT_CLIENT_CERT` and `FLIGHT_CLIENT_KEY`: by what the source knows this client.
+    pub(crate) client: Option<ClientIdentity>,
     /// `FLIGHT_TIMEOUT`: the longest wait for the connection, an answer, or the next message of a stream.
     pub timeout: Duration,
     /// `FLIGHT_TRUST_END`: take a clean end of stream for the whole truth.
@@ -120,9 +130,6 @@ const AWS_VARIABLES: [&str; 12] = [
     "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
 ];
 
-/// What is not here yet, refused rather than ignored: an operator who sets them relies on them.
-const UNSUPPORTED: [&str; 2] = ["DB_SECRET_ARN", "DB_IAM_AUTH"];
-
 impl Config {
     /// Reads the process environment.
     ///
@@ -150,13 +157,11 @@ impl Config {
     /// [`Error::Config`], naming the variable whose value does not parse or must not be.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        if let Some(name) = UNSUPPORTED.iter().find(|name| get(name).is_some()) {
-            return Err(Error::config(*name, "is not supported yet: use DATABASE_URL or DB_PASSWORD"));
-        }
+        let aws = Aws::from_lookup(&get);
         let network = get("NETWORK").unwrap_or_else(|| "pubnet".to_owned());
         Ok(Config {
-            database: DatabaseConfig::from_lookup(&get)?,
-            flight: flight(&get)?,
+            database: DatabaseConfig::from_lookup(&get, &aws)?,
+            flight: flight::from_lookup(&get, &aws)?,
             staging: staging(&get)?,
             network: Network::new(&network, get("NETWORK_PASSPHRASE").as_deref())?,
             start_ledger: start_ledger(get("START_LEDGER"))?,
@@ -225,47 +230,6 @@ fn boolean(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<bool> {
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// `FLIGHT_*`.
-fn flight(get: &impl Fn(&str) -> Option<String>) -> Result<FlightConfig> {
-    const NAME: &str = "FLIGHT_ENDPOINT";
-    let given = get(NAME).unwrap_or_else(|| "localhost:8816".to_owned());
-    let url = match given.split_once("://") {
-        Some(("grpc" | "grpc+tcp" | "http", rest)) => format!("http://{rest}"),
-        Some(("grpc+tls" | "https", rest)) => format!("https://{rest}"),
-        Some((scheme, _)) => {
-            return Err(Error::config(
-                NAME,
-                format!("{scheme}:// is none of grpc://, grpc+tls://, http://, https://"),
-            ));
-        }
-        None => format!("http://{given}"),
-    };
-    let endpoint =
-        Url::parse(&url).map_err(|e| Error::config(NAME, format!("{given:?} is no endpoint: {e}")))?;
-    if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(Error::config(NAME, "must not hold a password: use FLIGHT_TOKEN"));
-    }
-    let token = get("FLIGHT_TOKEN").map(SecretString::from);
-    let plain = endpoint.scheme() == "http";
-    if token.is_some() && plain && !endpoint.host_str().is_some_and(is_loopback) {
-        return Err(Error::config(
-            "FLIGHT_TOKEN",
-            format!("would go to {given} in clear: use a grpc+tls:// endpoint"),
-        ));
-    }
-    let timeout = duration(get, "FLIGHT_TIMEOUT")?.unwrap_or(Duration::from_secs(60));
-    if timeout.is_zero() {
-        return Err(Error::config("FLIGHT_TIMEOUT", "must be longer than nothing"));
-    }
-    Ok(FlightConfig {
-        endpoint,
-        token,
-        ca_cert: get("FLIGHT_CA_CERT"),
-        timeout,
-        trust_end: boolean(get, "FLIGHT_TRUST_END")?,
-    })
 }
 
 /// `STAGING_URL` and `AWS_*`.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
 
+mod credentials;
 mod sessions;
 mod tls;
 
@@ -24,11 +26,27 @@ const SESSION: &str = "
 /// How long a connection may take to come up, unless `connect_timeout` says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects and sets up the session.
+/// Connects and sets up the session. A password from a secret is kept, and read again once when PostgreSQL refuses it: it
+/// may have been rotated since.
 ///
 /// # Errors
-/// [`Error::Database`] when the server is out of reach or refuses, [`Error::Config`] when the CA file cannot be used.
+/// [`Error::Database`] when the server is out of reach or refuses, [`Error::Config`] when the CA file or the secret cannot
+/// be used.
 pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
+    let login = credentials::login(config).await?;
+    let client = match open(&login.config).await {
+        Err(refusal) if is_refused_login(&refusal) => match login.after_refusal().await? {
+            Some(login) => open(&login.config).await?,
+            None => return Err(refusal),
+        },
+        opened => opened?,
+    };
+    client.batch_execute(SESSION).await.database("set up the session")?;
+    Ok(client)
+}
+
+/// Opens a connection with a complete login.
+async fn open(config: &DatabaseConfig) -> Result<Client> {
     let mut postgres = config.postgres.clone();
     postgres.application_name("contract-data-loader");
     postgres.keepalives_idle(Duration::from_secs(20));
@@ -40,26 +58,34 @@ pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
     if postgres.get_connect_timeout().is_none() {
         postgres.connect_timeout(CONNECT_TIMEOUT);
     }
-    let client = if config.ssl_mode == SslMode::Disable {
+    if config.ssl_mode == SslMode::Disable {
         let (client, connection) = postgres.connect(NoTls).await.database("connect")?;
         tokio::spawn(async move { log_end(connection.await) });
-        client
+        Ok(client)
     } else {
         let (client, connection) = postgres.connect(tls::connector(config)?).await.database("connect")?;
         tokio::spawn(async move { log_end(connection.await) });
-        client
-    };
-    client.batch_execute(SESSION).await.database("set up the session")?;
-    Ok(client)
+        Ok(client)
+    }
+}
+
+/// Whether the server took user or password for wrong: 28P01 and 28000.
+fn is_refused_login(error: &Error) -> bool {
+    let Error::Database { source, .. } = error else { return false };
+    let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
+        .iter()
+        .any(|c| code == Some(c))
 }
 
 /// Tells the server to stop whatever this session is at. An error leaves it to the server's own limits.
 pub(crate) async fn cancel(config: &DatabaseConfig, client: &Client) -> Result<()> {
     let token = client.cancel_token();
-    if config.ssl_mode == SslMode::Disable {
+    let login = credentials::login(config).await?;
+    if login.config.ssl_mode == SslMode::Disable {
         token.cancel_query(NoTls).await.database("cancel a statement")
     } else {
-        token.cancel_query(tls::connector(config)?).await.database("cancel a statement")
+        token.cancel_query(tls::connector(&login.config)?).await.database("cancel a statement")
     }
 }
 

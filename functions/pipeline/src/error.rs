@@ -167,7 +167,7 @@ impl<T> DatabaseContext<T> for std::result::Result<T, tokio_postgres::Error> {
 fn is_transient(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
         // Not an answer of the server: the connection broke or was never made.
-        return true;
+        return !is_distrust(error);
     };
     let code = code.code();
     code.starts_with("08")
@@ -185,6 +185,21 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
                 | "57P03"
                 | "57P05"
         )
+}
+
+/// Whether a TLS handshake failed because this side does not trust the other's certificate: that does not pass.
+pub(crate) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // io::Error gives its own cause's cause for a source, and leaves out the cause.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Where in a window something went wrong, for messages.

@@ -19,6 +19,15 @@ pub(crate) struct Health {
     pub(crate) failed: i64,
 }
 
+/// A window that was begun and neither finished nor taken back: its host ended first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    /// Its ledgers.
+    pub(crate) window: LedgerWindow,
+    /// Whether it was staged before that attempt, which then had only to load it.
+    pub(crate) staged: bool,
+}
+
 /// Reads how the database stands.
 pub(crate) async fn health(client: &Client) -> Result<Health> {
     let row = client
@@ -42,13 +51,16 @@ pub(crate) async fn slowest_window(client: &Client) -> Result<Option<f64>> {
     get(&row, "seconds")
 }
 
-/// Windows that were begun and neither finished nor taken back: their host ended first.
-pub(crate) async fn given_up_windows(client: &Client) -> Result<Vec<LedgerWindow>> {
+/// Reads what was given up.
+pub(crate) async fn given_up_windows(client: &Client) -> Result<Vec<GivenUp>> {
     let rows = client
         .query(include_str!("../../../sql/loader/given_up_windows.sql"), &[])
         .await
         .database("read what was given up")?;
     rows.iter()
-        .map(|row| LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?))
+        .map(|row| {
+            let window = LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)?;
+            Ok(GivenUp { window, staged: get(row, "staged")? })
+        })
         .collect()
 }

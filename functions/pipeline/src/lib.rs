@@ -33,6 +33,7 @@ mod assets;
 mod status;
 mod verify;
 mod database;
+mod secret;
 mod retry;
 mod error;
 

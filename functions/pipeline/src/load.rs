@@ -128,7 +128,7 @@ pub(crate) async fn replace(
         select distinct ledger_key_hash, contract_id from contract_data.entries where ledger_sequence between $1 and $2
         on conflict do nothing";
     tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
-    tx.execute("delete from contract_data.entries where ledger_sequence between $1 and $2", &[&start, &end])
+    tx.execute("select contract_data.remove_replaced_rows($1)", &[&id])
         .await
         .database("remove the old rows")?;
     failpoint!("removed");

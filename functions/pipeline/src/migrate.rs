@@ -15,6 +15,9 @@ mod embedded {
 /// Where refinery keeps what it has applied.
 const HISTORY: &str = "contract_data.schema_history";
 
+/// What loader and reader may do.
+const GRANTS: &str = include_str!("../../../sql/loader/grants.sql");
+
 /// What a `migrate` did, or would do.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Migration {
@@ -49,7 +52,7 @@ fn newest_version() -> u32 {
         .unwrap_or(0)
 }
 
-/// Brings the schema up to date and writes the settings, once. Safe beside another `migrate`, and beside loaders.
+/// Brings the schema up to date, writes the settings, once, and grants loader and reader what they may do. Safe beside another `migrate`, and beside loaders.
 ///
 /// # Errors
 /// [`Error::Database`]; [`Error::Schema`] when the database is of another network, partition size or future.
@@ -64,10 +67,7 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
     let mut client = connect(&config.database).await?;
     let migration = pending(&client).await?;
     if !migration.applied.is_empty() {
-        client
-            .batch_execute("create schema if not exists contract_data")
-            .await
-            .database("create the schema")?;
+        create_schema(&client).await?;
         let mut runner = embedded::migrations::runner();
         runner.set_migration_table_name(HISTORY);
         runner.run_async(&mut client).await.map_err(|e| Error::Database {
@@ -93,7 +93,23 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
         )
         .await
         .database("write what is known of native")?;
+    client.batch_execute(GRANTS).await.database("grant what the roles may do")?;
     Ok(migration)
+}
+
+/// Creates the schema if it is missing. Where it is there, the owner need not have the right to create any.
+async fn create_schema(client: &Client) -> Result<()> {
+    let row = client
+        .query_one("select to_regnamespace('contract_data') is not null as there", &[])
+        .await
+        .database("look for the schema")?;
+    if !get::<bool>(&row, "there")? {
+        client
+            .batch_execute("create schema if not exists contract_data")
+            .await
+            .database("create the schema")?;
+    }
+    Ok(())
 }
 
 /// What [`migrate`] would do, without doing it.

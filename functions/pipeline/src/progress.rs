@@ -262,12 +262,13 @@ pub(crate) async fn hint(
     window: LedgerWindow,
     batch_id: Uuid,
     lifetime: Duration,
+    source: RowSource,
 ) -> Result<()> {
     let (start, end) = (i64::from(window.start()), i64::from(window.end()));
     client
         .execute(
             include_str!("../../../sql/loader/hint_window.sql"),
-            &[&batch_id, &start, &end, &lifetime.as_secs_f64()],
+            &[&batch_id, &start, &end, &lifetime.as_secs_f64(), &source.as_str()],
         )
         .await
         .database("leave a hint")

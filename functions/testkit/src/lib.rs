@@ -3,8 +3,9 @@
 //! - [`rows`], [`schema`]: contract data made by hand, with valid strkeys, XDR and key hashes
 //! - [`flight`]: a Flight server on a real socket that does exactly what a script says, faults included
 //! - [`database`]: an empty database per test; [`postgres`]: a PostgreSQL of one's own to stop and to kill
-//! - [`s3`]: a bucket per test
+//! - [`s3`]: a bucket per test; [`secret`]: a secret per test
 //! - [`lambda`]: what invokes a function, and hears its answer
+//! - [`certificates`]: authorities, and certificates that are good or bad
 //! - [`process`]: the real binary, hermetic, to run, to wait for and to kill
 //! - [`port`]: addresses where nobody listens, or where nobody answers
 //!
@@ -19,6 +20,7 @@
 )]
 
 pub mod asset;
+pub mod certificates;
 pub mod database;
 pub mod flight;
 pub mod lambda;
@@ -28,12 +30,15 @@ pub mod process;
 pub mod rows;
 pub mod s3;
 pub mod schema;
+pub mod secret;
 pub mod xdr;
 
 pub use asset::Asset;
+pub use certificates::{Authority, Certificate, Flaw};
 pub use database::Database;
 pub use flight::{Answer, Chain, Info, Request, Source, Step};
 pub use postgres::{PrivateServer, Stop};
 pub use process::{Output, Program, Running};
 pub use rows::Row;
 pub use s3::Bucket;
+pub use secret::Secret;

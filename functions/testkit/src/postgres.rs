@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::certificates::Certificate;
+use crate::database::{connect, rows};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/postgres");
 
@@ -42,6 +47,39 @@ impl PrivateServer {
     /// The URL of its database `postgres`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on, takes TLS connections too and shows this certificate; without one, none.
+    pub async fn serve_tls(&self, certificate: Option<&Certificate>) {
+        let client = connect(self.url()).await;
+        // The names are new each time, so that a new session says when the server has read them.
+        let name = Uuid::new_v4().simple();
+        let mut settings = vec![("ssl", if certificate.is_some() { "on" } else { "off" }.to_owned())];
+        if let Some(Certificate { certificate, key }) = certificate {
+            for (ending, pem, setting) in
+                [("crt", certificate, "ssl_cert_file"), ("key", key, "ssl_key_file")]
+            {
+                let file = format!("{name}.{ending}");
+                // The server writes them itself, so that they are its own.
+                let write = format!(
+                    "copy (select unnest(string_to_array('{}', E'\n'))) to program 'umask 077; cat > {file}'",
+                    pem.trim_end()
+                );
+                client.batch_execute(&write).await.expect("the server writes its certificate");
+                settings.push((setting, file));
+            }
+        }
+        for (setting, value) in &settings {
+            let alter = format!("alter system set {setting} = '{value}'");
+            client.batch_execute(&alter).await.expect("a setting of the server");
+        }
+        client.batch_execute("select pg_reload_conf()").await.expect("the server reads its settings");
+        let (setting, value) = settings.last().expect("there is one");
+        let begun = Instant::now();
+        while rows(&connect(self.url()).await, &format!("show {setting}")).await != [value.as_str()] {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the server does not take its certificate");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Stops it.

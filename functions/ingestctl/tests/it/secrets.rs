@@ -1,7 +1,7 @@
 //! Secrets appear in no output, however much is logged and whatever goes wrong.
 
 use testkit::port::closed_port;
-use testkit::{Chain, Output, Program};
+use testkit::{Answer, Authority, Chain, Flaw, Output, Program, Secret, Source};
 
 use crate::oracle;
 use crate::support::World;
@@ -69,4 +69,171 @@ async fn no_output_holds_a_secret() {
     }
     let sent = world.source.authorizations();
     assert!(sent.contains(&Some(format!("Bearer {TOKEN}"))), "the token went to the source alone");
+}
+
+/// Fails when the output holds one of these.
+fn expect_none_of(secrets: &[&str], what: &str, output: &Output) {
+    for (name, text) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        for secret in secrets {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{what}: a secret on {name}");
+        }
+    }
+}
+
+/// The login of the world's database, as its URL has it: host, port, name, user, password.
+fn login_of(world: &World) -> [String; 5] {
+    let url = url::Url::parse(&world.database.url()).unwrap();
+    let (host, port) = (url.host_str().unwrap().to_owned(), url.port().unwrap().to_string());
+    let password = url.password().unwrap().to_owned();
+    [host, port, world.database.name().to_owned(), url.username().to_owned(), password]
+}
+
+#[tokio::test]
+async fn no_output_holds_a_secret_of_the_secrets_manager() {
+    let world = World::new(1..=16).await;
+    let [host, port, name, user, real] = login_of(&world);
+    let login = |password: &str| format!(r#"{{"username":"{user}","password":"{password}"}}"#);
+    let (good, wrong) = (Secret::create(&login(&real)).await, Secret::create(&login(PASSWORD)).await);
+    let broken =
+        Secret::create(&format!(r#"{{"username":"u","password":["{PASSWORD}"],"port":"{TOKEN}"}}"#)).await;
+    let token = Secret::create(TOKEN).await;
+    let unfit = Secret::create(&format!("{TOKEN}\u{7}")).await;
+    world.source.require_token(TOKEN);
+    let secrets = [real.as_str(), PASSWORD, TOKEN, AWS_SECRET];
+    for level in ["error", "trace"] {
+        let with = |line: &str, database: &Secret, flight: &Secret| -> Program {
+            let program =
+                world.ingestctl(line).env("LOG_LEVEL", level).env("MAX_RETRIES", "0").envs(database.env());
+            let place = [("DB_HOST", &host), ("DB_PORT", &port), ("DB_NAME", &name)];
+            program
+                .env("DATABASE_URL", "")
+                .envs(place)
+                .env("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
+                .env("DB_SECRET_ARN", database.arn())
+                .env("FLIGHT_TOKEN_SECRET_ARN", flight.arn())
+        };
+        for (what, program, code) in [
+            ("a wrong password", with("run", &wrong, &token), 5),
+            ("a broken secret", with("run", &broken, &token), 2),
+            ("a token that no header takes", with("run", &good, &unfit), 2),
+            ("a token that is refused", with("run", &good, &wrong), 2),
+            (
+                "a panic",
+                with("replay -s 1 -e 16 --force", &good, &token)
+                    .env("FAILPOINTS", "claimed=panic;removed=panic")
+                    .env("RUST_BACKTRACE", "full"),
+                1,
+            ),
+            ("a status", with("status", &good, &token), 0),
+            ("a load", with("replay -s 1 -e 16 --force", &good, &token), 0),
+        ] {
+            let output = program.run().await;
+            expect_none_of(&secrets, &format!("{what}, {level}"), &output);
+            if what == "a panic" {
+                assert!(output.stderr.contains("panicked"), "{}", output.stderr);
+                assert_ne!(output.code, Some(0));
+            } else if what == "a token that is refused" {
+                assert_ne!(output.code, Some(0), "{what}: {}", output.stderr);
+            } else {
+                output.expect_code(code);
+            }
+        }
+    }
+    let sent = world.source.authorizations();
+    assert!(sent.contains(&Some(format!("Bearer {TOKEN}"))), "the token went to the source alone");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_one_line_and_exit_code_5_after_two_readings() {
+    let world = World::new(1..=16).await;
+    let [host, port, name, user, _] = login_of(&world);
+    let wrong = Secret::create(&format!(r#"{{"username":"{user}","password":"{PASSWORD}"}}"#)).await;
+    let place = [("DB_HOST", host), ("DB_PORT", port), ("DB_NAME", name), ("DATABASE_URL", String::new())];
+    let program = world.ingestctl("run").env("LOG_LEVEL", "error").envs(wrong.env()).envs(place);
+    let output = program.env("DB_SECRET_ARN", wrong.arn()).run().await.expect_code(5);
+    let told = crate::support::complaint(&output);
+    assert!(
+        told.contains("database: cannot connect: db error: FATAL: password authentication failed"),
+        "{told}"
+    );
+    assert_eq!(wrong.reads(), 2);
+}
+
+#[tokio::test]
+async fn no_output_holds_a_token_of_rds_or_a_key_of_a_client() {
+    let server = testkit::PrivateServer::start(&[]);
+    let database = testkit::Database::create_on(server.url()).await;
+    let world = World::with(database, Chain::of_rows(oracle::ledgers(1..=16)), oracle::ledgers(1..=16)).await;
+    let [_, port, name, user, real] = login_of(&world);
+    let authority = Authority::new("the authority");
+    server.serve_tls(Some(&authority.server(Flaw::None))).await;
+    let client = authority.client();
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (ca, cert) = (pem("ca.pem", &authority.pem()), pem("cert.pem", &client.certificate));
+    let key = pem("key.pem", &client.key);
+    let secrets = [real.as_str(), AWS_SECRET, "X-Amz-Signature=", client.line_of_key()];
+
+    let iam = [
+        ("DATABASE_URL", ""),
+        ("DB_IAM_AUTH", "true"),
+        ("DB_HOST", "localhost"),
+        ("DB_PORT", &port),
+        ("DB_NAME", &name),
+        ("DB_USER", &user),
+        ("DB_CA_CERT", &ca),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+        ("AWS_REGION", "us-east-1"),
+        ("LOG_LEVEL", "trace"),
+    ];
+    // This PostgreSQL takes no token of RDS: it says so, once.
+    let output = world.ingestctl("run").envs(iam).run().await.expect_code(5);
+    assert!(output.stderr.contains("password authentication failed"), "{}", output.stderr);
+    expect_none_of(&secrets, "a token of RDS", &output);
+    let told = world.ingestctl("run").envs(iam).env("AWS_REGION", "").run().await.expect_code(2);
+    assert!(told.stderr.contains("DB_IAM_AUTH: wants AWS_REGION"), "{}", told.stderr);
+
+    let honest = Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16);
+    let server_certificate = authority.server(Flaw::None);
+    let source =
+        Source::serve_tls(move |request| honest.answer(request), &server_certificate, Some(&authority));
+    let mutual = [
+        ("FLIGHT_ENDPOINT", source.url()),
+        ("FLIGHT_CA_CERT", ca.clone()),
+        ("FLIGHT_CLIENT_CERT", cert),
+        ("FLIGHT_CLIENT_KEY", key.clone()),
+        ("FLIGHT_TOKEN", TOKEN.to_owned()),
+        ("LOG_LEVEL", "trace".to_owned()),
+    ];
+    let secrets = [secrets.as_slice(), &[TOKEN]].concat();
+    let output = world.ingestctl("run").envs(mutual.clone()).env("FLIGHT_CLIENT_CERT", &key).run().await;
+    expect_none_of(&secrets, "a key for a certificate", &output.expect_code(2));
+    let output = world.ingestctl("run").envs(mutual).run().await.expect_code(0);
+    expect_none_of(&secrets, "a client certificate", &output);
+}
+
+#[tokio::test]
+async fn the_list_of_processes_holds_no_secret() {
+    let world = World::new(1..=16).await;
+    world.source.answer_with(|_| Answer::Silence);
+    let program = world.ingestctl("run").env("FLIGHT_TOKEN", TOKEN).env("AWS_SECRET_ACCESS_KEY", AWS_SECRET);
+    let running = program.spawn();
+    crate::support::until("the source is asked", async || !world.source.requests().is_empty()).await;
+    let arguments = std::fs::read_to_string(format!("/proc/{}/cmdline", running.pid())).unwrap();
+    assert!(arguments.contains("ingestctl"), "{arguments}");
+    let [.., real] = login_of(&world);
+    for secret in [TOKEN, AWS_SECRET, &real] {
+        assert!(!arguments.contains(secret), "{arguments}");
+    }
+    // Its sessions are in the server's list too, which others read.
+    let sessions = "select coalesce(string_agg(application_name || query, ' '), '') from pg_stat_activity
+        where datname = current_database()";
+    let sessions = world.database.value(sessions).await;
+    assert!(sessions.contains("contract-data-loader") && !sessions.contains(&real), "{sessions}");
 }

@@ -1,9 +1,11 @@
-//! Where PostgreSQL is: `DATABASE_URL`, else `DB_*`, else `PG*`, else a local default.
+//! Where PostgreSQL is: `DATABASE_URL`, else `DB_*`, else `PG*`, else a local default. And who logs in: the password given
+//! with it, else a secret of `DB_SECRET_ARN`, else a token of RDS.
 
 use std::fmt;
 
-use super::is_loopback;
+use super::{Aws, boolean, is_loopback};
 use crate::error::{Error, Result};
+use crate::secret::StoredSecret;
 
 /// A PostgreSQL to connect to. Its `Debug` shows host, port, database and user, never the password.
 #[derive(Clone)]
@@ -12,8 +14,23 @@ pub struct DatabaseConfig {
     pub(crate) postgres: tokio_postgres::Config,
     /// How the connection is encrypted, and whom it trusts.
     pub ssl_mode: SslMode,
+    /// Whether somebody chose that mode; else it follows from the host, which a secret may name.
+    pub(crate) ssl_mode_given: bool,
     /// Path of a PEM file with the authorities to trust instead of the system's.
     pub ca_cert: Option<String>,
+    /// Whence user and password.
+    pub(crate) login: LoginSource,
+}
+
+/// Whence the login of a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum LoginSource {
+    /// User and password stand in the configuration.
+    Given,
+    /// `DB_SECRET_ARN`: a secret has them, and perhaps the host too.
+    Secret(StoredSecret),
+    /// `DB_IAM_AUTH`: RDS takes a token, made for each connection.
+    RdsToken(Aws),
 }
 
 /// How a connection to PostgreSQL is encrypted; the names are libpq's.
@@ -57,21 +74,52 @@ impl fmt::Debug for DatabaseConfig {
             .field("user", &self.postgres.get_user())
             .field("ssl_mode", &self.ssl_mode)
             .field("ca_cert", &self.ca_cert)
+            .field("login", &self.login)
             .finish_non_exhaustive()
     }
 }
 
 impl DatabaseConfig {
     /// Reads the variables in their order of precedence: the first family of which any variable is set decides.
-    pub(crate) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> Result<Self> {
+        let config = Self::without_login(get)?;
+        let secret = get("DB_SECRET_ARN");
+        let iam = boolean(get, "DB_IAM_AUTH")?;
+        if config.postgres.get_password().is_some() {
+            for (name, set) in [("DB_SECRET_ARN", secret.is_some()), ("DB_IAM_AUTH", iam)] {
+                if set {
+                    return Err(Error::config(
+                        name,
+                        "contradicts the password that is set too: unset one of them",
+                    ));
+                }
+            }
+        }
+        match (secret, iam) {
+            (None, false) => Ok(config),
+            (Some(_), true) => {
+                Err(Error::config("DB_IAM_AUTH", "contradicts DB_SECRET_ARN: unset one of them"))
+            }
+            (Some(id), false) => {
+                let secret = StoredSecret::new("DB_SECRET_ARN", id, aws.clone());
+                Ok(DatabaseConfig { login: LoginSource::Secret(secret), ..config })
+            }
+            (None, true) => config.with_rds_tokens(aws),
+        }
+    }
+
+    /// The place, and the password if one is given.
+    fn without_login(get: &impl Fn(&str) -> Option<String>) -> Result<Self> {
         const DB: [&str; 7] =
             ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE", "DB_CA_CERT"];
         const PG: [&str; 7] =
             ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"];
         if let Some(url) = get("DATABASE_URL") {
-            return Self::from_url(&url);
+            return Self::from_url("DATABASE_URL", &url);
         }
-        let family = if DB.iter().any(|name| get(name).is_some()) { DB } else { PG };
+        let is_set = |name: &&str| get(name).is_some();
+        let login = ["DB_SECRET_ARN", "DB_IAM_AUTH"];
+        let family = if DB.iter().chain(&login).any(is_set) { DB } else { PG };
         let [host, port, name, user, password, ssl_mode, ca_cert] = family;
         let mut postgres = tokio_postgres::Config::new();
         postgres
@@ -90,15 +138,37 @@ impl DatabaseConfig {
         Ok(Self::with_default_mode(postgres, mode, get(ca_cert)))
     }
 
+    /// With a token of RDS for each connection. Whoever gets a token may log in with it for 15 minutes, so it never goes
+    /// in clear, and by default to nobody but the host it is for.
+    fn with_rds_tokens(mut self, aws: &Aws) -> Result<Self> {
+        const NAME: &str = "DB_IAM_AUTH";
+        if !self.ssl_mode_given {
+            self.ssl_mode = SslMode::VerifyFull;
+        }
+        if matches!(self.ssl_mode, SslMode::Disable | SslMode::Prefer) {
+            return Err(Error::config(
+                NAME,
+                "would send its token in clear: use sslmode verify-full, and DB_CA_CERT for the authorities of RDS",
+            ));
+        }
+        if !matches!(self.postgres.get_hosts(), [tokio_postgres::config::Host::Tcp(_)]) {
+            return Err(Error::config(NAME, "wants exactly one host: a token is for one alone"));
+        }
+        self.login = LoginSource::RdsToken(aws.clone());
+        Ok(self)
+    }
+
     /// Reads a URL or a key-value string. `sslmode` and `sslrootcert` are taken out first: tokio-postgres knows neither
     /// the verifying modes nor the file.
-    fn from_url(given: &str) -> Result<Self> {
-        const NAME: &str = "DATABASE_URL";
+    ///
+    /// # Errors
+    /// [`Error::Config`], which says `variable` and nothing of the text.
+    pub(crate) fn from_url(variable: &'static str, given: &str) -> Result<Self> {
         let mut mode = None;
         let mut ca_cert = None;
         let mut take = |key: &str, value: &str| -> Result<bool> {
             match key {
-                "sslmode" => mode = Some(SslMode::parse(NAME, value)?),
+                "sslmode" => mode = Some(SslMode::parse(variable, value)?),
                 "sslrootcert" => ca_cert = Some(value.to_owned()),
                 _ => return Ok(false),
             }
@@ -138,7 +208,7 @@ impl DatabaseConfig {
         // The parser's message speaks of the syntax alone, never of the text: no password leaks.
         let mut postgres: tokio_postgres::Config = stripped.parse().map_err(|e: tokio_postgres::Error| {
             let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            Error::config(NAME, format!("is no connection string: {cause}"))
+            Error::config(variable, format!("is no connection string: {cause}"))
         })?;
         if postgres.get_hosts().is_empty() {
             postgres.host("localhost");
@@ -153,7 +223,7 @@ impl DatabaseConfig {
     }
 
     /// Prefer on loopback and sockets, verify-full elsewhere, unless told.
-    fn with_default_mode(
+    pub(crate) fn with_default_mode(
         postgres: tokio_postgres::Config,
         mode: Option<SslMode>,
         ca_cert: Option<String>,
@@ -163,11 +233,20 @@ impl DatabaseConfig {
             tokio_postgres::config::Host::Unix(_) => true,
         });
         let ssl_mode = mode.unwrap_or(if local { SslMode::Prefer } else { SslMode::VerifyFull });
-        DatabaseConfig { postgres, ssl_mode, ca_cert }
+        DatabaseConfig {
+            postgres,
+            ssl_mode,
+            ssl_mode_given: mode.is_some(),
+            ca_cert,
+            login: LoginSource::Given,
+        }
     }
 
-    /// `user@host:port/database`, for people.
+    /// `user@host:port/database`, for people; of a database that a secret names, the secret.
     pub fn describe(&self) -> String {
+        if let LoginSource::Secret(secret) = &self.login {
+            return format!("the database of {}", secret.id());
+        }
         let host = self.postgres.get_hosts().first().map_or_else(String::new, |host| match host {
             tokio_postgres::config::Host::Tcp(name) => name.clone(),
             tokio_postgres::config::Host::Unix(path) => path.display().to_string(),

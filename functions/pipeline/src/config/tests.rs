@@ -49,7 +49,9 @@ fn a_value_that_does_not_parse_names_its_variable() {
         ("LOG_FORMAT", "xml"),
         ("DB_PORT", "99999"),
         ("DB_SSLMODE", "maybe"),
-        ("DB_SECRET_ARN", "arn:aws:x"),
+        ("DB_IAM_AUTH", "perhaps"),
+        ("FLIGHT_CLIENT_CERT", "cert.pem"),
+        ("FLIGHT_CLIENT_KEY", "key.pem"),
         ("DATABASE_URL", "postgres://u:canary@h:port/db"),
         ("DATABASE_URL", "postgres://u:canary@h/db?sslmode=maybe"),
         ("DATABASE_URL", "host=h password='canary"),
@@ -82,6 +84,65 @@ fn a_token_never_goes_in_clear_to_another_host() {
     for endpoint in ["grpc://127.0.0.1:1", "grpc://[::1]:1", "localhost:1", "grpc+tls://flight.example:1"] {
         assert!(config(&[token, ("FLIGHT_ENDPOINT", endpoint)]).is_ok(), "{endpoint}");
     }
+    let of_secret = [("FLIGHT_TOKEN_SECRET_ARN", "s"), ("FLIGHT_ENDPOINT", "grpc://flight.example:8816")];
+    assert!(refusal(&of_secret).starts_with("configuration: FLIGHT_TOKEN_SECRET_ARN: would go to"));
+}
+
+#[test]
+fn what_contradicts_is_refused_and_not_half_obeyed() {
+    let tls = ("FLIGHT_ENDPOINT", "grpc+tls://h:1");
+    let pair = [("FLIGHT_CLIENT_CERT", "c.pem"), ("FLIGHT_CLIENT_KEY", "k.pem")];
+    for (pairs, named, reason) in [
+        (
+            vec![("DB_SECRET_ARN", "s"), ("DB_PASSWORD", "canary")],
+            "DB_SECRET_ARN",
+            "contradicts the password",
+        ),
+        (
+            vec![("DB_SECRET_ARN", "s"), ("DATABASE_URL", "postgres://u:canary@h/d")],
+            "DB_SECRET_ARN",
+            "contradicts",
+        ),
+        (vec![("DB_IAM_AUTH", "true"), ("DB_PASSWORD", "canary")], "DB_IAM_AUTH", "contradicts the password"),
+        (vec![("DB_IAM_AUTH", "true"), ("DB_SECRET_ARN", "s")], "DB_IAM_AUTH", "contradicts DB_SECRET_ARN"),
+        (
+            vec![("DB_IAM_AUTH", "true"), ("DB_HOST", "h"), ("DB_SSLMODE", "disable")],
+            "DB_IAM_AUTH",
+            "in clear",
+        ),
+        (
+            vec![("DB_IAM_AUTH", "true"), ("DB_HOST", "h"), ("DB_SSLMODE", "prefer")],
+            "DB_IAM_AUTH",
+            "in clear",
+        ),
+        (vec![("DB_IAM_AUTH", "true"), ("DATABASE_URL", "postgres://u@a,b/d")], "DB_IAM_AUTH", "one host"),
+        (
+            vec![("FLIGHT_TOKEN", "canary"), ("FLIGHT_TOKEN_SECRET_ARN", "s")],
+            "FLIGHT_TOKEN_SECRET_ARN",
+            "contradicts",
+        ),
+        (vec![tls, pair[0]], "FLIGHT_CLIENT_CERT", "both or none"),
+        (vec![tls, pair[1]], "FLIGHT_CLIENT_KEY", "both or none"),
+        (pair.to_vec(), "FLIGHT_CLIENT_CERT", "without TLS"),
+    ] {
+        let message = refusal(&pairs);
+        assert!(message.starts_with(&format!("configuration: {named}: ")), "{pairs:?}: {message}");
+        assert!(message.contains(reason) && !message.contains("canary"), "{pairs:?}: {message}");
+    }
+    config(&[tls, pair[0], pair[1]]).unwrap();
+    config(&[("DB_SECRET_ARN", "s"), ("DB_HOST", "h")]).unwrap();
+    config(&[("DB_SECRET_ARN", "s"), ("DATABASE_URL", "postgres://h/d")]).unwrap();
+}
+
+#[test]
+fn a_token_of_rds_goes_to_a_verified_host_unless_told() {
+    let mode = |pairs: &[(&str, &str)]| config(pairs).unwrap().database.ssl_mode;
+    assert_eq!(mode(&[("DB_IAM_AUTH", "true")]), SslMode::VerifyFull, "localhost may be a tunnel");
+    assert_eq!(
+        mode(&[("DB_IAM_AUTH", "1"), ("DB_HOST", "h"), ("DB_SSLMODE", "verify-ca")]),
+        SslMode::VerifyCa
+    );
+    assert_eq!(mode(&[("DB_IAM_AUTH", "false")]), SslMode::Prefer);
 }
 
 #[test]
@@ -117,11 +178,18 @@ fn no_debug_shows_a_secret() {
     let c = config(&[
         ("DATABASE_URL", "postgres://u:canary1@h/n"),
         ("FLIGHT_TOKEN", "canary2"),
+        ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_SECRET_ACCESS_KEY", "canary3"),
+        ("AWS_SESSION_TOKEN", "canary4"),
     ])
     .unwrap();
     let debug = format!("{c:?}");
     assert!(!debug.contains("canary"), "{debug}");
+    let key = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "canary")];
+    for login in [("DB_IAM_AUTH", "true"), ("DB_SECRET_ARN", "s")] {
+        let debug = format!("{:?}", config(&[login, key[0], key[1]]).unwrap());
+        assert!(debug.contains("login") && !debug.contains("canary"), "{debug}");
+    }
 }
 
 #[test]

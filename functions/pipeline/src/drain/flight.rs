@@ -7,16 +7,19 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tonic::Code;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 
 use super::{Offer, OfferedWindow, Trust};
 use crate::config::FlightConfig;
 use crate::dataset::Evidence;
-use crate::error::{Error, Result, of};
+use crate::error::{Error, Result, is_distrust, of};
+use crate::secret::{Reading, StoredSecret};
 use crate::window::LedgerWindow;
+
+mod tls;
 
 /// The largest gRPC message taken: 64 MiB, as the contract of the source says.
 const MESSAGE_BYTES: usize = 64 << 20;
@@ -25,9 +28,23 @@ const MESSAGE_BYTES: usize = 64 << 20;
 pub(crate) struct Flight {
     prepared: Endpoint,
     channel: Channel,
-    bearer: Option<secrecy::SecretString>,
+    token: Token,
     timeout: Duration,
     endpoint: String,
+}
+
+/// By what the source knows this client.
+#[derive(Clone)]
+enum Token {
+    None,
+    Given(SecretString),
+    Stored(StoredSecret),
+}
+
+/// A token as it is sent; and if it comes from a secret, what was read there.
+struct Bearer {
+    token: Option<SecretString>,
+    reading: Option<Reading>,
 }
 
 impl std::fmt::Debug for Flight {
@@ -61,7 +78,7 @@ impl Flight {
     /// Prepares the connection; nothing is sent before the first request.
     ///
     /// # Errors
-    /// [`Error::Config`] when the endpoint or the CA file cannot be used.
+    /// [`Error::Config`] when the endpoint or a PEM file cannot be used.
     pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
         let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
         let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
@@ -72,20 +89,16 @@ impl Flight {
             .keep_alive_timeout(Duration::from_secs(20))
             .http2_adaptive_window(true);
         if config.endpoint.scheme() == "https" {
-            let tls = match &config.ca_cert {
-                None => ClientTlsConfig::new().with_native_roots(),
-                Some(path) => {
-                    let pem = std::fs::read(path)
-                        .map_err(|e| Error::config("FLIGHT_CA_CERT", format!("cannot read {path}: {e}")))?;
-                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
-                }
-            };
-            endpoint = endpoint.tls_config(tls).map_err(|e| bad(e.to_string()))?;
+            endpoint = endpoint.tls_config(tls::of(config)?).map_err(tls::unusable)?;
         }
         Ok(Flight {
             channel: endpoint.connect_lazy(),
             prepared: endpoint,
-            bearer: config.token.clone(),
+            token: match (&config.token, &config.token_secret) {
+                (Some(token), _) => Token::Given(token.clone()),
+                (None, Some(secret)) => Token::Stored(secret.clone()),
+                (None, None) => Token::None,
+            },
             timeout: config.timeout,
             endpoint: config.endpoint.to_string(),
         })
@@ -96,7 +109,7 @@ impl Flight {
         Flight {
             channel: self.prepared.connect_lazy(),
             prepared: self.prepared.clone(),
-            bearer: self.bearer.clone(),
+            token: self.token.clone(),
             timeout: self.timeout,
             endpoint: self.endpoint.clone(),
         }
@@ -107,21 +120,54 @@ impl Flight {
         self.timeout
     }
 
-    /// A client of this connection. Clients are cheap: the channel is shared.
-    fn client(&self) -> Result<FlightClient> {
+    /// A client of this connection, with the token. Clients are cheap: the channel is shared.
+    fn client(&self, bearer: &Bearer) -> Result<FlightClient> {
         let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
         let mut client = FlightClient::new_from_inner(inner);
-        if let Some(token) = &self.bearer {
+        if let Some(token) = &bearer.token {
+            let variable = if bearer.reading.is_some() { "FLIGHT_TOKEN_SECRET_ARN" } else { "FLIGHT_TOKEN" };
             client
                 .add_header("authorization", &format!("Bearer {}", token.expose_secret()))
-                .map_err(|_| Error::config("FLIGHT_TOKEN", "holds characters that no header may"))?;
+                .map_err(|_| Error::config(variable, "holds characters that no header may"))?;
         }
         Ok(client)
     }
 
-    /// `GetFlightInfo` under the deadline.
+    /// The token to ask with. One from a secret is read there once.
+    async fn bearer(&self) -> Result<Bearer> {
+        match &self.token {
+            Token::None => Ok(Bearer { token: None, reading: None }),
+            Token::Given(token) => Ok(Bearer { token: Some(token.clone()), reading: None }),
+            Token::Stored(secret) => Ok(Bearer::of(secret.read().await.map_err(of_source)?)),
+        }
+    }
+
+    /// The token to ask with after this failure: the source refused the last one, and the secret says something else by
+    /// now. `None` when there is nothing else to try.
+    async fn bearer_after(&self, failure: &Error, last: &Bearer) -> Result<Option<Bearer>> {
+        let refused = matches!(failure, Error::Source { status: Some(Code::Unauthenticated), .. });
+        let (true, Token::Stored(secret), Some(last)) = (refused, &self.token, &last.reading) else {
+            return Ok(None);
+        };
+        let reading = secret.read_again(last).await.map_err(of_source)?;
+        let is_new = reading.value.expose_secret() != last.value.expose_secret();
+        Ok(is_new.then(|| Bearer::of(reading)))
+    }
+
+    /// `GetFlightInfo` under the deadline; once more where the token has been rotated.
     async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
-        let mut client = self.client()?;
+        let bearer = self.bearer().await?;
+        match self.info_as(&bearer, path.clone(), asking).await {
+            Err(failure) => match self.bearer_after(&failure, &bearer).await? {
+                Some(bearer) => self.info_as(&bearer, path, asking).await,
+                None => Err(failure),
+            },
+            info => info,
+        }
+    }
+
+    async fn info_as(&self, bearer: &Bearer, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        let mut client = self.client(bearer)?;
         let request = client.get_flight_info(FlightDescriptor::new_path(path));
         match tokio::time::timeout(self.timeout, request).await {
             Ok(answer) => {
@@ -206,7 +252,7 @@ impl Flight {
         })))
     }
 
-    /// `DoGet` of one endpoint under the deadline. Locations are ignored: tickets are redeemed where they were given.
+    /// `DoGet` of one endpoint under the deadline; once more where the token has been rotated. Locations are ignored: tickets are redeemed where they were given.
     pub(super) async fn open(
         &self,
         endpoint: FlightEndpoint,
@@ -215,7 +261,23 @@ impl Flight {
         let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
             Error::source_permanent(format!("offers an endpoint without ticket for {}", of(window)))
         })?;
-        let mut client = self.client()?;
+        let bearer = self.bearer().await?;
+        match self.open_as(&bearer, ticket.clone(), window).await {
+            Err(failure) => match self.bearer_after(&failure, &bearer).await? {
+                Some(bearer) => self.open_as(&bearer, ticket, window).await,
+                None => Err(failure),
+            },
+            stream => stream,
+        }
+    }
+
+    async fn open_as(
+        &self,
+        bearer: &Bearer,
+        ticket: Ticket,
+        window: LedgerWindow,
+    ) -> Result<FlightRecordBatchStream> {
+        let mut client = self.client(bearer)?;
         match tokio::time::timeout(self.timeout, client.do_get(ticket)).await {
             Ok(stream) => stream.map_err(|e| failure("the stream does not open", window, e)),
             Err(_) => Err(Error::source_transient(format!(
@@ -225,6 +287,18 @@ impl Flight {
             ))),
         }
     }
+}
+
+impl Bearer {
+    /// A secret's string is the token, less what editors put around it.
+    fn of(reading: Reading) -> Self {
+        Bearer { token: Some(reading.value.expose_secret().trim().into()), reading: Some(reading) }
+    }
+}
+
+/// A token that could not be read, as trouble of the source where it may pass.
+fn of_source(unreadable: crate::secret::Unreadable) -> Error {
+    unreadable.into_error(|unreadable| Error::source_transient(unreadable.to_string()))
 }
 
 /// Reads `app_metadata`; `None` when it is not what the contract says.
@@ -252,6 +326,7 @@ fn failure_at(problem: String, error: FlightError) -> Error {
         _ => None,
     };
     let transient = match &error {
+        FlightError::Tonic(status) if is_distrust(status.as_ref()) => false,
         FlightError::Tonic(status) => !matches!(
             status.code(),
             Code::InvalidArgument

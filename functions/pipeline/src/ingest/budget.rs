@@ -6,6 +6,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::health::GivenUp;
 use crate::window::{LedgerWindow, WindowLimits};
 
 /// What a window takes whatever its length: a claim, a commit, an object or two.
@@ -13,9 +14,6 @@ const OVERHEAD: Duration = Duration::from_millis(200);
 
 /// A window may hold so many times the rows of the slowest one seen.
 const CAUTION: f64 = 2.0;
-
-/// Without any measurement the first window is this part of a full one.
-const FIRST_PART: u32 = 4;
 
 /// A run that has loaded something leaves a window shorter than this part of a full one to the next run.
 const SMALLEST_PART: u32 = 8;
@@ -30,7 +28,7 @@ pub(super) struct Budget {
     /// The slowest of the last windows, in seconds per ledger.
     slowest: Mutex<Option<f64>>,
     /// Windows that earlier attempts had to give up, or died of.
-    given_up: OnceLock<Vec<LedgerWindow>>,
+    given_up: OnceLock<Vec<GivenUp>>,
 }
 
 impl Budget {
@@ -45,7 +43,7 @@ impl Budget {
     }
 
     /// Takes over what earlier runs have measured and given up; once.
-    pub(super) fn learn(&self, slowest: Option<f64>, given_up: Vec<LedgerWindow>) {
+    pub(super) fn learn(&self, slowest: Option<f64>, given_up: Vec<GivenUp>) {
         *self.slowest.lock().unwrap_or_else(PoisonError::into_inner) = slowest;
         self.given_up.get_or_init(|| given_up);
     }
@@ -81,7 +79,7 @@ impl Budget {
         let Some(left) = self.left() else { return Some(full) };
         let slowest = *self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
         let affordable = match slowest {
-            None => (full.window_ledgers / FIRST_PART).max(1),
+            None => full.window_ledgers, // should it be too much, it is given up
             Some(slowest) => {
                 let seconds = left.saturating_sub(OVERHEAD).as_secs_f64();
                 // as: from a float saturates, which is what is meant
@@ -108,20 +106,21 @@ impl Budget {
             || self.limits(full, u32::MAX, windows).is_some_and(|limits| limits.window_ledgers == length)
     }
 
-    /// Whether an earlier attempt had to give up this very window, and a shorter one may be tried instead.
-    pub(super) fn has_given_up(&self, window: LedgerWindow) -> bool {
-        self.ends() && window.ledgers() > 1 && self.given_up().contains(&window)
+    /// Whether an earlier attempt had to give up this very window although it was staged already, and a shorter one may be
+    /// tried instead. The attempt that staged it does not count: most of its time may have been the drain's.
+    pub(super) fn has_given_up_staged(&self, window: LedgerWindow) -> bool {
+        self.ends() && window.ledgers() > 1 && self.given_up().contains(&GivenUp { window, staged: true })
     }
 
     /// Half of the shortest window from `start` that had to be given up.
     fn half_of_given_up(&self, start: u32) -> Option<u32> {
-        let given_up = self.given_up().iter().filter(|window| window.start() == start);
-        let shortest = given_up.map(|window| window.ledgers()).min()?;
+        let given_up = self.given_up().iter().filter(|given_up| given_up.window.start() == start);
+        let shortest = given_up.map(|given_up| given_up.window.ledgers()).min()?;
         u32::try_from((shortest / 2).max(1)).ok()
     }
 
     /// Windows that earlier attempts had to give up.
-    fn given_up(&self) -> &[LedgerWindow] {
+    fn given_up(&self) -> &[GivenUp] {
         self.given_up.get().map_or(&[], Vec::as_slice)
     }
 
@@ -142,7 +141,8 @@ mod tests {
     }
 
     fn experienced(budget: Budget, slowest: f64, given_up: Vec<LedgerWindow>) -> Budget {
-        budget.learn(Some(slowest), given_up);
+        let given_up = given_up.into_iter().map(|window| GivenUp { window, staged: window.start() == 100 });
+        budget.learn(Some(slowest), given_up.collect());
         budget
     }
 
@@ -159,12 +159,12 @@ mod tests {
         let endless = experienced(Budget::until(None), 1e9, vec![window(100, 163)]);
         assert_eq!(ledgers(&endless, 0), Some(64));
         assert!(endless.affords(window(0, u32::MAX), 7));
-        assert!(!endless.has_given_up(window(100, 163)));
+        assert!(!endless.has_given_up_staged(window(100, 163)));
     }
 
     #[test]
-    fn without_a_measurement_the_first_windows_are_short() {
-        assert_eq!(ledgers(&budget(900), 0), Some(16));
+    fn without_a_measurement_the_first_window_is_a_full_one() {
+        assert_eq!(ledgers(&budget(900), 0), Some(64));
     }
 
     #[test]
@@ -203,9 +203,10 @@ mod tests {
         assert_eq!(ledgers(&budget, 0), Some(16));
         assert_eq!(budget.limits(FULL, 500, 3).map(|limits| limits.window_ledgers), Some(32));
         assert_eq!(budget.limits(FULL, 501, 3).map(|limits| limits.window_ledgers), Some(64));
-        assert!(budget.has_given_up(window(100, 163)));
-        assert!(!budget.has_given_up(window(100, 164)));
-        assert!(!budget.has_given_up(window(7, 7)), "there is nothing shorter");
+        assert!(budget.has_given_up_staged(window(100, 163)));
+        assert!(!budget.has_given_up_staged(window(100, 164)));
+        assert!(!budget.has_given_up_staged(window(500, 563)), "its drain may have taken the time");
+        assert!(!budget.has_given_up_staged(window(7, 7)), "there is nothing shorter");
     }
 
     #[tokio::test]

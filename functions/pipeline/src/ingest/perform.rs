@@ -46,8 +46,8 @@ pub(super) async fn perform(
     fold_when: FoldWhen,
 ) -> Result<Performed> {
     let hint = Uuid::new_v4();
-    let lifetime = context.budget.hint_lifetime();
-    if let Err(error) = progress::hint(client, planned.window()?, hint, lifetime).await {
+    let (window, lifetime, source) = (planned.window()?, context.budget.hint_lifetime(), planned.source());
+    if let Err(error) = progress::hint(client, window, hint, lifetime, source).await {
         tracing::warn!(error = %error.chain(), "no hint of the window under way");
     }
     let performed = stage_and_load(context, client, planned, fold_when).await;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Context, ripe};
 use crate::database::Session;
 use crate::error::Result;
-use crate::progress::{self, CompletedWindow};
+use crate::progress::{self, CompletedWindow, RowSource};
 use crate::retry::Retries;
 use crate::stage::StagedObject;
 use crate::window::{LedgerWindow, WindowLimits};
@@ -43,6 +43,15 @@ impl Planned {
             Planned::Drain(window) => Ok(*window),
             Planned::Sealed(object) | Planned::Archived(object) => object.window(),
             Planned::Replace(completed) => Ok(completed.window),
+        }
+    }
+
+    /// Where the rows are to come from.
+    pub(super) fn source(&self) -> RowSource {
+        match self {
+            Planned::Drain(_) | Planned::Replace(_) => RowSource::Flight,
+            Planned::Sealed(_) => RowSource::Staging,
+            Planned::Archived(_) => RowSource::Archive,
         }
     }
 }
@@ -171,8 +180,8 @@ impl<'a> Planner<'a> {
         Ok(None)
     }
 
-    /// The sealed object that is the next window of `free`, if there is one. One whose load had to be given up for want of
-    /// time is removed: its ledgers are drained again, in shorter windows.
+    /// The sealed object that is the next window of `free`, if there is one. One whose load alone had to be given up for want
+    /// of time is removed: its ledgers are drained again, in shorter windows.
     async fn sealed(&mut self, free: LedgerWindow) -> Result<Option<StagedObject>> {
         while self.sealed.front().is_some_and(|object| object.footer.start_ledger < free.start()) {
             self.sealed.pop_front();
@@ -181,7 +190,7 @@ impl<'a> Planner<'a> {
         let Some(object) = self.sealed.pop_front_if(|object| fits(object, free, limits)) else {
             return Ok(None);
         };
-        if !self.context.budget.has_given_up(object.window()?) {
+        if !self.context.budget.has_given_up_staged(object.window()?) {
             return Ok(Some(object));
         }
         tracing::info!(object = %object.path, "removed: its load takes longer than there is time, it is drained in parts");

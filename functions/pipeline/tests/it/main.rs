@@ -9,6 +9,7 @@ mod fold;
 mod force;
 mod failures;
 mod restore;
+mod secret;
 mod queries;
 mod real_data;
 mod values;

@@ -23,6 +23,7 @@ pub(super) type Script = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
 pub(super) struct Shared {
     pub(super) script: Mutex<Script>,
     pub(super) seen: Mutex<Seen>,
+    pub(super) token: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -38,6 +39,16 @@ pub(super) struct Seen {
 pub(super) struct Service(pub(super) Arc<Shared>);
 
 impl Service {
+    /// Refuses whoever does not bring the token, where one is required.
+    fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let required = self.0.token.lock().unwrap();
+        let wanted = required.as_ref().map(|token| format!("Bearer {token}"));
+        if wanted.is_none() || authorization(metadata) == wanted {
+            return Ok(());
+        }
+        Err(Status::unauthenticated("no such token"))
+    }
+
     /// Counts and records what is asked.
     fn note(&self, window: Option<(u32, u32)>, metadata: &MetadataMap) -> Request {
         let mut seen = self.0.seen.lock().unwrap();
@@ -84,6 +95,7 @@ impl FlightService for Service {
         &self,
         request: tonic::Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
+        self.admit(request.metadata())?;
         let window = window(request.get_ref())?;
         let seen = self.note(window, request.metadata());
         let script = self.0.script.lock().unwrap().clone();
@@ -103,6 +115,7 @@ impl FlightService for Service {
             let mut seen = self.0.seen.lock().unwrap();
             seen.drains += 1;
             seen.authorizations.push(authorization(request.metadata()));
+            self.admit(request.metadata())?;
             number(&request.get_ref().ticket).and_then(|n| seen.endpoints.get(n).cloned())
         };
         let steps = steps.ok_or_else(|| Status::not_found("no such ticket"))?;

@@ -8,11 +8,12 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use super::connection::Connection;
 use super::service::{Seen, Service, Shared};
 use super::{Answer, Chain, Request};
+use crate::certificates::{Authority, Certificate};
 use crate::rows::Row;
 
 /// A running Flight server; gone, with all its connections, when it is dropped.
@@ -22,15 +23,41 @@ pub struct Source {
     reserved: TcpSocket,
     address: SocketAddr,
     running: Option<Runtime>,
+    tls: Option<ServerTlsConfig>,
 }
 
 impl Source {
     /// Serves what the function answers, on a free port of 127.0.0.1.
     pub fn serve(answer: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Source {
-        let shared = Shared { script: Mutex::new(Arc::new(answer)), seen: Mutex::new(Seen::default()) };
+        Source::with(answer, None)
+    }
+
+    /// As [`Source::serve`], with TLS by this certificate; with `clients`, only to those whom this authority knows.
+    pub fn serve_tls(
+        answer: impl Fn(Request) -> Answer + Send + Sync + 'static,
+        certificate: &Certificate,
+        clients: Option<&Authority>,
+    ) -> Source {
+        let identity = Identity::from_pem(&certificate.certificate, &certificate.key);
+        let mut tls = ServerTlsConfig::new().identity(identity);
+        if let Some(authority) = clients {
+            tls = tls.client_ca_root(tonic::transport::Certificate::from_pem(authority.pem()));
+        }
+        Source::with(answer, Some(tls))
+    }
+
+    fn with(
+        answer: impl Fn(Request) -> Answer + Send + Sync + 'static,
+        tls: Option<ServerTlsConfig>,
+    ) -> Source {
+        let shared = Shared {
+            script: Mutex::new(Arc::new(answer)),
+            seen: Mutex::new(Seen::default()),
+            token: Mutex::new(None),
+        };
         let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = reserved.local_addr().expect("a bound socket has an address");
-        let mut source = Source { shared: Arc::new(shared), reserved, address, running: None };
+        let mut source = Source { shared: Arc::new(shared), reserved, address, running: None, tls };
         source.start();
         source
     }
@@ -45,9 +72,12 @@ impl Source {
         *self.shared.script.lock().unwrap() = Arc::new(answer);
     }
 
-    /// `http://127.0.0.1:port`
+    /// `http://127.0.0.1:port`, or `https://localhost:port`
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
     }
 
     /// Each GetFlightInfo so far, in order.
@@ -75,6 +105,11 @@ impl Source {
         self.shared.seen.lock().unwrap().authorizations.clone()
     }
 
+    /// From now on, refuses every call that does not bring this bearer token.
+    pub fn require_token(&self, token: &str) {
+        *self.shared.token.lock().unwrap() = Some(token.to_owned());
+    }
+
     /// Goes down: connections break, new ones are refused.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.running.take() {
@@ -100,7 +135,7 @@ impl Source {
             let _context = runtime.enter();
             bind(self.address).listen(1024).expect("the port is reserved")
         };
-        runtime.spawn(accept(listener, Service(Arc::clone(&self.shared))));
+        runtime.spawn(accept(listener, Service(Arc::clone(&self.shared)), self.tls.clone()));
         self.running = Some(runtime);
     }
 }
@@ -125,9 +160,13 @@ fn bind(address: SocketAddr) -> TcpSocket {
     socket
 }
 
-async fn accept(listener: TcpListener, service: Service) {
+async fn accept(listener: TcpListener, service: Service, tls: Option<ServerTlsConfig>) {
     let connections =
         TcpListenerStream::new(listener).and_then(|tcp| std::future::ready(Connection::new(tcp))).boxed();
     let service = FlightServiceServer::new(service).max_decoding_message_size(usize::MAX);
-    Server::builder().add_service(service).serve_with_incoming(connections).await.expect("the server serves");
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).expect("a certificate with its key");
+    }
+    server.add_service(service).serve_with_incoming(connections).await.expect("the server serves");
 }

@@ -1,0 +1,89 @@
+//! Where the rows come from, and by what the source knows this client.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Aws, FlightConfig, boolean, duration, is_loopback};
+use crate::error::{Error, Result};
+use crate::secret::StoredSecret;
+
+const TOKEN_SECRET: &str = "FLIGHT_TOKEN_SECRET_ARN";
+
+/// The files of a client certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientIdentity {
+    /// `FLIGHT_CLIENT_CERT`: path of a PEM file with the certificate, and what is between it and its authority.
+    pub(crate) certificate: String,
+    /// `FLIGHT_CLIENT_KEY`: path of a PEM file with its key.
+    pub(crate) key: String,
+}
+
+/// Reads the variables.
+pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> Result<FlightConfig> {
+    const NAME: &str = "FLIGHT_ENDPOINT";
+    let given = get(NAME).unwrap_or_else(|| "localhost:8816".to_owned());
+    let url = match given.split_once("://") {
+        Some(("grpc" | "grpc+tcp" | "http", rest)) => format!("http://{rest}"),
+        Some(("grpc+tls" | "https", rest)) => format!("https://{rest}"),
+        Some((scheme, _)) => {
+            return Err(Error::config(
+                NAME,
+                format!("{scheme}:// is none of grpc://, grpc+tls://, http://, https://"),
+            ));
+        }
+        None => format!("http://{given}"),
+    };
+    let endpoint =
+        Url::parse(&url).map_err(|e| Error::config(NAME, format!("{given:?} is no endpoint: {e}")))?;
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return Err(Error::config(NAME, "must not hold a password: use FLIGHT_TOKEN"));
+    }
+    let plain = endpoint.scheme() == "http";
+    let token = get("FLIGHT_TOKEN").map(SecretString::from);
+    let token_secret = get("FLIGHT_TOKEN_SECRET_ARN");
+    if token.is_some() && token_secret.is_some() {
+        return Err(Error::config(TOKEN_SECRET, "contradicts FLIGHT_TOKEN: unset one of them"));
+    }
+    if plain && !endpoint.host_str().is_some_and(is_loopback) {
+        for (name, set) in [("FLIGHT_TOKEN", token.is_some()), (TOKEN_SECRET, token_secret.is_some())] {
+            if set {
+                let problem = format!("would go to {given} in clear: use a grpc+tls:// endpoint");
+                return Err(Error::config(name, problem));
+            }
+        }
+    }
+    let timeout = duration(get, "FLIGHT_TIMEOUT")?.unwrap_or(Duration::from_secs(60));
+    if timeout.is_zero() {
+        return Err(Error::config("FLIGHT_TIMEOUT", "must be longer than nothing"));
+    }
+    Ok(FlightConfig {
+        endpoint,
+        token,
+        token_secret: token_secret.map(|id| StoredSecret::new(TOKEN_SECRET, id, aws.clone())),
+        ca_cert: get("FLIGHT_CA_CERT"),
+        client: client(get, plain)?,
+        timeout,
+        trust_end: boolean(get, "FLIGHT_TRUST_END")?,
+    })
+}
+
+/// The client certificate: both files or none, and only where there is TLS to use them.
+fn client(get: &impl Fn(&str) -> Option<String>, plain: bool) -> Result<Option<ClientIdentity>> {
+    const CERT: &str = "FLIGHT_CLIENT_CERT";
+    const KEY: &str = "FLIGHT_CLIENT_KEY";
+    match (get(CERT), get(KEY)) {
+        (None, None) => Ok(None),
+        (Some(_), None) => {
+            Err(Error::config(CERT, "is of no use without FLIGHT_CLIENT_KEY: set both or none"))
+        }
+        (None, Some(_)) => {
+            Err(Error::config(KEY, "is of no use without FLIGHT_CLIENT_CERT: set both or none"))
+        }
+        (Some(_), Some(_)) if plain => {
+            Err(Error::config(CERT, "is of no use without TLS: use a grpc+tls:// endpoint"))
+        }
+        (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
+    }
+}

@@ -1,0 +1,194 @@
+//! Who logs in: the password of the configuration, of a secret, or a token of RDS.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio_postgres::config::Host;
+
+use crate::config::{Aws, DatabaseConfig, LoginSource};
+use crate::error::{BoxError, Error, Result};
+use crate::secret::{Reading, StoredSecret, Unreadable};
+
+/// How long RDS takes a token; it is looked at when the connection is made, and not after.
+const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// A configuration that is complete for one connection, and whence its password.
+pub(super) struct Login {
+    pub(super) config: DatabaseConfig,
+    reading: Option<(StoredSecret, Reading)>,
+}
+
+/// Completes the configuration: reads the secret unless this process has, makes the token.
+///
+/// # Errors
+/// [`Error::Config`] when the secret cannot be read or is not what it should be, or AWS gives no credentials;
+/// [`Error::Database`] when AWS is out of reach.
+pub(super) async fn login(config: &DatabaseConfig) -> Result<Login> {
+    match &config.login {
+        LoginSource::Given => Ok(Login { config: config.clone(), reading: None }),
+        LoginSource::Secret(secret) => {
+            let reading = secret.read().await.map_err(of_database)?;
+            of_secret(config, secret, reading)
+        }
+        LoginSource::RdsToken(aws) => {
+            let token = Box::pin(rds_token(config, aws)).await?;
+            let mut config = config.clone();
+            config.postgres.password(token.expose_secret());
+            Ok(Login { config, reading: None })
+        }
+    }
+}
+
+impl Login {
+    /// The login to try after PostgreSQL refused this one: of a secret that says something else by now. `None` when there
+    /// is nothing else to try.
+    ///
+    /// # Errors
+    /// As [`login`].
+    pub(super) async fn after_refusal(&self) -> Result<Option<Login>> {
+        let Some((secret, refused)) = &self.reading else { return Ok(None) };
+        let reading = secret.read_again(refused).await.map_err(of_database)?;
+        if reading.value.expose_secret() == refused.value.expose_secret() {
+            return Ok(None);
+        }
+        of_secret(&self.config, secret, reading).map(Some)
+    }
+}
+
+fn of_database(unreadable: Unreadable) -> Error {
+    unreadable.into_error(|unreadable| Error::Database {
+        action: "log in",
+        source: unreadable.into(),
+        transient: true,
+    })
+}
+
+fn of_secret(config: &DatabaseConfig, secret: &StoredSecret, reading: Reading) -> Result<Login> {
+    let config = merge(config, &reading.value)?;
+    Ok(Login { config, reading: Some((secret.clone(), reading)) })
+}
+
+/// Lays what the secret says over the configuration: `url`, or `username`, `password`, `host`, `port` and `dbname`, the
+/// shape that RDS gives its own. The parser's words would quote the secret, so they are not used.
+fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfig> {
+    const NAME: &str = "DB_SECRET_ARN";
+    let bad = |problem: &str| Error::config(NAME, format!("the secret {problem}"));
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(secret.expose_secret())
+        .map_err(|_| bad("is not a JSON object: {\"username\": …, \"password\": …} is wanted"))?;
+    let text = |name: &str| match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
+        Some(_) => Err(bad(&format!("has a {name} that is no text"))),
+    };
+    let mode = config.ssl_mode_given.then_some(config.ssl_mode);
+    if let Some(url) = text("url")? {
+        let given = DatabaseConfig::from_url(NAME, url)?;
+        let of_url = given.ssl_mode_given.then_some(given.ssl_mode);
+        let ca_cert = given.ca_cert.or_else(|| config.ca_cert.clone());
+        return Ok(DatabaseConfig::with_default_mode(given.postgres, of_url.or(mode), ca_cert));
+    }
+    let mut postgres = tokio_postgres::Config::new();
+    let (user, password) = (text("username")?, text("password")?);
+    postgres.user(user.ok_or_else(|| bad("has no username"))?);
+    postgres.password(password.ok_or_else(|| bad("has no password"))?);
+    match text("host")? {
+        Some(host) => {
+            postgres.host(host);
+        }
+        None => config.postgres.get_hosts().iter().for_each(|host| match host {
+            Host::Tcp(name) => {
+                postgres.host(name);
+            }
+            Host::Unix(path) => {
+                postgres.host_path(path);
+            }
+        }),
+    }
+    match fields.get("port") {
+        None | Some(Value::Null) => config.postgres.get_ports().iter().for_each(|port| {
+            postgres.port(*port);
+        }),
+        Some(Value::Number(port)) => {
+            let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
+            postgres.port(port.ok_or_else(|| bad("has a port that is none"))?);
+        }
+        Some(Value::String(port)) => {
+            postgres.port(port.parse().map_err(|_| bad("has a port that is none"))?);
+        }
+        Some(_) => return Err(bad("has a port that is none")),
+    }
+    postgres.dbname(text("dbname")?.or(config.postgres.get_dbname()).unwrap_or("stellar_contracts"));
+    if let Some(timeout) = config.postgres.get_connect_timeout() {
+        postgres.connect_timeout(*timeout);
+    }
+    if let Some(options) = config.postgres.get_options() {
+        postgres.options(options);
+    }
+    Ok(DatabaseConfig::with_default_mode(postgres, mode, config.ca_cert.clone()))
+}
+
+/// A token that lets the user of the configuration into its host, from the AWS credentials of this process.
+async fn rds_token(config: &DatabaseConfig, aws: &Aws) -> Result<SecretString> {
+    const NAME: &str = "DB_IAM_AUTH";
+    let sdk = aws.sdk(None).await;
+    let region = Aws::region(&sdk)
+        .ok_or_else(|| Error::config(NAME, "wants AWS_REGION, the region of the database"))?;
+    let provider =
+        sdk.credentials_provider().ok_or_else(|| Error::config(NAME, "finds no AWS credentials"))?;
+    let credentials = provider
+        .provide_credentials()
+        .await
+        .map_err(|e| Error::config(NAME, format!("finds no AWS credentials: {}", BoxError::from(e))))?;
+    let host = match config.postgres.get_hosts() {
+        [Host::Tcp(host)] => host,
+        _ => return Err(Error::config(NAME, "wants exactly one host")),
+    };
+    let port = config.postgres.get_ports().first().copied().unwrap_or(5432);
+    let user = config.postgres.get_user().unwrap_or_default();
+    presign(host, port, user, region, credentials, SystemTime::now())
+        .map_err(|e| Error::config(NAME, format!("cannot sign a token: {e}")))
+}
+
+/// The token: a request to connect, presigned, without its scheme.
+fn presign(
+    host: &str,
+    port: u16,
+    user: &str,
+    region: &str,
+    credentials: Credentials,
+    now: SystemTime,
+) -> Result<SecretString, BoxError> {
+    let mut url = url::Url::parse(&format!("https://{host}:{port}/"))?;
+    url.query_pairs_mut().append_pair("Action", "connect").append_pair("DBUser", user);
+    // A blank is %20 in a signed query, and form encoding says +; a + itself is %2B there.
+    if let Some(query) = url.query().map(|query| query.replace('+', "%20")) {
+        url.set_query(Some(&query));
+    }
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(TOKEN_LIFE);
+    let identity = credentials.into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("rds-db")
+        .time(now)
+        .settings(settings)
+        .build()?
+        .into();
+    let request = SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(&[]))?;
+    let (instructions, _signature) = sign(request, &params)?.into_parts();
+    for (name, value) in instructions.params() {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    let token = url.as_str().strip_prefix("https://").unwrap_or_default().to_owned();
+    Ok(token.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+-- What loader and reader may do, and nothing else: run by every migrate, as the owner, after the migrations. Without the
+-- table of roles (sql/bootstrap/roles.sql) one role does everything, or somebody grants by hand.
+do $$
+declare
+  grantee name;
+  grantee_duty text;
+  permission text;
+  permissions constant jsonb := $json${
+    "loader": [
+      "usage on schema contract_data",
+      "select on all tables in schema contract_data",
+      "insert on contract_data.entries",
+      "insert, update, delete on contract_data.ingestion_progress",
+      "insert, update, delete on contract_data.key_states",
+      "insert on contract_data.contract_assets",
+      "update (schedule_start, fingerprint_ledger, fingerprint_digest) on contract_data.settings",
+      "execute on function contract_data.ensure_partition(bigint)",
+      "execute on function contract_data.tend_partition(bigint)",
+      "execute on function contract_data.spread_assets(text[])",
+      "execute on function contract_data.learn_assets(int8multirange)",
+      "execute on function contract_data.fold_windows(bigint[])",
+      "execute on function contract_data.fold_pending(bigint)",
+      "execute on function contract_data.remove_replaced_rows(bigint)",
+      "execute on function contract_data.refold_replaced_keys(bigint, bigint)"
+    ],
+    "reader": [
+      "usage on schema contract_data",
+      "select on all tables in schema contract_data",
+      "execute on function contract_data.get_balance_history(text, integer)",
+      "execute on function contract_data.get_top_holders(text, text, integer)",
+      "execute on function contract_data.liveness(bigint, bigint)"
+    ]
+  }$json$;
+begin
+  if to_regclass('contract_data.roles') is null then
+    return;
+  end if;
+  -- A partition that is being attached has its catalogue row written too; two writers of one row would fail.
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.ensure_partition', 0));
+  revoke all on all functions in schema contract_data from public;
+  for grantee, grantee_duty in
+    select r.role_name, r.duty from contract_data.roles r join pg_roles p on p.rolname = r.role_name
+  loop
+    execute format('revoke all on schema contract_data from %I', grantee);
+    execute format('revoke all on all tables in schema contract_data from %I', grantee);
+    execute format('revoke all on all functions in schema contract_data from %I', grantee);
+    for permission in select jsonb_array_elements_text(permissions -> grantee_duty) loop
+      execute format('grant %s to %I', permission, grantee);
+    end loop;
+  end loop;
+end $$
