@@ -22,6 +22,7 @@ import sys
 import time
 
 import boto3
+import boto3.exceptions
 import botocore.config
 import botocore.exceptions
 
@@ -295,7 +296,7 @@ def main():
             rollback(Stack(options.stack))
         else:
             deploy(Stack(options.stack), options, parameters_of(options))
-    except (Failure, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError, ValueError) as error:
+    except (Failure, boto3.exceptions.Boto3Error, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError, ValueError) as error:
         sys.exit(f"deploy: {error}")
 
 
