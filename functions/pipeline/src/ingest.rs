@@ -89,7 +89,8 @@ pub async fn run(config: Config, watch: Watch) -> Result<Report> {
         workers: WORKERS,
     };
     let mut report = load_windows(&context, job, &watch).await?;
-    reconnect_if_closed(&context, &mut client).await?;
+    // The first session has been idle for as long as all that took: who knows what it has become.
+    client = connect(&context.config.database).await?;
     fingerprint::store(&client).await?;
     report.next_ledger = first_missing(&client, start).await?;
     report.caught_up = !report.stopped_early;
@@ -169,7 +170,8 @@ pub async fn replay(
     }
     let job = Job { wanted, sealed, replaced, archived: None, fold_when: FoldWhen::Later, workers };
     let mut report = load_windows(&context, job, &watch).await?;
-    reconnect_if_closed(&context, &mut client).await?;
+    // The first session has been idle for as long as all that took: who knows what it has become.
+    client = connect(&context.config.database).await?;
     fingerprint::store(&client).await?;
     report.widened = widened;
     let failed: Vec<LedgerWindow> = report.failed().filter_map(|window| window.window().ok()).collect();
