@@ -183,7 +183,8 @@ async fn load_schedule(
             workers: WORKERS,
         };
         load_windows(&context, job, watch, report).await?;
-        reconnect_if_closed(&context, &mut client).await?;
+        // This session has been idle for as long as all that took: who knows what it has become.
+        context.clients.sessions.renew(&mut client).await?;
         fingerprint::store(&client).await?;
     }
     observe::health(&health(&client).await?, Some(available.end()));
@@ -266,7 +267,8 @@ async fn load_range(
     }
     let job = Job { wanted, sealed, replaced, archived: None, fold_when, workers };
     load_windows(&context, job, watch, report).await?;
-    reconnect_if_closed(&context, &mut client).await?;
+    // As in a scheduled run.
+    context.clients.sessions.renew(&mut client).await?;
     fingerprint::store(&client).await?;
     observe::health(&health(&client).await?, tip);
     let missing = progress::uncovered(&client, range).await?;

@@ -177,3 +177,28 @@ async fn a_server_that_has_become_a_standby_is_tried_again_until_it_is_none() {
     crate::doubt::expire_what_no_window_has(&world).await;
     world.expect_whole(&[1..=48]).await;
 }
+
+#[tokio::test]
+async fn a_session_that_may_not_write_is_left_for_a_new_one() {
+    // The partition is to be made, outside of the transaction that asks for writes by itself.
+    let world = World::new(65..=80).await;
+    let administrator = world.database.connect().await;
+    administrator.batch_execute("set default_transaction_read_only = off").await.unwrap();
+    let name = world.database.name();
+    let read_only = async |on: &str| {
+        let statement = format!("alter database {name} set default_transaction_read_only = {on}");
+        administrator.batch_execute(&statement).await.unwrap();
+    };
+    read_only("on").await;
+
+    let told = world.fails("replay -s 65 -e 80", &[], 5).await;
+    assert!(told.contains("in a read-only transaction"), "{told}");
+    assert_eq!(world.windows().await, Vec::<String>::new());
+    // A session keeps what it began with: only a new one is as the server is now.
+    let mut running = world.ingestctl("replay -s 65 -e 80").env("MAX_RETRIES", "6").spawn();
+    running.wait_for_line("trying again").await;
+    read_only("off").await;
+    running.wait().await.expect_code(0);
+
+    world.expect_whole(&[65..=80]).await;
+}

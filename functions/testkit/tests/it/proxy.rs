@@ -23,6 +23,7 @@ async fn proxied() -> (Database, PostgresProxy, tokio_postgres::Client) {
 }
 
 /// Inserts a row in a transaction. The outcome of its COMMIT.
+#[allow(clippy::disallowed_methods, reason = "what COMMIT answers is the test")]
 async fn insert(session: &mut tokio_postgres::Client, n: i32) -> Result<(), tokio_postgres::Error> {
     let tx = session.transaction().await.unwrap();
     tx.execute("insert into kept values ($1)", &[&n]).await.unwrap();
