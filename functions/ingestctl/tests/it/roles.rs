@@ -52,7 +52,7 @@ impl Roles {
         let program = self.world.ingestctl(line).env("DATABASE_URL", self.url(role));
         let output = program.run().await;
         assert_eq!(output.code, Some(0), "{role}: {line}: {}{}", output.stdout, output.stderr);
-        println!("{role:<6} | ingestctl {line:<40} | yes");
+        eprintln!("{role:<6} | ingestctl {line:<40} | yes");
     }
 
     /// The statement, as this role, ends with this SQLSTATE.
@@ -64,7 +64,7 @@ impl Roles {
         let told = told.expect_err(&format!("{role} may: {statement}"));
         let code = told.code().map(|code| code.code().to_owned());
         assert_eq!(code.as_deref(), Some(state), "{role}: {statement}: {told:?}");
-        println!("{role:<6} | {statement} | no ({state})");
+        eprintln!("{role:<6} | {statement} | no ({state})");
     }
 
     async fn value(&self, sql: &str) -> String {
@@ -127,7 +127,7 @@ async fn owner_migrates_loader_loads_reader_reads() {
         "select contract_data.liveness(1, 2)",
     ] {
         reader.batch_execute(question).await.unwrap_or_else(|e| panic!("{question}: {e:?}"));
-        println!("reader | {question} | yes");
+        eprintln!("reader | {question} | yes");
     }
     drop(reader);
     let entries = "select count(*) from contract_data.entries";

@@ -66,12 +66,12 @@ async fn postgresql_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one
             match reason {
                 None => {
                     world.ingestctl("verify").env("DATABASE_URL", url).run().await.expect_code(0);
-                    println!("postgresql {mode:<11} | {shown:<23} | let in");
+                    eprintln!("postgresql {mode:<11} | {shown:<23} | let in");
                 }
                 Some(reason) => {
                     let told = world.fails("verify", &[("DATABASE_URL", &url)], 5).await;
                     assert!(told.contains(reason), "{mode}, {shown}: {told}");
-                    println!("postgresql {mode:<11} | {shown:<23} | {told}");
+                    eprintln!("postgresql {mode:<11} | {shown:<23} | {told}");
                 }
             }
         }
@@ -122,13 +122,13 @@ async fn a_source_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one()
         match reason {
             None => {
                 world.ingestctl("run").envs(trust).run().await.expect_code(0);
-                println!("source | {shown:<23} | let in");
+                eprintln!("source | {shown:<23} | let in");
             }
             Some(reason) => {
                 let told = world.fails("run", &trust, 3).await;
                 assert!(told.contains(reason), "{shown}: {told}");
                 assert_eq!(source.authorizations(), Vec::new(), "{shown}: it was asked");
-                println!("source | {shown:<23} | {told}");
+                eprintln!("source | {shown:<23} | {told}");
                 world.expect_nothing().await;
             }
         }
@@ -189,9 +189,9 @@ async fn a_source_that_wants_to_know_its_clients_knows_this_one_by_its_certifica
     };
 
     let told = world.fails("run", &trust, 3).await;
-    println!("client certificate | none        | {told}");
+    eprintln!("client certificate | none        | {told}");
     let refused = with(&other_cert, &other_key).run().await.expect_code(3);
-    println!("client certificate | of another  | {}", refused.stderr.trim());
+    eprintln!("client certificate | of another  | {}", refused.stderr.trim());
     assert_eq!(source.authorizations(), Vec::new(), "nobody was let in");
     world.expect_nothing().await;
 
@@ -207,6 +207,6 @@ async fn a_source_that_wants_to_know_its_clients_knows_this_one_by_its_certifica
     }
 
     with(&cert, &key).run().await.expect_code(0);
-    println!("client certificate | ours        | let in");
+    eprintln!("client certificate | ours        | let in");
     world.expect_whole(&[1..=16]).await;
 }

@@ -80,7 +80,8 @@ async fn a_rotated_password_is_read_again_and_only_then() {
     guarded.set_password("second").await;
     guarded.secret.put(&login("second")).await;
     let both = tokio::join!(pipeline::status(&config), pipeline::status(&config));
-    (both.0.unwrap(), both.1.unwrap());
+    both.0.unwrap();
+    both.1.unwrap();
     assert_eq!(guarded.secret.reads(), 2, "who is refused second finds what the first has read");
     pipeline::status(&config).await.unwrap();
     assert_eq!(guarded.secret.reads(), 2);
