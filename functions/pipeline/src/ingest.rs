@@ -184,7 +184,7 @@ async fn load_schedule(
         };
         load_windows(&context, job, watch, report).await?;
         // This session has been idle for as long as all that took: who knows what it has become.
-        context.clients.sessions.renew(&mut client).await?;
+        client = context.clients.sessions.get().await?;
         fingerprint::store(&client).await?;
     }
     observe::health(&health(&client).await?, Some(available.end()));
@@ -268,7 +268,7 @@ async fn load_range(
     let job = Job { wanted, sealed, replaced, archived: None, fold_when, workers };
     load_windows(&context, job, watch, report).await?;
     // As in a scheduled run.
-    context.clients.sessions.renew(&mut client).await?;
+    client = context.clients.sessions.get().await?;
     fingerprint::store(&client).await?;
     observe::health(&health(&client).await?, tip);
     let missing = progress::uncovered(&client, range).await?;
@@ -373,11 +373,11 @@ async fn reconnect_if_closed(context: &Context, client: &mut Session) -> Result<
     Ok(())
 }
 
-/// As [`reconnect_if_closed`], and also in place of one on which something has failed: a server that has become a standby
-/// keeps its sessions, and refuses their writes for ever.
+/// As [`reconnect_if_closed`], and also in place of one on which something has failed: it is lent again when it has proven
+/// to be alive, and to be one that may write.
 async fn reconnect(context: &Context, client: &mut Session, failed: &mut bool) -> Result<()> {
     if std::mem::take(failed) {
-        context.clients.sessions.renew(client).await.inspect_err(|_| *failed = true)?;
+        *client = context.clients.sessions.get().await.inspect_err(|_| *failed = true)?;
     }
     reconnect_if_closed(context, client).await
 }

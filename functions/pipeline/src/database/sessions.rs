@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{cancel, connect};
 use crate::config::DatabaseConfig;
@@ -40,11 +40,11 @@ impl Manager for Connections {
         connect(&self.0).await
     }
 
-    /// An empty query, answered in time. Its answer also says that the transaction before, should it have been dropped in
-    /// the middle, has been rolled back: answers come in the order of the questions. What is still at a statement that
-    /// nobody waits for is told to stop.
+    /// A question, answered in time, and as a server does that may be written to: one that has become a standby keeps its
+    /// sessions. The answer also says that the transaction before, should it have been dropped in the middle, has been rolled
+    /// back: answers come in the order of the questions. What is still at a statement that nobody waits for is told to stop.
     async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
-        let answer = client.simple_query("");
+        let answer = client.simple_query("show transaction_read_only");
         tokio::pin!(answer);
         let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answered) => Ok(answered),
@@ -55,11 +55,17 @@ impl Manager for Connections {
             }
         };
         match answered {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(answer)) if is_off(&answer) => Ok(()),
+            Ok(Ok(_)) => Err(RecycleError::message("the session may only read")),
             Ok(Err(error)) => Err(RecycleError::message(format!("the session has ended: {error}"))),
             Err(_) => Err(RecycleError::message("the session does not answer")),
         }
     }
+}
+
+/// Whether a setting that was asked for is off.
+fn is_off(answer: &[SimpleQueryMessage]) -> bool {
+    answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("off")))
 }
 
 impl Sessions {
@@ -78,17 +84,6 @@ impl Sessions {
             PoolError::Backend(error) => error,
             other => Error::Unexpected(format!("no session: {other}")),
         })
-    }
-
-    /// A new connection in place of this session, which is not lent again, nor is any that was made before it.
-    ///
-    /// # Errors
-    /// Those of [`connect`]; the session is the old one then.
-    pub(crate) async fn renew(&self, session: &mut Session) -> Result<()> {
-        self.0.retain(|_, _| false);
-        let old = std::mem::replace(session, self.get().await?);
-        drop(Object::take(old));
-        Ok(())
     }
 
     /// Waits until what was dropped in the middle of its work has been rolled back by the server, for a second at most: a
