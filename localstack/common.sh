@@ -42,6 +42,7 @@ remove_everything() {
 remove_services() {
     "$root/localstack/postgres" remove "$1/postgres" || true
     "$root/localstack/s3" stop "$1/s3" || true
+    "$root/localstack/aws" stop "$1/aws" || true
     rm -rf "$1"
 }
 

@@ -3,6 +3,7 @@
     python -m e2e_steps WORK ENDPOINT DATABASE_URL ZIPS ARCHITECTURE BEGUN
 """
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -54,6 +55,7 @@ def main() -> int:
         zips=Path(zips),
         architecture=architecture,
     )
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the source ends with this
     try:
         for title, step in STEPS:
             print(f"\n== {title} ({time.time() - int(begun):.0f} s)", flush=True)
