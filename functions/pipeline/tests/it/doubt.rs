@@ -42,7 +42,7 @@ async fn a_commit_that_was_dropped_and_not_done_is_waited_for_and_done() {
     world.set("DATABASE_URL", &url);
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()
                    and wait_event_type = 'Lock' and application_name like 'contract-data-loader%'";
-    let (report, ()) = futures::future::join(world.replay(10, 19), async {
+    let (report, ()) = futures::future::join(Box::pin(world.replay(10, 19)), async {
         while world.database.value(waiting).await == "0" {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
