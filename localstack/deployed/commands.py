@@ -26,7 +26,7 @@ def deploy(stack: Stack, arguments: list[str]) -> None:
     arns = bootstrap(os.environ["STACK_PSQL"], database, stack, os.environ.get("STACK_DATABASE_FOR_FUNCTIONS", ""))
     values = {
         "Architecture": os.environ["STACK_ARCHITECTURE"],
-        "FlightEndpoint": os.environ["STACK_FLIGHT_FOR_FUNCTIONS"],
+        "FlightEndpoint": os.environ["STACK_FLIGHT"],
         "OwnerSecretArn": arns[OWNER],
         "LoaderSecretArn": arns[LOADER],
         "DatabaseSslMode": "disable",  # the local server has no certificate
