@@ -16,7 +16,7 @@ pub(crate) async fn handle(event: Value, invocation: Invocation) -> Result<Value
             answer(&pipeline::replay(&clients, range, options, Some(until), watch).await?)
         }
         Event::Plan(Replay { range, options }) => {
-            let plan = pipeline::plan(&clients, range, &options).await?;
+            let plan = pipeline::plan(clients.config(), range, &options).await?;
             Ok(json!({
                 "windows": plan.replays, "ledgers": plan.ledgers, "source_ends_at": plan.source_ends_at,
             }))

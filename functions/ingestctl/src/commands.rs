@@ -102,9 +102,8 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
             let parallel = parallel.map(usize::from);
             let options = ReplayOptions { force, parallel, from_archive, trust_end, window_ledgers: None };
-            let clients = Clients::open(config)?;
             if dry_run {
-                let plan = pipeline::plan(&clients, range, &options).await?;
+                let plan = pipeline::plan(&config, range, &options).await?;
                 if json {
                     output::json(&plan)?
                 } else {
@@ -112,7 +111,7 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
                 }
                 return Ok(0);
             }
-            let report = pipeline::replay(&clients, range, options, None, watch(bar)).await?;
+            let report = pipeline::replay(&Clients::open(config)?, range, options, None, watch(bar)).await?;
             bar.finish_and_clear();
             if json {
                 output::json(&report)?

@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 
 use crate::database::get;
 use crate::error::{DatabaseContext, Result};
+use crate::ingest::Pace;
 use crate::window::LedgerWindow;
 
 /// What the metrics say of the database.
@@ -42,13 +43,13 @@ pub(crate) async fn health(client: &Client) -> Result<Health> {
     })
 }
 
-/// Seconds per ledger of the slowest of the last windows; `None` before the first.
-pub(crate) async fn slowest_window(client: &Client) -> Result<Option<f64>> {
+/// How fast the last windows were, as far as they were drained.
+pub(crate) async fn pace(client: &Client) -> Result<Pace> {
     let row = client
-        .query_one(include_str!("../../../sql/loader/slowest_window.sql"), &[])
+        .query_one(include_str!("../../../sql/loader/pace.sql"), &[])
         .await
         .database("read how fast windows were")?;
-    get(&row, "seconds")
+    Ok(Pace { slowest: get(&row, "slowest")?, quickest: get(&row, "quickest")? })
 }
 
 /// Reads what was given up.

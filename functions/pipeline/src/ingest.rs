@@ -14,7 +14,7 @@ use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
 use crate::fold;
-use crate::health::{given_up_windows, health, slowest_window};
+use crate::health::{given_up_windows, health, pace};
 use crate::load::FoldWhen;
 use crate::migrate::{Settings, settings};
 use crate::observe;
@@ -31,6 +31,7 @@ mod plan;
 mod report;
 
 use budget::Budget;
+pub(crate) use budget::Pace;
 pub use plan::{Plan, PlannedReplay, plan};
 use planner::Wanted;
 pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
@@ -187,7 +188,7 @@ async fn load_schedule(
         client = context.clients.sessions.get().await?;
         fingerprint::store(&client).await?;
     }
-    observe::health(&health(&client).await?, Some(available.end()));
+    observe_health(&client, Some(available.end())).await;
     report.caught_up = !report.stopped_early;
     Ok(())
 }
@@ -270,7 +271,7 @@ async fn load_range(
     // As in a scheduled run.
     client = context.clients.sessions.get().await?;
     fingerprint::store(&client).await?;
-    observe::health(&health(&client).await?, tip);
+    observe_health(&client, tip).await;
     let missing = progress::uncovered(&client, range).await?;
     report.source_ends_at = report.without_failed(&missing).map(|free| i64::from(free.start()) - 1);
     Ok(())
@@ -293,7 +294,7 @@ async fn open(clients: &Arc<Clients>, budget: &Arc<Budget>, trust: Trust) -> Res
 /// Takes over what earlier runs have measured and given up, where the time of this one is bounded.
 async fn learn(context: &Context, client: &Client) -> Result<()> {
     if context.budget.ends() {
-        context.budget.learn(slowest_window(client).await?, given_up_windows(client).await?);
+        context.budget.learn(pace(client).await?, given_up_windows(client).await?);
     }
     Ok(())
 }
@@ -380,6 +381,14 @@ async fn reconnect(context: &Context, client: &mut Session, failed: &mut bool) -
         *client = context.clients.sessions.get().await.inspect_err(|_| *failed = true)?;
     }
     reconnect_if_closed(context, client).await
+}
+
+/// Measures how the database stands. What cannot be measured is no failure of the run, whose windows are loaded.
+async fn observe_health(client: &Client, tip: Option<u32>) {
+    match health(client).await {
+        Ok(health) => observe::health(&health, tip),
+        Err(error) => tracing::warn!(error = %error.chain(), "not measured"),
+    }
 }
 
 /// BRIN summaries and statistics of the partitions that got rows.

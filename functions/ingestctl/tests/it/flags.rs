@@ -29,6 +29,7 @@ async fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     );
     let expected = serde_json::json!({
         "start_ledger": 1, "end_ledger": 100, "ledgers": 39, "windows": 4, "replaced": 0, "source_ends_at": 60,
+        "invocations": 4, "put_requests": 8,
         "first_windows": [[1, 16], [17, 19], [41, 56], [57, 60]],
     });
     assert_eq!(plan, expected);

@@ -15,18 +15,29 @@ const OVERHEAD: Duration = Duration::from_millis(200);
 /// A window may hold so many times the rows of the slowest one seen.
 const CAUTION: f64 = 2.0;
 
+/// And it may take so many times as long as the quickest one seen, however short it is.
+const CAUTION_AT_LEAST: f64 = 1.25;
+
 /// A run that has loaded something leaves a window shorter than this part of a full one to the next run.
 const SMALLEST_PART: u32 = 8;
 
 /// How a hint of work under way expires where the host has no end.
 const LONGEST_HINT: Duration = Duration::from_secs(15 * 60);
 
+/// How fast the last windows were.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Seconds per ledger of the slowest, beside what a window takes whatever its length.
+    pub(crate) slowest: Option<f64>,
+    /// The time of the quickest, in seconds.
+    pub(crate) quickest: Option<f64>,
+}
+
 /// The time of a run.
 #[derive(Debug)]
 pub(super) struct Budget {
     stop: Option<Instant>,
-    /// The slowest of the last windows, in seconds per ledger.
-    slowest: Mutex<Option<f64>>,
+    pace: Mutex<Pace>,
     /// Windows that earlier attempts had to give up, or died of.
     given_up: OnceLock<Vec<GivenUp>>,
 }
@@ -39,12 +50,12 @@ impl Budget {
             let margin = (whole / 10).clamp(Duration::from_secs(1), Duration::from_secs(10));
             until.checked_sub(margin).unwrap_or(until)
         });
-        Budget { stop, slowest: Mutex::new(None), given_up: OnceLock::new() }
+        Budget { stop, pace: Mutex::default(), given_up: OnceLock::new() }
     }
 
     /// Takes over what earlier runs have measured and given up; once.
-    pub(super) fn learn(&self, slowest: Option<f64>, given_up: Vec<GivenUp>) {
-        *self.slowest.lock().unwrap_or_else(PoisonError::into_inner) = slowest;
+    pub(super) fn learn(&self, pace: Pace, given_up: Vec<GivenUp>) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
         self.given_up.get_or_init(|| given_up);
     }
 
@@ -69,27 +80,28 @@ impl Budget {
     /// Takes note of what a window took.
     pub(super) fn observe(&self, window: LedgerWindow, took: Duration) {
         let per_ledger = took.saturating_sub(OVERHEAD).as_secs_f64() / window.ledgers() as f64;
-        let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
-        *slowest = Some(slowest.map_or(per_ledger, |slowest| slowest.max(per_ledger)));
+        let took = took.as_secs_f64();
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.slowest = Some(pace.slowest.map_or(per_ledger, |slowest| slowest.max(per_ledger)));
+        pace.quickest = Some(pace.quickest.map_or(took, |quickest| quickest.min(took)));
     }
 
     /// The limits of the window that starts at `start`, for a run that has begun `windows` before it; `None` when the rest
     /// is better left to the next run. The first window of a run is begun in any case: with one ledger, if need be.
     pub(super) fn limits(&self, full: WindowLimits, start: u32, windows: u32) -> Option<WindowLimits> {
         let Some(left) = self.left() else { return Some(full) };
-        let slowest = *self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+        let Pace { slowest, quickest } = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_least = OVERHEAD.as_secs_f64().max(quickest.unwrap_or_default()) * CAUTION_AT_LEAST;
+        let seconds = left.as_secs_f64() - at_least;
         let affordable = match slowest {
             None => full.window_ledgers, // should it be too much, it is given up
-            Some(slowest) => {
-                let seconds = left.saturating_sub(OVERHEAD).as_secs_f64();
-                // as: from a float saturates, which is what is meant
-                (seconds / (CAUTION * slowest)) as u32
-            }
+            // as: from a float saturates, which is what is meant
+            Some(slowest) => (seconds / (CAUTION * slowest)) as u32,
         };
         let mut ledgers = full.window_ledgers.min(affordable);
         if windows == 0 {
             ledgers = ledgers.max(1);
-        } else if ledgers < full.window_ledgers.div_ceil(SMALLEST_PART) || left < OVERHEAD {
+        } else if ledgers < full.window_ledgers.div_ceil(SMALLEST_PART) || seconds < 0.0 {
             return None;
         }
         if let Some(half) = self.half_of_given_up(start) {
@@ -142,7 +154,7 @@ mod tests {
 
     fn experienced(budget: Budget, slowest: f64, given_up: Vec<LedgerWindow>) -> Budget {
         let given_up = given_up.into_iter().map(|window| GivenUp { window, staged: window.start() == 100 });
-        budget.learn(Some(slowest), given_up.collect());
+        budget.learn(Pace { slowest: Some(slowest), quickest: None }, given_up.collect());
         budget
     }
 
@@ -183,6 +195,18 @@ mod tests {
         budget.observe(window(1, 10), Duration::from_millis(20_200));
         budget.observe(window(11, 20), Duration::from_millis(300));
         assert_eq!(ledgers(&budget, 1), Some(13));
+    }
+
+    #[test]
+    fn no_window_is_begun_in_less_time_than_the_quickest_took() {
+        let pace = |quickest| Pace { slowest: Some(0.0), quickest: Some(quickest) };
+        let budget = budget(10); // 9 seconds of work
+        budget.learn(pace(7.0), Vec::new());
+        assert_eq!(ledgers(&budget, 1), Some(64));
+        budget.observe(window(1, 1_000_000), Duration::from_secs(8));
+        assert_eq!(ledgers(&budget, 1), Some(64), "another was quicker");
+        budget.learn(pace(8.0), Vec::new());
+        assert_eq!((ledgers(&budget, 1), ledgers(&budget, 0)), (None, Some(64)));
     }
 
     #[test]

