@@ -76,6 +76,15 @@ pub enum Error {
         /// What is wrong with the value.
         cause: String,
     },
+    /// The host ends before a window was finished. Another attempt takes a smaller one.
+    #[error(
+        "out of time: no window was finished in {seconds} s; the next attempt takes a smaller one, which helps unless source, \
+         staging or database do not answer"
+    )]
+    OutOfTime {
+        /// How long this attempt took.
+        seconds: u64,
+    },
     /// A defect of the loader itself: please report it.
     #[error("unexpected: {0}")]
     Unexpected(String),
@@ -112,6 +121,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Source { transient, .. } | Error::Database { transient, .. } => *transient,
+            Error::OutOfTime { .. } => true,
             _ => false,
         }
     }

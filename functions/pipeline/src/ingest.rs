@@ -71,7 +71,8 @@ pub struct ReplayOptions {
 /// up a moment before, and leaves nothing but a smaller next attempt.
 ///
 /// # Errors
-/// The first error that retries do not cure. What was loaded before it stays loaded.
+/// The first error that retries do not cure. What was loaded before it stays loaded. [`Error::OutOfTime`] when no window
+/// was finished in the time that there was: who has time for nothing should not be thought well.
 pub async fn run(clients: &Arc<Clients>, until: Option<Instant>, watch: Watch) -> Result<Report> {
     let budget = Arc::new(Budget::until(until));
     let mut report = Report::default();
@@ -131,6 +132,10 @@ async fn conclude(
     report.windows.sort_by_key(|window| window.start_ledger);
     match outcome {
         Some(outcome) => outcome,
+        None if report.windows.is_empty() => {
+            observe::failed();
+            Err(Error::OutOfTime { seconds: budget.spent().as_secs() })
+        }
         None => {
             tracing::warn!(windows = report.windows.len(), "out of time: what was under way is given up");
             report.stopped_early = true;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use testkit::lambda::Reply;
 use testkit::{Chain, Row};
 
 use crate::support::World;
@@ -34,6 +35,14 @@ async fn expect_rest(world: &World) {
     assert_eq!(world.database.value(hints).await, "0", "hints that still mean something");
 }
 
+/// A run that has finished no window says so, as an error that may pass.
+#[track_caller]
+fn expect_out_of_time(reply: Reply) {
+    let (kind, message) = reply.failure();
+    assert_eq!(kind, "Retryable");
+    assert!(message.starts_with("out of time: no window was finished in "), "{message}");
+}
+
 #[tokio::test]
 async fn a_load_that_takes_too_long_is_given_up_in_time_tried_again_and_then_halved() {
     let world = World::new(16).await;
@@ -43,12 +52,8 @@ async fn a_load_that_takes_too_long_is_given_up_in_time_tried_again_and_then_hal
     // Drained, staged, and given up in its COPY; then only that, from the staged object.
     for _ in 0..2 {
         let begun = Instant::now();
-        let answer = function.invoke_within(&json!({}), Duration::from_secs(4)).await.answer();
+        expect_out_of_time(function.invoke_within(&json!({}), Duration::from_secs(4)).await);
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-        assert_eq!(
-            (&answer["windows"], &answer["caught_up"], &answer["next_ledger"]),
-            (&json!([]), &json!(false), &json!(1))
-        );
         expect_rest(&world).await;
         assert_eq!(world.windows().await, Vec::<String>::new());
         assert_eq!(world.source.drains(), 1, "staged once");
@@ -70,8 +75,7 @@ async fn a_drain_that_takes_too_long_is_halved_by_the_next() {
     let silent = chain().batch_rows(5).silence_after(1);
     let world = World::of(silent).await;
     let function = world.function(&[("COMMIT_INTERVAL", "0s")]).await;
-    let answer = function.invoke_within(&json!({}), Duration::from_secs(3)).await.answer();
-    assert_eq!((&answer["windows"], &answer["caught_up"]), (&json!([]), &json!(false)));
+    expect_out_of_time(function.invoke_within(&json!({}), Duration::from_secs(3)).await);
     expect_rest(&world).await;
 
     world.source.answer_with(move |request| chain().answer(request));

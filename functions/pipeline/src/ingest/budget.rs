@@ -36,6 +36,7 @@ pub(crate) struct Pace {
 /// The time of a run.
 #[derive(Debug)]
 pub(super) struct Budget {
+    begun: Instant,
     stop: Option<Instant>,
     pace: Mutex<Pace>,
     /// Windows that earlier attempts had to give up, or died of.
@@ -50,7 +51,7 @@ impl Budget {
             let margin = (whole / 10).clamp(Duration::from_secs(1), Duration::from_secs(10));
             until.checked_sub(margin).unwrap_or(until)
         });
-        Budget { stop, pace: Mutex::default(), given_up: OnceLock::new() }
+        Budget { begun: Instant::now(), stop, pace: Mutex::default(), given_up: OnceLock::new() }
     }
 
     /// Takes over what earlier runs have measured and given up; once.
@@ -62,6 +63,11 @@ impl Budget {
     /// Whether the host has an end at all.
     pub(super) fn ends(&self) -> bool {
         self.stop.is_some()
+    }
+
+    /// How long the run has taken so far.
+    pub(super) fn spent(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// How long a hint about a window begun now means something.
