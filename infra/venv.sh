@@ -1,20 +1,8 @@
 # For the scripts that want a tool from PyPI: installs it once, pinned, into the user's cache. Sourced, not run.
 # shellcheck shell=bash
 
-find_python() {
-    local version candidate
-    for version in 3.13 3.12 3.11; do
-        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version"*/bin/python python3; do
-            # A name on the PATH may be a shim that has nothing behind it, and a Python may come without venv.
-            if "$candidate" -c "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, ${version#3.}))" 2>/dev/null; then
-                echo "$candidate"
-                return
-            fi
-        done
-    done
-    echo "no Python 3.11 to 3.13 with venv here: install python3 and python3-venv" >&2
-    return 1
-}
+# shellcheck source=../localstack/python.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../localstack/python.sh"
 
 # venv NAME PACKAGE==VERSION…: prints the folder of a venv that has them, and what infra/constraints.txt pins below them.
 # The folder's name holds what was asked for: other pins are another installation.
@@ -32,7 +20,10 @@ venv() {
                 flock 8 # another script may be at it
             fi
             if [[ -f $folder/complete ]]; then exit; fi
-            python=$(find_python) || exit 1
+            python=$(find_python 3.13 3.12 3.11) || {
+                echo "no Python 3.11 to 3.13 with venv here: install python3 and python3-venv" >&2
+                exit 1
+            }
             echo "installing $* into $folder" >&2
             rm -rf "$folder"
             "$python" -m venv "$folder" >&2 &&

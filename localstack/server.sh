@@ -7,6 +7,9 @@
 #   plugins     a directory for its PYTHONPATH, or nothing
 # shellcheck shell=bash disable=SC2154
 
+# shellcheck source=python.sh
+source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
+
 release=4.14.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 name=$(basename "$0")
@@ -21,20 +24,6 @@ die() {
 }
 
 # --- the installation
-
-find_python() {
-    local version candidate
-    for version in 3.13 3.12; do
-        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version"*/bin/python python3; do
-            # A name on the PATH may be a shim that has nothing behind it, and a Python may come without pip.
-            if "$candidate" -c "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, ${version#3.}))" 2>/dev/null; then
-                echo "$candidate"
-                return
-            fi
-        done
-    done
-    die "no Python 3.12 or 3.13 with venv here: install python3.13 and python3.13-venv, for LocalStack"
-}
 
 # Three faults of this release. It says that it runs on Python 3.12 and imports a name that came with 3.13: every service
 # then answers 500. It keeps objects in one directory in /tmp, which the user who came first owns. And a CopyObject whose
@@ -104,7 +93,8 @@ install_localstack() {
 make_venv() {
     local python
     if [[ -f $venv/complete ]]; then return; fi # another start was at it
-    python=$(find_python) || exit 1
+    python=$(find_python 3.13 3.12) ||
+        die "no Python 3.12 or 3.13 with venv here: install python3.13 and python3.13-venv, for LocalStack"
     say "installing LocalStack $release into $venv"
     rm -rf "$venv"
     "$python" -m venv "$venv" >&2 || die "$python made no venv"

@@ -72,30 +72,18 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
         Command::Migrate { check, json } => {
             let migration =
                 if check { pipeline::check(&config).await? } else { pipeline::migrate(&config).await? };
-            if json {
-                output::json(&migration)?
-            } else {
-                output::migration(&migration, check)
-            }
+            tell(json, &migration, |migration| output::migration(migration, check))?;
             Ok(if check && !migration.applied.is_empty() { DATABASE } else { 0 })
         }
         Command::Maintain { json } => {
             let maintenance = pipeline::maintain(&config).await?;
-            if json {
-                output::json(&maintenance)?
-            } else {
-                output::maintenance(&maintenance)
-            }
+            tell(json, &maintenance, output::maintenance)?;
             Ok(0)
         }
         Command::Run { json } => {
             let report = pipeline::run(&Clients::open(config)?, None, watch(bar)).await?;
             bar.finish_and_clear();
-            if json {
-                output::json(&report)?
-            } else {
-                output::report(&report)
-            }
+            tell(json, &report, output::report)?;
             Ok(report_code(&report))
         }
         Command::Replay { range, dry_run, force, parallel, from_archive, trust_end, json } => {
@@ -104,47 +92,27 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             let options = ReplayOptions { force, parallel, from_archive, trust_end, window_ledgers: None };
             if dry_run {
                 let plan = pipeline::plan(&config, range, &options).await?;
-                if json {
-                    output::json(&plan)?
-                } else {
-                    output::plan(&plan)
-                }
+                tell(json, &plan, output::plan)?;
                 return Ok(0);
             }
             let report = pipeline::replay(&Clients::open(config)?, range, options, None, watch(bar)).await?;
             bar.finish_and_clear();
-            if json {
-                output::json(&report)?
-            } else {
-                output::report(&report)
-            }
+            tell(json, &report, output::report)?;
             Ok(report_code(&report))
         }
         Command::Assets { command: AssetsCommand::Add { assets, json } } => {
             let known = pipeline::add_assets(&config, &assets).await?;
-            if json {
-                output::json(&known)?
-            } else {
-                output::assets(&known)
-            }
+            tell(json, &known, |known| output::assets(known))?;
             Ok(0)
         }
         Command::Assets { command: AssetsCommand::List { json } } => {
             let known = pipeline::list_assets(&config).await?;
-            if json {
-                output::json(&known)?
-            } else {
-                output::assets(&known)
-            }
+            tell(json, &known, |known| output::assets(known))?;
             Ok(0)
         }
         Command::Status { json } => {
             let status = pipeline::status(&config).await?;
-            if json {
-                output::json(&status)?
-            } else {
-                output::status(&status)
-            }
+            tell(json, &status, output::status)?;
             Ok(0)
         }
         Command::Verify { start_ledger, end_ledger, json } => {
@@ -154,14 +122,19 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             };
             let verification = pipeline::verify(&config, range, watch(bar)).await?;
             bar.finish_and_clear();
-            if json {
-                output::json(&verification)?
-            } else {
-                output::verification(&verification)
-            }
+            tell(json, &verification, output::verification)?;
             Ok(if verification.findings.is_empty() { 0 } else { DIFFERENT })
         }
     }
+}
+
+/// Prints a result: as JSON for machines, else as `table` does.
+fn tell<T: serde::Serialize>(json: bool, result: &T, table: impl FnOnce(&T)) -> Result<()> {
+    if json {
+        return output::json(result);
+    }
+    table(result);
+    Ok(())
 }
 
 /// The exit code of a run that went to its end: what failed on the way, or a source that ended early.

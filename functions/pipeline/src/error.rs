@@ -128,19 +128,24 @@ impl Error {
 
     /// The whole chain of causes in one line, each said once.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.ends_with(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        // Some services answer with pages: one failure stays one line.
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        chain(self)
     }
+}
+
+/// An error with the whole chain of its causes in one line, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    // Some services answer with pages: one failure stays one line.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Gives errors of the object store and of Parquet the step and the object they belong to.

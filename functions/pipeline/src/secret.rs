@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use crate::config::Aws;
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// A secret by its name or ARN. Clones share what was read, so that a process reads it once.
 #[derive(Clone)]
@@ -123,17 +123,7 @@ fn describe(error: &SdkError<GetSecretValueError>) -> String {
         let code = service.code().unwrap_or("an error without a code");
         return service.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
+    chain(error)
 }
 
 /// No answer, throttling, and faults of the service pass; a missing secret or right stays.
