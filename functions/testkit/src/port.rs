@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 
 /// An address that refuses connections, and that nobody else gets while this lives.
 #[derive(Debug)]
@@ -17,6 +18,15 @@ pub struct SilentPort {
     /// The kernel completes the handshakes; nobody accepts, reads or answers.
     _listening: TcpListener,
     address: SocketAddr,
+}
+
+/// Listens on a free port of this machine, for a server of that runtime.
+pub(crate) fn listen(runtime: &Runtime) -> (tokio::net::TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.set_nonblocking(true).expect("a socket option");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let _context = runtime.enter();
+    (tokio::net::TcpListener::from_std(listener).expect("a socket of the runtime"), address)
 }
 
 /// Reserves a port on which nobody listens.

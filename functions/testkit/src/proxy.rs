@@ -2,11 +2,13 @@
 //! byte, [`s3`] by request.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use url::Url;
+
+use crate::port::listen;
 
 pub mod postgres;
 pub mod s3;
@@ -30,13 +32,7 @@ impl Listening {
             .enable_all()
             .build()
             .expect("a runtime for the proxy");
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a socket option");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let listener = {
-            let _context = runtime.enter();
-            TcpListener::from_std(listener).expect("a socket of the runtime")
-        };
+        let (listener, address) = listen(&runtime);
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let _ = tcp.set_nodelay(true);

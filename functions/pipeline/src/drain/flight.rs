@@ -44,6 +44,7 @@ enum Token {
 }
 
 /// A token as it is sent; and if it comes from a secret, what was read there.
+#[derive(Clone)]
 struct Bearer {
     token: Option<SecretString>,
     reading: Option<Reading>,
@@ -159,20 +160,28 @@ impl Flight {
         Ok(is_new.then(|| Bearer::of(reading)))
     }
 
-    /// `GetFlightInfo` under the deadline; once more where the token has been rotated.
-    async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+    /// Asks with the token; once more where the source refused it and its secret says something else by now.
+    async fn with_bearer<T, A>(&self, ask: impl Fn(Bearer) -> A) -> Result<T>
+    where
+        A: Future<Output = Result<T>>,
+    {
         let bearer = self.bearer().await?;
-        match self.info_as(&bearer, path.clone(), asking).await {
+        match ask(bearer.clone()).await {
             Err(failure) => match self.bearer_after(&failure, &bearer).await? {
-                Some(bearer) => self.info_as(&bearer, path, asking).await,
+                Some(bearer) => ask(bearer).await,
                 None => Err(failure),
             },
-            info => info,
+            answer => answer,
         }
     }
 
-    async fn info_as(&self, bearer: &Bearer, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
-        let mut client = self.client(bearer)?;
+    /// `GetFlightInfo` under the deadline; once more where the token has been rotated.
+    async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        self.with_bearer(|bearer| self.info_as(bearer, path.clone(), asking)).await
+    }
+
+    async fn info_as(&self, bearer: Bearer, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        let mut client = self.client(&bearer)?;
         let request = client.get_flight_info(FlightDescriptor::new_path(path));
         match tokio::time::timeout(self.timeout, request).await {
             Ok(answer) => {
@@ -257,7 +266,8 @@ impl Flight {
         })))
     }
 
-    /// `DoGet` of one endpoint under the deadline; once more where the token has been rotated. Locations are ignored: tickets are redeemed where they were given.
+    /// `DoGet` of one endpoint under the deadline; once more where the token has been rotated. Locations are ignored: tickets
+    /// are redeemed where they were given.
     pub(super) async fn open(
         &self,
         endpoint: FlightEndpoint,
@@ -266,23 +276,16 @@ impl Flight {
         let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
             Error::source_permanent(format!("offers an endpoint without ticket for {}", of(window)))
         })?;
-        let bearer = self.bearer().await?;
-        match self.open_as(&bearer, ticket.clone(), window).await {
-            Err(failure) => match self.bearer_after(&failure, &bearer).await? {
-                Some(bearer) => self.open_as(&bearer, ticket, window).await,
-                None => Err(failure),
-            },
-            stream => stream,
-        }
+        self.with_bearer(|bearer| self.open_as(bearer, ticket.clone(), window)).await
     }
 
     async fn open_as(
         &self,
-        bearer: &Bearer,
+        bearer: Bearer,
         ticket: Ticket,
         window: LedgerWindow,
     ) -> Result<FlightRecordBatchStream> {
-        let mut client = self.client(bearer)?;
+        let mut client = self.client(&bearer)?;
         let mut request = tonic::Request::new(ticket);
         *request.metadata_mut() = client.metadata().clone();
         match tokio::time::timeout(self.timeout, client.inner_mut().do_get(request)).await {

@@ -1,6 +1,6 @@
 //! A Flight server below gRPC: it writes HTTP/2 frames itself, and ends a stream as no gRPC server would.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,8 +12,10 @@ use h2::SendStream;
 use h2::server::{Connection, SendResponse};
 use http::{HeaderMap, HeaderValue, Response};
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+
+use crate::port::listen;
 
 /// How long after the last message a connection is brought down, so that the message is on its way.
 const FLUSH: Duration = Duration::from_millis(50);
@@ -80,13 +82,7 @@ impl WireSource {
     fn run(script: Script) -> WireSource {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime for the server");
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a socket option");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let listener = {
-            let _context = runtime.enter();
-            TcpListener::from_std(listener).expect("a socket of the runtime")
-        };
+        let (listener, address) = listen(&runtime);
         let (script, drains) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&drains);
         runtime.spawn(async move {

@@ -141,7 +141,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
                     reset(client);
                     return Ok(()); // an orderly end for the server: a reset would take the message back from its kernel
                 }
-                Some(Fault::CutAnswer) => {
+                Some(fault @ (Fault::CutAnswer | Fault::HoldAnswer)) => {
                     server.write_all(&frame).await?;
                     while let Some(frame) = next_frame(&mut sent) {
                         open += i32::from(matches!(frame[0], b'Q' | b'S'));
@@ -149,20 +149,13 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
                     }
                     ready(&mut server, &mut answered, open).await?;
                     shared.strike();
+                    if fault == Fault::HoldAnswer {
+                        return gone(&mut client).await;
+                    }
                     reset(client);
                     return Ok(());
                 }
                 Some(Fault::HoldBefore) => {
-                    shared.strike();
-                    return gone(&mut client).await;
-                }
-                Some(Fault::HoldAnswer) => {
-                    server.write_all(&frame).await?;
-                    while let Some(frame) = next_frame(&mut sent) {
-                        open += i32::from(matches!(frame[0], b'Q' | b'S'));
-                        server.write_all(&frame).await?;
-                    }
-                    ready(&mut server, &mut answered, open).await?;
                     shared.strike();
                     return gone(&mut client).await;
                 }
