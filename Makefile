@@ -25,6 +25,10 @@ e2e: ## The deployed stack on LocalStack, from zip to rows, with kills, outages,
 bench: ## The loader beside psql \copy, alternated (BENCH_ROWS=1000000 BENCH_ROUNDS=3)
 	@localstack/bench
 
+.PHONY: tuning
+tuning: ## What settings of PostgreSQL give (TUNING_ROWS=400000 TUNING_ROUNDS=3)
+	@localstack/tuning
+
 .PHONY: zip
 zip: ## The zips of the Lambda functions (ZIP_ARCHS="arm64 x86_64" DIR=…)
 	@infra/zip $(DIR)

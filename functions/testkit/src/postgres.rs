@@ -26,16 +26,48 @@ pub enum Stop {
 pub struct PrivateServer {
     directory: TempDir,
     url: String,
+    /// Whether the directory is a file system of its own.
+    mounted: bool,
 }
 
 impl PrivateServer {
     /// Starts one with these settings, as in `&["max_connections=5"]`.
     pub fn start(settings: &[&str]) -> PrivateServer {
-        // Under /tmp: the directory must be open to the user that the server runs as when the tests run as root.
-        let directory = tempfile::Builder::new().prefix("cdl-postgres-").tempdir_in("/tmp");
-        let directory = directory.expect("a directory for PostgreSQL");
+        PrivateServer::in_directory(directory(), false, settings)
+    }
+
+    /// Starts one on a disk of its own of so many MiB; `None` for users who may not mount one.
+    pub fn on_small_disk(megabytes: u32, settings: &[&str]) -> Option<PrivateServer> {
+        let directory = directory();
+        let size = format!("size={megabytes}m");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(directory.path())
+            .output()
+            .expect("mount runs");
+        if !mount.status.success() {
+            eprintln!("no disk of its own: {}", String::from_utf8_lossy(&mount.stderr).trim());
+            return None;
+        }
+        Some(PrivateServer::in_directory(directory, true, settings))
+    }
+
+    /// Fills the disk of its own until so many KiB are left; empties it again when none are told.
+    pub fn fill_disk(&self, leave: Option<u64>) {
+        assert!(self.mounted, "only a disk of its own is filled");
+        let filler = self.directory.path().join("filler");
+        let Some(leave) = leave else { return std::fs::remove_file(filler).expect("the disk is emptied") };
+        let df = Command::new("df").args(["-k", "--output=avail"]).arg(self.directory.path()).output();
+        let df = String::from_utf8(df.expect("df runs").stdout).expect("text");
+        let free: u64 = df.lines().last().and_then(|line| line.trim().parse().ok()).expect("a number of KiB");
+        let bytes = free.saturating_sub(leave) * 1024;
+        std::fs::write(filler, vec![1; usize::try_from(bytes).expect("a small disk")])
+            .expect("the disk fills");
+    }
+
+    fn in_directory(directory: TempDir, mounted: bool, settings: &[&str]) -> PrivateServer {
         open(directory.path().to_path_buf());
-        let mut server = PrivateServer { directory, url: String::new() };
+        let mut server = PrivateServer { directory, url: String::new(), mounted };
         let mut arguments = Vec::new();
         for setting in settings {
             arguments.extend(["-c", setting]);
@@ -132,7 +164,19 @@ impl Drop for PrivateServer {
         if !stopped.is_ok_and(|output| output.status.success()) {
             eprintln!("a PostgreSQL in {} may be left", self.directory.path().display());
         }
+        if self.mounted {
+            let unmounted = Command::new("umount").arg("-l").arg(self.directory.path()).status();
+            if !unmounted.is_ok_and(|status| status.success()) {
+                eprintln!("{} may be left mounted", self.directory.path().display());
+            }
+        }
     }
+}
+
+/// Under /tmp: the directory must be open to the user that the server runs as when the tests run as root.
+fn directory() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("cdl-postgres-").tempdir_in("/tmp");
+    directory.expect("a directory for PostgreSQL")
 }
 
 fn open(directory: PathBuf) {

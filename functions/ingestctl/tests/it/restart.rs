@@ -84,3 +84,27 @@ async fn a_server_that_stays_down_is_exit_code_5_and_its_return_is_enough() {
     assert_eq!(world.database.value(source).await, "staging");
     world.expect_whole(&[1..=10]).await;
 }
+
+#[tokio::test]
+async fn a_full_disk_loads_nothing_by_half_and_is_survived() {
+    let Some(server) = PrivateServer::on_small_disk(300, &["max_wal_size=64MB"]) else { return };
+    let of_ledger = |l: u32| (0..2_000).map(move |n| Row::at(l).key(n).value(u64::from(n)));
+    let rows: Vec<Row> = (1..=16).flat_map(of_ledger).collect();
+    let world =
+        World::with(Database::create_on(server.url()).await, Chain::of_rows(rows.clone()), rows).await;
+    world.succeeds("replay -s 1 -e 2").await;
+
+    // What is left takes a window, and its WAL, by half.
+    server.fill_disk(Some(4 << 10));
+    let told = world.fails("replay -s 3 -e 16", &[("MAX_RETRIES", "0")], 5).await;
+    // The last is how it looks where the WAL has no room: the server ends as in a crash.
+    let full = ["No space left on device", "could not extend file", "could not write", "connection closed"];
+    assert!(full.iter().any(|reason| told.contains(reason)), "{told}");
+    server.fill_disk(None);
+
+    server.restart(Stop::Immediate);
+    assert_eq!(world.windows().await, ["1-2"]);
+    assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "4000");
+    world.succeeds("replay -s 3 -e 16").await;
+    world.expect_whole(&[1..=16]).await;
+}

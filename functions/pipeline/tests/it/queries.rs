@@ -7,6 +7,7 @@ use crate::support::World;
 mod access;
 mod document;
 mod force;
+mod monitoring;
 mod partitions;
 mod plans;
 
