@@ -3,7 +3,9 @@
 
 mod cli;
 mod logging;
+mod numbers;
 mod output;
+mod serve;
 mod commands;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Results on stdout: tables for people, JSON for machines. The only place that prints.
 use std::io::Write;
 
+use crate::numbers::{number, time};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use pipeline::{KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus};
 
@@ -29,20 +30,6 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), pipeline::Error>
     let text = serde_json::to_string(value).map_err(|e| pipeline::Error::Unexpected(e.to_string()))?;
     println!("{text}");
     Ok(())
-}
-
-/// A number with its thousands apart.
-fn number(value: impl Into<i128>) -> String {
-    let value = value.into();
-    let digits = value.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if value < 0 { format!("-{text}") } else { text }
 }
 
 /// A table whose columns marked `>` are aligned to the right.
@@ -295,11 +282,6 @@ pub(crate) fn assets(assets: &[KnownAsset]) {
     println!("{known}");
 }
 
-/// An instant, in UTC, to the second.
-fn time(instant: impl std::fmt::Display) -> String {
-    instant.to_string().chars().take(19).collect()
-}
-
 /// What verify compared and found.
 pub(crate) fn verification(verification: &Verification) {
     for finding in &verification.findings {
@@ -313,14 +295,5 @@ pub(crate) fn verification(verification: &Verification) {
     match verification.findings.len() {
         0 => println!("{compared}: object = entries = progress, current_states = fold, no overlap."),
         n => println!("{compared}: {} differences.", number(n as u64)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_are_grouped() {
-        let shown: Vec<String> = [0i64, 7, 999, 1_000, -1_234_567].into_iter().map(super::number).collect();
-        assert_eq!(shown, ["0", "7", "999", "1,000", "-1,234,567"]);
     }
 }
