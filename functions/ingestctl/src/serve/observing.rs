@@ -46,6 +46,7 @@ async fn look(standing: Arc<Standing>, mut observer: Observer) {
 }
 
 async fn read(standing: Arc<Standing>, mut observer: Observer) {
+    let mut failing = false;
     loop {
         let Some(seen) = standing.snapshot().seen else {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -57,8 +58,10 @@ async fn read(standing: Arc<Standing>, mut observer: Observer) {
             Some(problem) => Err(problem.clone()),
             None => observer.overview(reachable, BINS).await.map_err(|error| error.chain()),
         };
-        if let Err(error) = &overview {
-            tracing::debug!(%error, "no overview");
+        match &overview {
+            Ok(_) => failing = false,
+            Err(error) if !std::mem::replace(&mut failing, true) => tracing::warn!(%error, "no overview"),
+            Err(_) => {}
         }
         standing.read(overview);
         tokio::time::sleep(BETWEEN_OVERVIEWS.max(begun.elapsed() * REST)).await;

@@ -45,6 +45,9 @@ pub(super) struct Point {
 /// How long nothing may be known after the start.
 const START_SECONDS: i64 = 15;
 
+/// An overview older than this, although the database answers, is worth a word.
+const OVERVIEW_LIFE: i64 = 60;
+
 /// A lag of so many full windows is none: one waits to be full, one is being loaded.
 const WINDOWS_OF_LAG: i64 = 2;
 
@@ -176,14 +179,17 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
                          below, each with the command that loads the window once its cause is mended.",
             });
         }
-        let stale = (now - overview.read_at).num_seconds();
-        if let Some(error) = snapshot.overview_error.as_ref().filter(|_| stale > 60 && troubles.is_empty()) {
-            troubles.push(Point {
-                what: format!("What is shown below is {} old.", age(stale)),
-                details: Some(error.clone()),
-                advice: "The database answers, and not these questions: see what else keeps it busy.",
-            });
-        }
+    }
+    let known_at = snapshot.overview.as_ref().map_or(standing.started_at, |overview| overview.read_at);
+    let stale = (now - known_at).num_seconds();
+    if let Some(error) =
+        snapshot.overview_error.as_ref().filter(|_| stale > OVERVIEW_LIFE && troubles.is_empty())
+    {
+        troubles.push(Point {
+            what: format!("For {} the database has not told how it stands.", age(stale)),
+            details: Some(error.clone()),
+            advice: "It answers, and not these questions: see what else keeps it busy, and what this role may read.",
+        });
     }
     troubles
 }
