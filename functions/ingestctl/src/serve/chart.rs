@@ -66,7 +66,6 @@ pub(super) fn coverage(coverage: &Coverage) -> Markup {
                 span class="key missing" {} "missing "
                 @if failed > 0 { span class="key failed" {} "failed " }
                 @if under_way > 0 { span class="key under-way" {} "under way " }
-                "– ledger numbers below"
             }
         }
     }

@@ -166,7 +166,7 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
             div { dt { "Rows" } dd { (number(status.rows)) small { (number(status.windows)) " windows" } } }
             div {
                 dt { "Now" }
-                dd { (short_number((recent as f64 / minutes as f64).round())) " rows/min" small { "over the last 5 minutes" } }
+                dd { (short_number((recent as f64 / minutes as f64).round())) small { "rows per minute, over the last five" } }
             }
             div {
                 dt { "Failed windows" }

@@ -22,7 +22,7 @@ header p{margin:0;color:var(--faint)}header strong{font-size:1.05rem}\
 .verdict ul{margin:.6rem 0 0;padding:0;list-style:none;color:var(--ink)}.verdict li+li{margin-top:.6rem}\
 .card{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem;margin:0 0 1rem}\
 h2{font-size:1.05rem;margin:0 0 .6rem}.aside,.unit{color:var(--faint);font-weight:400}.unit{font-size:.85rem;margin:.2rem 0 0}\
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.9rem 1.25rem;margin:0}\
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.9rem 1.25rem;margin:0}\
 dt{font-size:.85rem;color:var(--faint)}dd{margin:0;font-size:1.3rem;font-weight:600;line-height:1.3}\
 dd small{display:block;font-size:.85rem;font-weight:400;color:var(--faint)}\
 figure{margin:0}svg{display:block;width:100%}\
@@ -39,10 +39,10 @@ figure{margin:0}svg{display:block;width:100%}\
 figcaption .key:not(:first-child){margin-left:.8rem}\
 .coverage figcaption{font-size:.85rem;color:var(--faint);margin-top:.4rem}\
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1.25rem 2rem}\
-.plot{display:grid;grid-template-columns:3.6rem 1fr;height:9rem;margin-top:.4rem}\
+.plot{display:grid;grid-template-columns:3.6rem 1fr;margin-top:.6rem}\
 .scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right;padding-right:.5rem;font-size:.8rem;\
-color:var(--faint);line-height:1;margin:-.4em 0}\
-.bars{height:100%;overflow:visible}.bars rect{fill:var(--loaded)}\
+color:var(--faint);line-height:1;margin:-.4em 0;min-height:0}\
+.bars{height:9rem;overflow:visible}.bars rect{fill:var(--loaded)}\
 .grid{stroke:var(--line);stroke-width:1px;vector-effect:non-scaling-stroke}\
 .throughput .axis{margin:.35rem 0 0 3.6rem}\
 table{border-collapse:collapse;width:100%;font-size:.95rem}\
