@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{Clients, Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
 
 use crate::cli::{AssetsCommand, Cli, Command};
-use crate::{logging, output, serve};
+use crate::{logging, output, serve, strip};
 
 /// Verify found a difference.
 const DIFFERENT: u8 = 7;
@@ -118,8 +118,8 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             Ok(0)
         }
         Command::Status { json } => {
-            let status = pipeline::status(&config).await?;
-            tell(json, &status, output::status)?;
+            let (status, coverage) = pipeline::status_in_bins(&config, strip::width()).await?;
+            tell(json, &status, |status| output::status(status, coverage.as_ref()))?;
             Ok(0)
         }
         Command::Serve => {

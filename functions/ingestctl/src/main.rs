@@ -6,6 +6,7 @@ mod logging;
 mod numbers;
 mod output;
 mod serve;
+mod strip;
 mod commands;
 
 use std::process::ExitCode;

@@ -1,9 +1,12 @@
 //! Results on stdout: tables for people, JSON for machines. The only place that prints.
 use std::io::Write;
 
-use crate::numbers::{number, time};
+use crate::numbers::{cure, number, time};
+use crate::strip;
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use pipeline::{KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus};
+use pipeline::{
+    Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
+};
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
@@ -175,8 +178,8 @@ pub(crate) fn plan(plan: &Plan) {
     println!("Dry run: nothing was written.");
 }
 
-/// The status.
-pub(crate) fn status(status: &Status) {
+/// The status, with a picture of the coverage.
+pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     let ledger = |l: Option<i64>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
     let mut facts = Table::new();
     facts.load_style(presets::NOTHING);
@@ -216,6 +219,11 @@ pub(crate) fn status(status: &Status) {
     fact("not folded yet", format!("{} windows", number(status.unfolded_windows)));
     fact("not archived yet", format!("{} windows", number(status.unarchived_windows)));
     println!("{facts}");
+    if let Some(coverage) = coverage {
+        println!("\nLedgers");
+        println!("{}", strip::draw(coverage));
+        println!("{} of them are missing.", number(coverage.missing()));
+    }
     if !status.gaps.is_empty() {
         println!("\nGaps");
         let mut gaps = table(&[">start ledger", ">end ledger", ">ledgers"]);
@@ -246,6 +254,15 @@ pub(crate) fn status(status: &Status) {
             ]);
         }
         println!("{windows}");
+        if status.failed_count > status.failed.len() as i64 {
+            println!("… and {} more.", number(status.failed_count - status.failed.len() as i64));
+        }
+        println!(
+            "They are tried again by later runs, more and more rarely. Once the cause is mended, this loads them at once:"
+        );
+        for window in status.failed.iter().take(TABLE_ROWS) {
+            println!("  {}", cure(window));
+        }
     }
     if !status.last_windows.is_empty() {
         println!("\nLast windows");

@@ -265,7 +265,7 @@ fn last_windows(windows: &[LastWindow]) -> Markup {
                 thead {
                     tr {
                         th { "Ledgers" } th class="n" { "Rows" } th class="n" { "Completed (UTC)" } th { "From" }
-                        th class="n" { "Drain" } th class="n" { "Load" } th class="n" { "Object" }
+                        th class="n wide" { "Drain" } th class="n wide" { "Load" } th class="n wide" { "Object" }
                     }
                 }
                 tbody {
@@ -275,9 +275,9 @@ fn last_windows(windows: &[LastWindow]) -> Markup {
                             td class="n" data-name="Rows" { (number(window.rows)) }
                             td class="n" data-name="Completed (UTC)" { (time(window.completed_at)) }
                             td data-name="From" { (window.source.as_deref().unwrap_or("–")) }
-                            td class="n" data-name="Drain" { (milliseconds(window.drain_ms)) }
-                            td class="n" data-name="Load" { (milliseconds(window.load_ms)) }
-                            td class="n" data-name="Object" { (window.object_bytes.map_or_else(|| "–".to_owned(), bytes)) }
+                            td class="n wide" data-name="Drain" { (milliseconds(window.drain_ms)) }
+                            td class="n wide" data-name="Load" { (milliseconds(window.load_ms)) }
+                            td class="n wide" data-name="Object" { (window.object_bytes.map_or_else(|| "–".to_owned(), bytes)) }
                         }
                     }
                 }

@@ -59,6 +59,6 @@ dl{grid-template-columns:1fr 1fr}dd{font-size:1.15rem}\
 table,tbody,tr,td{display:block}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}\
 tr{padding:.5rem 0;border-bottom:1px solid var(--line)}tr:last-child{border-bottom:0}\
 td,td.n{display:flex;justify-content:space-between;gap:1rem;text-align:right;border:0;padding:.1rem 0}\
-td.words{display:block;text-align:left}\
+td.words{display:block;text-align:left}td.wide{display:none}\
 td::before{content:attr(data-name);color:var(--faint);font-size:.85rem;text-align:left;flex:none}\
 td.words::before{display:block}}";

@@ -156,12 +156,17 @@ async fn no_endpoint_tells_a_secret() {
     serving.until_status("/health", 503).await;
     expect_silence("no source").await;
     // A password that is not right any more: the error speaks of the login.
-    world.database.execute("alter role postgres password 'canary-other'").await;
-    let others = "select count(pg_terminate_backend(pid)) from pg_stat_activity where pid <> pg_backend_pid()
-                  and application_name like 'contract-data-loader%'";
-    world.database.connect().await.batch_execute(others).await.unwrap_or_default();
+    let administrator = world.database.connect().await;
+    administrator.batch_execute("alter role postgres password 'canary-other'").await.unwrap();
+    let others = "select pg_terminate_backend(pid) from pg_stat_activity
+                  where application_name like 'contract-data-loader%'";
+    administrator.batch_execute(others).await.unwrap();
+    let refused = async || serving.get("/health").await.body.contains("password authentication failed");
+    until("the login is refused", refused).await;
+    expect_silence("no login").await;
+    drop(administrator);
     server.stop(Stop::Fast);
-    let refused = async || serving.get("/health").await.json()["database"]["reachable"] == false;
-    until("the database is out of reach", refused).await;
+    let gone = async || serving.get("/health").await.body.contains("cannot connect: error connecting");
+    until("the database is out of reach", gone).await;
     expect_silence("no database").await;
 }

@@ -47,6 +47,7 @@ fn a_value_that_does_not_parse_names_its_variable() {
         ("PARTITION_LEDGERS", "0"),
         ("START_LEDGER", "yesterday"),
         ("LOG_FORMAT", "xml"),
+        ("METRICS_PORT", "70000"),
         ("DB_PORT", "99999"),
         ("DB_SSLMODE", "maybe"),
         ("DB_IAM_AUTH", "perhaps"),
