@@ -38,6 +38,9 @@ EXAMPLES
   # what the schedule does, once: from the first missing ledger to the tip
   ingestctl run
 
+  # the same for ever, with a status page on http://localhost:9090
+  ingestctl serve
+
   # is everything there, and is it what the source said?
   ingestctl status
   ingestctl verify
@@ -54,6 +57,7 @@ ENVIRONMENT (flags win)
   WINDOW_LEDGERS     64: ledgers per window;  MAX_WINDOWS: windows per run
   BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
   PARTITION_LEDGERS  100000, fixed by the first migrate
+  METRICS_PORT       9090: where serve answers; 0 is any free port
   LOG_LEVEL          info;  LOG_FORMAT: text on a terminal, json elsewhere
 
 EXIT CODES
@@ -121,6 +125,16 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Load for ever, and tell over HTTP how it goes: a status page, metrics, health.
+    ///
+    /// Runs as `run` does, again and again, with a pause of COMMIT_INTERVAL once everything is loaded. Errors that may pass
+    /// are tried again, further and further apart; those at the start that nobody but an operator can mend end it with their
+    /// exit code. SIGTERM and SIGINT end it within 25 seconds: the window under way is finished, or given up and rolled back.
+    /// A second signal ends it at once.
+    ///
+    /// On METRICS_PORT it answers / (a page for people), /metrics (Prometheus), /health, /ready and /stats (JSON), to anybody
+    /// who gets there: nothing of it is secret.
+    Serve,
     /// Compare objects, entries, progress and current state; exit 7 when they differ.
     Verify {
         /// First ledger to verify; all when left out.
@@ -188,6 +202,9 @@ pub(crate) struct Settings {
     /// Windows per scheduled run (MAX_WINDOWS).
     #[arg(long, global = true, value_name = "N")]
     max_windows: Option<String>,
+    /// Port of serve's metrics, health and status page (METRICS_PORT).
+    #[arg(long, global = true, value_name = "PORT")]
+    metrics_port: Option<String>,
     /// Log level: error, warn, info, debug, trace (LOG_LEVEL).
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -203,6 +220,7 @@ impl Settings {
             ("NETWORK", &self.network),
             ("WINDOW_LEDGERS", &self.window_ledgers),
             ("MAX_WINDOWS", &self.max_windows),
+            ("METRICS_PORT", &self.metrics_port),
             ("LOG_LEVEL", &self.log_level),
         ];
         flags.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value))).collect()

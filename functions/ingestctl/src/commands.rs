@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{Clients, Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
 
 use crate::cli::{AssetsCommand, Cli, Command};
-use crate::{logging, output};
+use crate::{logging, output, serve, strip};
 
 /// Verify found a difference.
 const DIFFERENT: u8 = 7;
@@ -18,6 +19,9 @@ const SOURCE: u8 = 3;
 const DATABASE: u8 = 5;
 /// A value that cannot be loaded.
 const BAD_DATA: u8 = 6;
+
+/// How long work of other threads may go on when the command has been done.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 
 /// Executes the command line and says how it went.
 pub(crate) fn execute(cli: Cli) -> ExitCode {
@@ -29,7 +33,10 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
             .enable_all()
             .build()
             .map_err(|e| Error::Unexpected(format!("no runtime: {e}")))?;
-        runtime.block_on(perform(cli.command, config, &bar))
+        let outcome = runtime.block_on(perform(cli.command, config, &bar));
+        // What is done does not wait for a name to be looked up or a file to be read that nobody wants any more.
+        runtime.shutdown_timeout(LEFTOVERS);
+        outcome
     });
     bar.finish_and_clear();
     match outcome {
@@ -111,8 +118,12 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             Ok(0)
         }
         Command::Status { json } => {
-            let status = pipeline::status(&config).await?;
-            tell(json, &status, output::status)?;
+            let (status, coverage) = pipeline::status_in_bins(&config, strip::width()).await?;
+            tell(json, &status, |status| output::status(status, coverage.as_ref()))?;
+            Ok(0)
+        }
+        Command::Serve => {
+            serve::serve(config).await?;
             Ok(0)
         }
         Command::Verify { start_ledger, end_ledger, json } => {

@@ -3,7 +3,10 @@
 
 mod cli;
 mod logging;
+mod numbers;
 mod output;
+mod serve;
+mod strip;
 mod commands;
 
 use std::process::ExitCode;

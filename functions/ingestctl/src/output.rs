@@ -1,8 +1,12 @@
 //! Results on stdout: tables for people, JSON for machines. The only place that prints.
 use std::io::Write;
 
+use crate::numbers::{cure, number, time};
+use crate::strip;
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use pipeline::{KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus};
+use pipeline::{
+    Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
+};
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
@@ -29,20 +33,6 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), pipeline::Error>
     let text = serde_json::to_string(value).map_err(|e| pipeline::Error::Unexpected(e.to_string()))?;
     println!("{text}");
     Ok(())
-}
-
-/// A number with its thousands apart.
-fn number(value: impl Into<i128>) -> String {
-    let value = value.into();
-    let digits = value.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if value < 0 { format!("-{text}") } else { text }
 }
 
 /// A table whose columns marked `>` are aligned to the right.
@@ -188,8 +178,8 @@ pub(crate) fn plan(plan: &Plan) {
     println!("Dry run: nothing was written.");
 }
 
-/// The status.
-pub(crate) fn status(status: &Status) {
+/// The status, with a picture of the coverage.
+pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     let ledger = |l: Option<i64>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
     let mut facts = Table::new();
     facts.load_style(presets::NOTHING);
@@ -229,6 +219,11 @@ pub(crate) fn status(status: &Status) {
     fact("not folded yet", format!("{} windows", number(status.unfolded_windows)));
     fact("not archived yet", format!("{} windows", number(status.unarchived_windows)));
     println!("{facts}");
+    if let Some(coverage) = coverage {
+        println!("\nLedgers");
+        println!("{}", strip::draw(coverage));
+        println!("{} of them are missing.", number(coverage.missing()));
+    }
     if !status.gaps.is_empty() {
         println!("\nGaps");
         let mut gaps = table(&[">start ledger", ">end ledger", ">ledgers"]);
@@ -259,6 +254,15 @@ pub(crate) fn status(status: &Status) {
             ]);
         }
         println!("{windows}");
+        if status.failed_count > status.failed.len() as i64 {
+            println!("… and {} more.", number(status.failed_count - status.failed.len() as i64));
+        }
+        println!(
+            "They are tried again by later runs, more and more rarely. Once the cause is mended, this loads them at once:"
+        );
+        for window in status.failed.iter().take(TABLE_ROWS) {
+            println!("  {}", cure(window));
+        }
     }
     if !status.last_windows.is_empty() {
         println!("\nLast windows");
@@ -295,11 +299,6 @@ pub(crate) fn assets(assets: &[KnownAsset]) {
     println!("{known}");
 }
 
-/// An instant, in UTC, to the second.
-fn time(instant: impl std::fmt::Display) -> String {
-    instant.to_string().chars().take(19).collect()
-}
-
 /// What verify compared and found.
 pub(crate) fn verification(verification: &Verification) {
     for finding in &verification.findings {
@@ -313,14 +312,5 @@ pub(crate) fn verification(verification: &Verification) {
     match verification.findings.len() {
         0 => println!("{compared}: object = entries = progress, current_states = fold, no overlap."),
         n => println!("{compared}: {} differences.", number(n as u64)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_are_grouped() {
-        let shown: Vec<String> = [0i64, 7, 999, 1_000, -1_234_567].into_iter().map(super::number).collect();
-        assert_eq!(shown, ["0", "7", "999", "1,000", "-1,234,567"]);
     }
 }

@@ -47,6 +47,8 @@ pub struct Config {
     pub partition_ledgers: Option<u32>,
     /// `METRICS_NAMESPACE`: where the metrics of the functions stand in CloudWatch.
     pub metrics_namespace: String,
+    /// `METRICS_PORT`: where `ingestctl serve` answers; 0 is any free port.
+    pub metrics_port: u16,
     /// `LOG_LEVEL` and `LOG_FORMAT`.
     pub log: LogConfig,
 }
@@ -172,6 +174,7 @@ impl Config {
             max_retries: parse(&get, "MAX_RETRIES", "a whole number")?.unwrap_or(3),
             partition_ledgers: at_least_one(&get, "PARTITION_LEDGERS")?,
             metrics_namespace: get("METRICS_NAMESPACE").unwrap_or_else(|| "ContractDataLoader".to_owned()),
+            metrics_port: parse(&get, "METRICS_PORT", "a port from 0 to 65535")?.unwrap_or(9090),
             log: log(&get)?,
         })
     }

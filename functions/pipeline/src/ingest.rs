@@ -29,12 +29,14 @@ mod workers;
 mod perform;
 mod plan;
 mod report;
+mod stop;
 
 use budget::Budget;
 pub(crate) use budget::Pace;
 pub use plan::{Plan, PlannedReplay, plan};
 use planner::Wanted;
 pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
+pub use stop::Stop;
 use workers::{Job, load_windows};
 
 /// Windows worked on at once where nobody says otherwise: one is drained while another is loaded.
@@ -74,11 +76,28 @@ pub struct ReplayOptions {
 /// The first error that retries do not cure. What was loaded before it stays loaded. [`Error::OutOfTime`] when no window
 /// was finished in the time that there was: who has time for nothing should not be thought well.
 pub async fn run(clients: &Arc<Clients>, until: Option<Instant>, watch: Watch) -> Result<Report> {
-    let budget = Arc::new(Budget::until(until));
+    run_within(clients, Budget::until(until), watch).await
+}
+
+/// As [`run`], for a host that ends when it is asked to. From then on no window is begun; those under way are finished, or
+/// given up at the deadline of the wish and rolled back, and their hints taken back. To be stopped is no error.
+///
+/// # Errors
+/// The first error that retries do not cure.
+pub async fn run_until_stopped(clients: &Arc<Clients>, stop: &Stop, watch: Watch) -> Result<Report> {
+    run_within(clients, Budget::until_asked(stop), watch).await
+}
+
+/// A scheduled run within its time.
+async fn run_within(clients: &Arc<Clients>, budget: Budget, watch: Watch) -> Result<Report> {
+    let budget = Arc::new(budget);
     let mut report = Report::default();
     let work = load_schedule(clients, &budget, &watch, &mut report);
     let outcome = Box::pin(budget.bound(work)).await;
     conclude(clients, &budget, outcome, &mut report).await?;
+    if budget.is_asked_to_stop() {
+        return Ok(report);
+    }
     if let Some(start) = report.next_ledger {
         let rest = LedgerWindow::new(start, u32::MAX)?;
         let client = clients.sessions.get().await?;
@@ -126,12 +145,19 @@ async fn conclude(
     outcome: Option<Result<()>>,
     report: &mut Report,
 ) -> Result<()> {
-    if budget.ends() {
+    let is_stopped = outcome.is_none() && budget.is_asked_to_stop();
+    if budget.ends() || is_stopped {
         clients.sessions.settle().await;
     }
     report.windows.sort_by_key(|window| window.start_ledger);
     match outcome {
         Some(outcome) => outcome,
+        None if is_stopped => {
+            take_back(clients, budget).await;
+            report.stopped_early = true;
+            report.caught_up = false;
+            Ok(())
+        }
         None if report.windows.is_empty() => {
             observe::failed();
             Err(Error::OutOfTime { seconds: budget.spent().as_secs() })
@@ -142,6 +168,30 @@ async fn conclude(
             report.caught_up = false;
             Ok(())
         }
+    }
+}
+
+/// How long a run that was stopped tries to take back the hints of what it gave up.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Takes back the hints of the windows that were given up: it was not their length that ended them.
+async fn take_back(clients: &Clients, budget: &Budget) {
+    let hints = budget.left_under_way();
+    if hints.is_empty() {
+        return;
+    }
+    tracing::warn!(windows = hints.len(), "stopped: what was under way is given up");
+    let taking_back = async {
+        let client = clients.sessions.get().await?;
+        for hint in hints {
+            progress::unhint(&client, hint).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    match tokio::time::timeout(LAST_WORD, taking_back).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(error = %error.chain(), "the hints stay until they expire"),
+        Err(_) => tracing::warn!("the hints stay until they expire: the database does not answer"),
     }
 }
 

@@ -46,14 +46,18 @@ pub use dataset::Evidence;
 pub use drain::SourceRange;
 pub use error::{BoxError, Error, Result};
 pub use ingest::{
-    Event, Plan, PlannedReplay, ReplayOptions, Report, Watch, WindowReport, WindowStatus, plan, replay, run,
+    Event, Plan, PlannedReplay, ReplayOptions, Report, Stop, Watch, WindowReport, WindowStatus, plan, replay,
+    run, run_until_stopped,
 };
 pub use maintain::{Maintenance, maintain};
 pub use migrate::{Migration, check, migrate};
 pub use network::Network;
-pub use observe::describe_metrics;
+pub use observe::{begin_metrics, describe_metrics, observe_failure, observe_success};
 pub use progress::RowSource;
-pub use status::{FailedWindow, Gap, LastWindow, Status, UnderWay, status};
+pub use status::{
+    Bin, Coverage, FailedWindow, Gap, LastWindow, Observer, Overview, Pulse, Reachable, Status, TableSize,
+    Throughput, UnderWay, status, status_in_bins,
+};
 pub use verify::{Finding, Verification, verify};
 pub use window::{LedgerWindow, WindowLimits};
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::drain::SourceRange;
 use crate::health::Health;
+use crate::status::Overview;
 
 const RECEIVED: &str = "postgresql_consumer_records_received_total";
 const INSERTED: &str = "postgresql_consumer_records_inserted_total";
@@ -27,6 +29,18 @@ const LAG_SECONDS: &str = "contract_data_loader_lag_seconds";
 const GAPS: &str = "contract_data_loader_gaps";
 const FAILED_WINDOWS: &str = "contract_data_loader_failed_windows";
 
+const TIP_LEDGER: &str = "contract_data_loader_tip_ledger";
+const FIRST_LEDGER: &str = "contract_data_loader_first_ledger";
+const LAST_LEDGER: &str = "contract_data_loader_last_ledger";
+const DATABASE_REACHABLE: &str = "contract_data_loader_database_reachable";
+const SOURCE_REACHABLE: &str = "contract_data_loader_source_reachable";
+const LAST_SUCCESS: &str = "contract_data_loader_last_success_timestamp_seconds";
+const UNDER_WAY: &str = "contract_data_loader_windows_under_way";
+const UNFOLDED: &str = "contract_data_loader_unfolded_windows";
+const UNARCHIVED: &str = "contract_data_loader_unarchived_windows";
+const TABLE_BYTES: &str = "contract_data_loader_table_bytes";
+const BUILD_INFO: &str = "contract_data_loader_build_info";
+
 /// Tells the recorder of the host what each metric is, and its unit. To be called once, after the recorder is installed.
 pub fn describe_metrics() {
     describe_counter!(RECEIVED, Unit::Count, "Rows that the source sent");
@@ -45,6 +59,74 @@ pub fn describe_metrics() {
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the newest row");
     describe_gauge!(GAPS, Unit::Count, "Runs of missing ledgers between completed windows");
     describe_gauge!(FAILED_WINDOWS, Unit::Count, "Windows that failed and are not loaded");
+    describe_gauge!(TIP_LEDGER, Unit::Count, "The last ledger of the source");
+    describe_gauge!(FIRST_LEDGER, Unit::Count, "The first completed ledger");
+    describe_gauge!(LAST_LEDGER, Unit::Count, "The last completed ledger");
+    describe_gauge!(DATABASE_REACHABLE, Unit::Count, "1 while the database answers, else 0");
+    describe_gauge!(SOURCE_REACHABLE, Unit::Count, "1 while the source answers, else 0");
+    describe_gauge!(LAST_SUCCESS, Unit::Seconds, "When the last run ended well, in seconds since 1970");
+    describe_gauge!(UNDER_WAY, Unit::Count, "Windows that somebody works on");
+    describe_gauge!(UNFOLDED, Unit::Count, "Completed windows that are not in current_states yet");
+    describe_gauge!(UNARCHIVED, Unit::Count, "Completed windows whose object is not in the archive yet");
+    describe_gauge!(TABLE_BYTES, Unit::Bytes, "Size of a table with its indexes, of all partitions together");
+    describe_gauge!(BUILD_INFO, Unit::Count, "1, with the version of the loader");
+}
+
+/// Makes the counters and histograms appear before anything has happened, for a host whose metrics are fetched: a rate wants
+/// to have seen 0. `version` is that of the host.
+pub fn begin_metrics(version: &'static str) {
+    for name in [RECEIVED, INSERTED, BATCHES, ERRORS, WINDOWS, ROWS] {
+        counter!(name).increment(0);
+    }
+    for name in [INSERT_DURATION, BATCH_SIZE, DRAIN_DURATION, STAGE_DURATION, LOAD_DURATION, FOLD_DURATION] {
+        drop(histogram!(name));
+    }
+    gauge!(BUILD_INFO, "version" => version).set(1.0);
+}
+
+/// A run has ended well, at this many seconds since 1970.
+pub fn observe_success(timestamp: f64) {
+    gauge!(LAST_SUCCESS).set(timestamp);
+}
+
+/// Something failed that no run has counted.
+pub fn observe_failure() {
+    failed();
+}
+
+/// Whether database and source answer, and how far the source reaches.
+pub(crate) fn reachable(database: bool, source: bool, range: Option<&SourceRange>) {
+    gauge!(DATABASE_REACHABLE).set(if database { 1.0 } else { 0.0 });
+    gauge!(SOURCE_REACHABLE).set(if source { 1.0 } else { 0.0 });
+    if let Some(range) = range {
+        gauge!(TIP_LEDGER).set(range.end_ledger as f64);
+    }
+}
+
+/// How the database stands, by an overview.
+pub(crate) fn overview(overview: &Overview) {
+    let status = &overview.status;
+    let tip = status.source.as_ref().and_then(|source| u32::try_from(source.end_ledger).ok());
+    health(
+        &Health {
+            last_ledger: status.last_ledger,
+            newest_row_age: status.lag_seconds.map(|seconds| seconds as f64),
+            gaps: status.gap_count,
+            failed: status.failed_count,
+        },
+        tip,
+    );
+    for (name, ledger) in [(FIRST_LEDGER, status.first_ledger), (LAST_LEDGER, status.last_ledger)] {
+        if let Some(ledger) = ledger {
+            gauge!(name).set(ledger as f64);
+        }
+    }
+    gauge!(UNDER_WAY).set(status.under_way.len() as f64);
+    gauge!(UNFOLDED).set(status.unfolded_windows as f64);
+    gauge!(UNARCHIVED).set(status.unarchived_windows as f64);
+    for size in &overview.tables {
+        gauge!(TABLE_BYTES, "table" => size.table.clone()).set(size.bytes as f64);
+    }
 }
 
 /// Rows came from the source.

@@ -12,6 +12,11 @@ use crate::drain::{Flight, SourceRange};
 use crate::error::{DatabaseContext, Result};
 use crate::migrate::settings;
 
+mod observer;
+mod overview;
+pub use observer::{Observer, Reachable};
+pub use overview::{Bin, Coverage, Overview, Pulse, TableSize, Throughput};
+
 /// The state of a database and its distance to the source.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
@@ -47,8 +52,10 @@ pub struct Status {
     pub unarchived_windows: i64,
     /// Windows somebody works on.
     pub under_way: Vec<UnderWay>,
-    /// Windows that failed.
+    /// Windows that failed, lowest first, at most [`Status::FAILED_SHOWN`].
     pub failed: Vec<FailedWindow>,
+    /// How many windows failed.
+    pub failed_count: i64,
     /// The last completed windows, newest first.
     pub last_windows: Vec<LastWindow>,
 }
@@ -110,6 +117,9 @@ pub struct LastWindow {
 impl Status {
     /// How many gaps are spelled out.
     pub const GAPS_SHOWN: i64 = 100;
+
+    /// How many windows that failed, or that are under way, are spelled out.
+    pub const FAILED_SHOWN: i64 = 200;
 }
 
 /// The longest that status waits for the source.
@@ -120,13 +130,39 @@ const SOURCE_PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`crate::Error::Database`], [`crate::Error::Schema`], [`crate::Error::Config`].
 pub async fn status(config: &Config) -> Result<Status> {
+    let (client, source) = ask(config).await?;
+    read(&client, config, source).await
+}
+
+/// The status, and which ledgers are there in a picture of so many bins.
+///
+/// # Errors
+/// As [`status`].
+pub async fn status_in_bins(config: &Config, bins: u16) -> Result<(Status, Option<Coverage>)> {
+    let (client, source) = ask(config).await?;
+    let status = read(&client, config, source).await?;
+    let coverage = overview::coverage(&client, &status, bins).await?;
+    Ok((status, coverage))
+}
+
+/// What the source says it has, or why it does not.
+type Answer = std::result::Result<Option<SourceRange>, String>;
+
+/// A connection to the database, and what the source says.
+async fn ask(config: &Config) -> Result<(Client, Answer)> {
     let client = connect(&config.database).await?;
-    let stored = settings(&client, config).await?;
     let mut flight = config.flight.clone();
     flight.timeout = flight.timeout.min(SOURCE_PATIENCE);
-    let (source, source_error) = match Flight::new(&flight)?.range().await {
+    let source = Flight::new(&flight)?.range().await.map_err(|error| error.chain());
+    Ok((client, source))
+}
+
+/// The status, by what the source said.
+async fn read(client: &Client, config: &Config, source: Answer) -> Result<Status> {
+    let stored = settings(client, config).await?;
+    let (source, source_error) = match source {
         Ok(range) => (range, None),
-        Err(error) => (None, Some(error.chain())),
+        Err(problem) => (None, Some(problem)),
     };
     let coverage = client
         .query_one(include_str!("../../../sql/loader/coverage.sql"), &[])
@@ -135,8 +171,8 @@ pub async fn status(config: &Config) -> Result<Status> {
     let last_ledger: Option<i64> = get(&coverage, "last_ledger")?;
     let last_closed_at: Option<DateTime<Utc>> = get(&coverage, "last_closed_at")?;
     let tip = source.as_ref().map(|s| s.end_ledger);
-    let (under_way, failed) = open_windows(&client).await?;
-    let (gaps, gap_count) = gaps(&client).await?;
+    let (under_way, failed, failed_count) = open_windows(client).await?;
+    let (gaps, gap_count) = gaps(client).await?;
     Ok(Status {
         network: config.network.name.clone(),
         schedule_start: stored.schedule_start,
@@ -156,7 +192,8 @@ pub async fn status(config: &Config) -> Result<Status> {
         unarchived_windows: get(&coverage, "unarchived")?,
         under_way,
         failed,
-        last_windows: last_windows(&client).await?,
+        failed_count,
+        last_windows: last_windows(client).await?,
     })
 }
 
@@ -177,24 +214,26 @@ async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
     Ok((gaps, count))
 }
 
-/// Windows under way, and windows that failed.
-async fn open_windows(client: &Client) -> Result<(Vec<UnderWay>, Vec<FailedWindow>)> {
+/// Windows under way, windows that failed, and how many the latter are.
+async fn open_windows(client: &Client) -> Result<(Vec<UnderWay>, Vec<FailedWindow>, i64)> {
     let rows = client
-        .query(include_str!("../../../sql/loader/open_windows.sql"), &[])
+        .query(include_str!("../../../sql/loader/open_windows.sql"), &[&Status::FAILED_SHOWN])
         .await
         .database("read the windows under way")?;
     let mut under_way = Vec::new();
     let mut failed = Vec::new();
+    let mut failed_count = 0;
     for row in &rows {
         let (start_ledger, end_ledger) = (get(row, "start_ledger")?, get(row, "end_ledger")?);
         if get::<&str>(row, "status")? == "failed" {
             let (attempts, error_message) = (get(row, "attempts")?, get(row, "error_message")?);
+            failed_count = get(row, "of_kind")?;
             failed.push(FailedWindow { start_ledger, end_ledger, attempts, error_message });
         } else {
             under_way.push(UnderWay { start_ledger, end_ledger, started_at: get(row, "started_at")? });
         }
     }
-    Ok((under_way, failed))
+    Ok((under_way, failed, failed_count))
 }
 
 /// The last completed windows, newest first.

@@ -102,6 +102,9 @@ async fn a_bad_window_stops_none_of_the_others() {
 
     assert!(told.contains("bad data in ledger 21, column val_xdr"), "{told}");
     assert_eq!(world.windows().await, ["1-16", "33-40"]);
+    let status = world.succeeds("status").await.stdout;
+    assert!(status.contains("\n################XXXXXXXXXXXXXXXX########\n"), "{status}");
+    assert!(status.contains("\n  ingestctl replay -s 17 -e 32\n"), "{status}");
     world.succeeds("verify").await;
 }
 

@@ -67,6 +67,7 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
 
     let names = [
         "failed",
+        "failed_count",
         "first_ledger",
         "gap_count",
         "gaps",
@@ -116,6 +117,7 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
     assert_eq!((&status["source"], &status["windows"]), (&serde_json::Value::Null, &2.into()));
     assert!(status["source_error"].as_str().unwrap().contains("refused"), "{status}");
     let told = world.succeeds("status").await.stdout;
+    assert!(told.contains("\n##########..........##########\n1                           30\n# loaded   . missing\n10 of them are missing.\n"), "{told}");
     assert!(told.contains("refused") && told.contains("Gaps") && told.contains("1 (below)"), "{told}");
 }
 

@@ -5,10 +5,10 @@ use testkit::{Chain, Database, PrivateServer, Row, Running, Stop};
 use crate::support::{World, complaint, log, until};
 
 /// Five batches, each slowed down: time enough to strike between them.
-const SLOW: &str = "copying=sleep(150)";
+pub(crate) const SLOW: &str = "copying=sleep(150)";
 
 /// A world of one window with 20,000 rows, on a server of its own.
-async fn large_window() -> (PrivateServer, World) {
+pub(crate) async fn large_window() -> (PrivateServer, World) {
     let server = PrivateServer::start(&[]);
     let of_ledger = |l: u32| (0..2_000).map(move |n| Row::at(l).key(n % 500).value(u64::from(n)));
     let rows: Vec<Row> = (1..=10).flat_map(of_ledger).collect();
@@ -18,7 +18,7 @@ async fn large_window() -> (PrivateServer, World) {
 }
 
 /// Waits until rows of the COPY have arrived at the server.
-async fn in_the_middle_of_copy(world: &World) {
+pub(crate) async fn in_the_middle_of_copy(world: &World) {
     let copying = "select count(*) from pg_stat_progress_copy where tuples_processed > 0";
     until("rows are being copied", async || world.database.value(copying).await != "0").await;
 }

@@ -25,7 +25,7 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(c.start_ledger, StartLedger::First);
     assert_eq!((c.window_ledgers, c.max_windows, c.batch_rows, c.max_retries), (64, None, 65_536, 3));
     assert_eq!(c.commit_interval, Duration::from_secs(5));
-    assert_eq!(c.partition_ledgers, None);
+    assert_eq!((c.partition_ledgers, c.metrics_port), (None, 9090));
     assert_eq!(c.log, LogConfig { level: "info".to_owned(), format: None });
 }
 
@@ -47,6 +47,7 @@ fn a_value_that_does_not_parse_names_its_variable() {
         ("PARTITION_LEDGERS", "0"),
         ("START_LEDGER", "yesterday"),
         ("LOG_FORMAT", "xml"),
+        ("METRICS_PORT", "70000"),
         ("DB_PORT", "99999"),
         ("DB_SSLMODE", "maybe"),
         ("DB_IAM_AUTH", "perhaps"),

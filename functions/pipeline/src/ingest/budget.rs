@@ -6,6 +6,10 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Stop;
 use crate::health::GivenUp;
 use crate::window::{LedgerWindow, WindowLimits};
 
@@ -24,6 +28,9 @@ const SMALLEST_PART: u32 = 8;
 /// How a hint of work under way expires where the host has no end.
 const LONGEST_HINT: Duration = Duration::from_secs(15 * 60);
 
+/// What a run that was asked to stop may still take when no window is under way: to fold, to summarise, to answer.
+const AFTERWORK: Duration = Duration::from_secs(3);
+
 /// How fast the last windows were.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Pace {
@@ -41,6 +48,10 @@ pub(super) struct Budget {
     pace: Mutex<Pace>,
     /// Windows that earlier attempts had to give up, or died of.
     given_up: OnceLock<Vec<GivenUp>>,
+    /// What may end the run although its host has no end.
+    asked: Option<Stop>,
+    /// The hints of the windows under way.
+    under_way: watch::Sender<Vec<Uuid>>,
 }
 
 impl Budget {
@@ -51,7 +62,39 @@ impl Budget {
             let margin = (whole / 10).clamp(Duration::from_secs(1), Duration::from_secs(10));
             until.checked_sub(margin).unwrap_or(until)
         });
-        Budget { begun: Instant::now(), stop, pace: Mutex::default(), given_up: OnceLock::new() }
+        Budget {
+            begun: Instant::now(),
+            stop,
+            pace: Mutex::default(),
+            given_up: OnceLock::new(),
+            asked: None,
+            under_way: watch::Sender::default(),
+        }
+    }
+
+    /// Time without end, until somebody asks to stop.
+    pub(super) fn until_asked(stop: &Stop) -> Self {
+        Budget { asked: Some(stop.clone()), ..Budget::until(None) }
+    }
+
+    /// Whether somebody has asked to stop.
+    pub(super) fn is_asked_to_stop(&self) -> bool {
+        self.asked.as_ref().is_some_and(Stop::is_asked)
+    }
+
+    /// A window is under way from now on, until its hint is [taken back](Self::finished).
+    pub(super) fn begun(&self, hint: Uuid) {
+        self.under_way.send_modify(|hints| hints.push(hint));
+    }
+
+    /// A window is no longer under way.
+    pub(super) fn finished(&self, hint: Uuid) {
+        self.under_way.send_modify(|hints| hints.retain(|other| *other != hint));
+    }
+
+    /// The hints of windows that were under way when the run was dropped.
+    pub(super) fn left_under_way(&self) -> Vec<Uuid> {
+        self.under_way.borrow().clone()
     }
 
     /// Takes over what earlier runs have measured and given up; once.
@@ -77,9 +120,36 @@ impl Budget {
 
     /// The work, or `None` when the time is over first. The work is dropped then, in the middle of whatever it was at.
     pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.stop {
-            None => Some(work.await),
-            Some(stop) => tokio::time::timeout_at(stop.into(), work).await.ok(),
+        tokio::select! {
+            biased;
+            outcome = work => Some(outcome),
+            () = self.is_over() => None,
+        }
+    }
+
+    /// Waits until the time is over: that of the host; or, once somebody has asked to stop, that of the windows under way.
+    async fn is_over(&self) {
+        match (self.stop, &self.asked) {
+            (Some(stop), _) => tokio::time::sleep_until(stop.into()).await,
+            (None, Some(asked)) => {
+                let deadline = asked.asked().await;
+                // An error of the timeout is the deadline.
+                let _ = tokio::time::timeout_at(deadline.into(), self.has_come_to_rest()).await;
+            }
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until no window is under way, and what follows the last one has had its time.
+    async fn has_come_to_rest(&self) {
+        let mut under_way = self.under_way.subscribe();
+        loop {
+            // It fails when the sender is gone, which is a part of this.
+            let _ = under_way.wait_for(Vec::is_empty).await;
+            tokio::time::sleep(AFTERWORK).await;
+            if under_way.borrow_and_update().is_empty() {
+                return;
+            }
         }
     }
 
@@ -93,8 +163,12 @@ impl Budget {
     }
 
     /// The limits of the window that starts at `start`, for a run that has begun `windows` before it; `None` when the rest
-    /// is better left to the next run. The first window of a run is begun in any case: with one ledger, if need be.
+    /// is better left to the next run, or somebody has asked to stop. Else the first window of a run is begun in any case: with
+    /// one ledger, if need be.
     pub(super) fn limits(&self, full: WindowLimits, start: u32, windows: u32) -> Option<WindowLimits> {
+        if self.is_asked_to_stop() {
+            return None;
+        }
         let Some(left) = self.left() else { return Some(full) };
         let Pace { slowest, quickest } = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let at_least = OVERHEAD.as_secs_f64().max(quickest.unwrap_or_default()) * CAUTION_AT_LEAST;
@@ -120,8 +194,9 @@ impl Budget {
     pub(super) fn affords(&self, window: LedgerWindow, windows: u32) -> bool {
         let length = u32::try_from(window.ledgers()).unwrap_or(u32::MAX);
         let full = WindowLimits { window_ledgers: length, partition_ledgers: u32::MAX };
-        windows == 0
-            || self.limits(full, u32::MAX, windows).is_some_and(|limits| limits.window_ledgers == length)
+        !self.is_asked_to_stop()
+            && (windows == 0
+                || self.limits(full, u32::MAX, windows).is_some_and(|limits| limits.window_ledgers == length))
     }
 
     /// Whether an earlier attempt had to give up this very window although it was staged already, and a shorter one may be

@@ -47,6 +47,7 @@ pub(super) async fn perform(
 ) -> Result<Performed> {
     let hint = Uuid::new_v4();
     let (window, lifetime, source) = (planned.window()?, context.budget.hint_lifetime(), planned.source());
+    context.budget.begun(hint);
     if let Err(error) = progress::hint(client, window, hint, lifetime, source).await {
         tracing::warn!(error = %error.chain(), "no hint of the window under way");
     }
@@ -54,6 +55,7 @@ pub(super) async fn perform(
     if let Err(error) = progress::unhint(client, hint).await {
         tracing::warn!(error = %error.chain(), "the hint stays until it expires");
     }
+    context.budget.finished(hint);
     performed
 }
 
