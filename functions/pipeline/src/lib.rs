@@ -48,7 +48,7 @@ pub use error::{BoxError, Error, Result};
 pub use ingest::{
     Event, Plan, PlannedReplay, ReplayOptions, Report, Watch, WindowReport, WindowStatus, plan, replay, run,
 };
-pub use maintain::{Maintenance, maintain};
+pub use maintain::{DroppedPartition, LeftOver, Maintenance, Postponed, maintain};
 pub use migrate::{Migration, check, migrate};
 pub use network::Network;
 pub use observe::describe_metrics;
