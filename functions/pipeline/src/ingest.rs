@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::archive;
 use crate::clients::Clients;
 use crate::config::StartLedger;
-use crate::database::{Session, get};
+use crate::database::{Session, forget_snapshot, get};
 use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
@@ -346,6 +346,7 @@ async fn try_run_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
         )
         .await
         .database("lock the schedule")?;
+    forget_snapshot(&tx).await?;
     Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 

@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use crate::config::Config;
-use crate::database::{connect, get};
+use crate::database::{connect, forget_snapshot, get};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::migrate::settings;
 
@@ -129,7 +129,7 @@ pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
 }
 
 /// One maintenance at a time; `None` when another holds the lock. A transaction of a session of its own, since a DETACH
-/// CONCURRENTLY may not be in one. It has no snapshot and no other lock, so nothing waits for it.
+/// CONCURRENTLY may not be in one.
 async fn try_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
     let tx = client.transaction().await.database("lock the maintenance")?;
     let row = tx
@@ -140,6 +140,7 @@ async fn try_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
         )
         .await
         .database("lock the maintenance")?;
+    forget_snapshot(&tx).await?;
     Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 

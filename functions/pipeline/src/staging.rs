@@ -96,7 +96,11 @@ impl Staging {
             // one that has gone meanwhile was completed
             let Ok(metadata) = file.metadata() else { continue };
             let modified = metadata.modified().staging("look up", &name)?.into();
-            uploads.push(AbandonedUpload { name: format!("{folder}/{name}"), bytes: metadata.len(), modified });
+            uploads.push(AbandonedUpload {
+                name: format!("{folder}/{name}"),
+                bytes: metadata.len(),
+                modified,
+            });
         }
         uploads.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(uploads)

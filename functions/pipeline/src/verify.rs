@@ -64,7 +64,8 @@ impl Verification {
         self.not_retained = 0;
         if let Some(below) = range.until(boundary - 1) {
             let covering = progress::covering(client, below).await?;
-            self.not_retained = covering.iter().filter(|completed| completed.window.end() < boundary).count() as u64;
+            self.not_retained =
+                covering.iter().filter(|completed| completed.window.end() < boundary).count() as u64;
         }
         self.findings.retain(|finding| finding.end_ledger.is_none_or(|end| end >= boundary));
         Ok(())

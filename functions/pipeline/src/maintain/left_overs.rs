@@ -72,7 +72,9 @@ pub(super) async fn remove(
         };
         let why = match footer {
             None if old => "it is not whole, and older than a day",
-            Some(footer) if !honest(&footer) && old => "its footer contradicts its name, and it is older than a day",
+            Some(footer) if !honest(&footer) && old => {
+                "its footer contradicts its name, and it is older than a day"
+            }
             Some(footer) if footer.replaces && old => "a replacement that was given up more than a day ago",
             // A replacement covers the ledgers of a completed window as long as it is in doubt: it has to be old.
             Some(footer) if footer.replaces || !honest(&footer) => continue,
@@ -80,7 +82,9 @@ pub(super) async fn remove(
             Some(_) if known.covered => "its ledgers are loaded",
             // A load that claimed them before the boundary was set may still be at work, unless it has had a day.
             Some(_) if window.end() < boundary && old => "its ledgers are not retained",
-            Some(footer) if footer.bad_data.is_some() && old => "bad data that no failed window speaks of any more",
+            Some(footer) if footer.bad_data.is_some() && old => {
+                "bad data that no failed window speaks of any more"
+            }
             _ => continue,
         };
         if !maintenance.dry_run {

@@ -79,7 +79,9 @@ async fn commit_boundary(client: &Client, boundary: u32) -> Result<()> {
         .database("commit what to retain")?;
     let stored = progress::retained_from(client).await?;
     if stored < boundary {
-        return Err(Error::Unexpected(format!("retention from {boundary} on was not stored: it is {stored}")));
+        return Err(Error::Unexpected(format!(
+            "retention from {boundary} on was not stored: it is {stored}"
+        )));
     }
     Ok(())
 }
