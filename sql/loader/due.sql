@@ -1,8 +1,9 @@
--- $1, $2: a range of ledgers, inclusive. The parts of it that are neither completed nor failed a short while ago, in order.
+-- $1, $2: a range of ledgers, inclusive. The parts of it that are retained, and neither completed nor
+-- failed a short while ago, in order.
 select lower(free) as start_ledger, upper(free) - 1 as end_ledger
 from (
   select unnest(
-    int8multirange(int8range($1, $2, '[]'))
+    int8multirange(int8range($1, $2, '[]')) - int8multirange(int8range(null, (select coalesce(retained_from, 0) from contract_data.settings)))
     - coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange)
   ) as free
   from contract_data.ingestion_progress

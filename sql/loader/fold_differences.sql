@@ -1,20 +1,34 @@
 -- $1, $2: a range of ledgers. What key_states says of the keys changed there against what the history says: the newest
--- change per key, over the windows that are marked as folded. Not written as the fold is, on purpose.
-with unfolded as (
+-- change per key, over the windows that are marked as folded. Not written as the fold is, on purpose. What retention has
+-- condensed is history too: its rows are those of retained_states, older than all that are read of entries.
+with history as not materialized (
+  select
+    ledger_key_hash, contract_id, contract_key_type, contract_durability, balance_holder, balance, last_modified_ledger,
+    deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr, contract_instance_type,
+    contract_instance_wasm_hash, expiration_ledger_seq
+  from contract_data.entries
+  where ledger_sequence >= (select coalesce(condensed_to, 0) from contract_data.settings)
+  union all
+  select
+    ledger_key_hash, contract_id, contract_key_type, contract_durability, balance_holder, balance, last_modified_ledger,
+    deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr, contract_instance_type,
+    contract_instance_wasm_hash, expiration_ledger_seq
+  from contract_data.retained_states
+), unfolded as (
   select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange) as ledgers
   from contract_data.ingestion_progress where status = 'completed' and not folded
 ), touched as (
-  select distinct ledger_key_hash from contract_data.entries where ledger_sequence between $1 and $2
+  select distinct ledger_key_hash from history where ledger_sequence between $1 and $2
 ), newest as materialized (
   select distinct on (e.ledger_key_hash) e.ledger_sequence, e.change_index
-  from contract_data.entries e
+  from history e
   where (($1::bigint, $2::bigint) = (0::bigint, 4294967295::bigint) or e.ledger_key_hash in (select ledger_key_hash from touched))
     and not (select ledgers from unfolded) @> e.ledger_sequence
   order by e.ledger_key_hash, e.ledger_sequence desc, e.change_index desc
 ), model as (
   select e.*, a.asset_code as known_code, a.asset_issuer as known_issuer, a.asset_type as known_type
   from newest
-  join contract_data.entries e using (ledger_sequence, change_index)
+  join history e using (ledger_sequence, change_index)
   left join contract_data.contract_assets a on e.balance_holder is not null and a.contract_id = e.contract_id
 ), states as (
   select * from contract_data.key_states k

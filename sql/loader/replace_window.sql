@@ -4,3 +4,4 @@ set batch_id = $4, entries_processed = $5, source = $6, evidence = $7, object = 
   drain_ms = $11, last_closed_at = $12, started_at = now(), completed_at = clock_timestamp(), archived = false,
   folded = true, attempts = attempts + 1
 where id = $1 and start_ledger = $2 and end_ledger = $3 and status = 'completed'
+  and start_ledger >= (select coalesce(retained_from, 0) from contract_data.settings)

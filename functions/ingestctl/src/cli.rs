@@ -58,12 +58,20 @@ ENVIRONMENT (flags win)
   BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
   PARTITION_LEDGERS  100000, fixed by the first migrate
   METRICS_PORT       9090: where serve answers; 0 is any free port
+  RETAIN_LEDGERS     all: what maintain keeps;  RETAIN_DAYS: likewise
   LOG_LEVEL          info;  LOG_FORMAT: text on a terminal, json elsewhere
 
 EXIT CODES
   0 done, or nothing to do     1 unexpected     2 usage or configuration
   3 source     4 staging     5 database     6 bad data
   7 verify found a difference";
+
+/// What the settings of retention mean, under the help of `maintain`.
+const RETENTION: &str = "\
+Without --retain-ledgers and --retain-days everything is kept. Both count back from the newest
+loaded ledger; with both, what either keeps is kept. Whole partitions go, for good: their ledgers
+are not loaded into this database again. The current state, the windows' records and the archive
+stay.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -107,8 +115,18 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make the partitions ahead, and summarise and analyse the one in use.
+    /// Make the partitions ahead, drop those that are not retained, tend the others, and clear staging of left-overs.
+    #[command(after_help = RETENTION)]
     Maintain {
+        /// Keep the newest N ledgers (RETAIN_LEDGERS).
+        #[arg(long, value_name = "N")]
+        retain_ledgers: Option<String>,
+        /// Keep the ledgers of the newest N days (RETAIN_DAYS).
+        #[arg(long, value_name = "N")]
+        retain_days: Option<String>,
+        /// Only say what would be made, dropped and removed.
+        #[arg(long)]
+        dry_run: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -210,9 +228,21 @@ pub(crate) struct Settings {
     log_level: Option<String>,
 }
 
+impl Cli {
+    /// The flags that were given, by the variable they override; those of the command with them.
+    pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
+        let mut overrides = self.settings.overrides();
+        if let Command::Maintain { retain_ledgers, retain_days, .. } = &self.command {
+            let flags = [("RETAIN_LEDGERS", retain_ledgers), ("RETAIN_DAYS", retain_days)];
+            overrides.extend(flags.into_iter().filter_map(|(name, value)| value.clone().map(|v| (name, v))));
+        }
+        overrides
+    }
+}
+
 impl Settings {
     /// The flags that were given, by the variable they override.
-    pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
+    fn overrides(&self) -> Vec<(&'static str, String)> {
         let flags = [
             ("DATABASE_URL", &self.database_url),
             ("FLIGHT_ENDPOINT", &self.flight_endpoint),

@@ -67,7 +67,7 @@ fn exit_code(error: &Error) -> u8 {
 
 /// Reads the configuration and starts logging.
 fn configure(cli: &Cli, bar: &ProgressBar) -> Result<Config> {
-    let config = Config::with_overrides(&cli.settings.overrides())?;
+    let config = Config::with_overrides(&cli.overrides())?;
     logging::start(&config.log, bar)
         .map_err(|problem| Error::Config { variable: "LOG_LEVEL".to_owned(), problem })?;
     Ok(config)
@@ -82,8 +82,8 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             tell(json, &migration, |migration| output::migration(migration, check))?;
             Ok(if check && !migration.applied.is_empty() { DATABASE } else { 0 })
         }
-        Command::Maintain { json } => {
-            let maintenance = pipeline::maintain(&config).await?;
+        Command::Maintain { dry_run, json, .. } => {
+            let maintenance = pipeline::maintain(&config, dry_run).await?;
             tell(json, &maintenance, output::maintenance)?;
             Ok(0)
         }

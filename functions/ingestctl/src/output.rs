@@ -68,15 +68,42 @@ pub(crate) fn migration(migration: &Migration, only_checked: bool) {
     }
 }
 
-/// What a `maintain` did.
+/// What a `maintain` did, or would do.
 pub(crate) fn maintenance(maintenance: &Maintenance) {
+    let dry = maintenance.dry_run;
+    let names = |names: &[String]| names.join(", ");
     if maintenance.partitions.is_empty() {
-        println!("Nothing to maintain: nothing is loaded, and no schedule has begun.");
-        return;
+        println!("No partitions to make: nothing is loaded, and no schedule has begun.");
+    } else if maintenance.made.is_empty() {
+        println!("Partitions there now: {}.", names(&maintenance.partitions));
+    } else {
+        let verb = if dry { "Would be made" } else { "Made" };
+        println!("{verb}: {}.", names(&maintenance.made));
     }
-    println!("Partitions there now: {}.", maintenance.partitions.join(", "));
-    if maintenance.tended {
-        println!("The one in use has its summaries and statistics.");
+    match maintenance.retained_from {
+        Some(ledger) if dry => println!("Ledgers from {ledger} on would be retained."),
+        Some(ledger) => println!("Ledgers from {ledger} on are retained."),
+        None => println!("Everything is retained."),
+    }
+    if !maintenance.dropped.is_empty() {
+        let mut dropped = table(&[if dry { "would go" } else { "dropped" }, ">rows", ">bytes"]);
+        for partition in &maintenance.dropped {
+            dropped.add_row([partition.partition.clone(), number(partition.rows), number(partition.bytes)]);
+        }
+        println!("{dropped}");
+    }
+    if !maintenance.tended.is_empty() {
+        println!("Summaries and statistics renewed: {}.", names(&maintenance.tended));
+    }
+    for left_over in &maintenance.removed {
+        let verb = if dry { "Would be removed" } else { "Removed" };
+        println!("{verb}: {} ({} bytes): {}.", left_over.object, number(left_over.bytes), left_over.why);
+    }
+    for postponed in &maintenance.postponed {
+        println!("Not now: {}: {}. The next maintain goes on with it.", postponed.what, postponed.why);
+    }
+    if dry {
+        println!("Dry run: nothing was written.");
     }
 }
 
@@ -88,6 +115,9 @@ pub(crate) fn report(report: &Report) {
     }
     if let Some((start, end)) = report.widened {
         println!("Widened to whole windows: ledgers {start} to {end}.");
+    }
+    if let Some(ledger) = report.retained_from {
+        println!("Ledgers below {ledger} are not retained: from there on.");
     }
     if report.windows.is_empty() {
         println!("Nothing to do: no ledger is missing that could be loaded now.");
@@ -106,6 +136,7 @@ pub(crate) fn report(report: &Report) {
                 WindowStatus::AlreadyLoaded => "already loaded",
                 WindowStatus::PartlyLoaded => "partly loaded",
                 WindowStatus::Replaced => "replaced",
+                WindowStatus::NotRetained => "not retained",
                 WindowStatus::Failed => "FAILED",
             };
             let (start, end) = (w.start_ledger.to_string(), w.end_ledger.to_string());
@@ -142,6 +173,9 @@ pub(crate) fn report(report: &Report) {
 
 /// What a replay would do.
 pub(crate) fn plan(plan: &Plan) {
+    if let Some(ledger) = plan.retained_from {
+        println!("Ledgers below {ledger} are not retained: from there on.");
+    }
     println!(
         "Ledgers {} to {}: {} are missing and at the source, in {} windows.",
         plan.start_ledger,
@@ -188,6 +222,9 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     };
     fact("network", status.network.clone());
     fact("loaded", format!("{} to {}", ledger(status.first_ledger), ledger(status.last_ledger)));
+    if status.retained_from.is_some() {
+        fact("retained from", ledger(status.retained_from));
+    }
     fact("windows", number(status.windows));
     fact("ledgers", number(status.ledgers));
     fact("rows", number(status.rows));
@@ -309,6 +346,12 @@ pub(crate) fn verification(verification: &Verification) {
     }
     let compared =
         format!("{} windows, {} rows compared", number(verification.windows), number(verification.rows));
+    if let Some(ledger) = verification.retained_from {
+        println!(
+            "Ledgers below {ledger} are not retained: {} windows there were not compared.",
+            number(verification.not_retained)
+        );
+    }
     match verification.findings.len() {
         0 => println!("{compared}: object = entries = progress, current_states = fold, no overlap."),
         n => println!("{compared}: {} differences.", number(n as u64)),

@@ -16,7 +16,7 @@ async fn handle(event: Value, invocation: Invocation) -> Result<Value> {
     let config = invocation.clients.config();
     let answer = match action(&event)? {
         Action::Migrate => serde_json::to_value(pipeline::migrate(config).await?),
-        Action::Maintain => serde_json::to_value(pipeline::maintain(config).await?),
+        Action::Maintain => serde_json::to_value(pipeline::maintain(config, false).await?),
     };
     answer.map_err(|e| Error::Unexpected(e.to_string()))
 }

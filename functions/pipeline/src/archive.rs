@@ -111,6 +111,9 @@ pub(crate) async fn sealed_objects(
             staging.remove(&path).await?;
             continue;
         }
+        if window.end() < settings.retained_from {
+            continue; // maintenance removes it, once no load can be at it
+        }
         // With bad data, an object is kept for whoever looks into it, until its ledgers are loaded from elsewhere.
         if footer.bad_data.is_none() {
             sealed.push(StagedObject { path, bytes: meta.size, footer });

@@ -45,6 +45,10 @@ pub struct Config {
     pub max_retries: u32,
     /// `PARTITION_LEDGERS`, if set: stored by the first migrate, checked ever after.
     pub partition_ledgers: Option<u32>,
+    /// `RETAIN_LEDGERS`, if set: maintenance drops partitions of older ledgers than so many.
+    pub retain_ledgers: Option<u32>,
+    /// `RETAIN_DAYS`, if set: likewise, of ledgers that closed more than so many days before the newest.
+    pub retain_days: Option<u32>,
     /// `METRICS_NAMESPACE`: where the metrics of the functions stand in CloudWatch.
     pub metrics_namespace: String,
     /// `METRICS_PORT`: where `ingestctl serve` answers; 0 is any free port.
@@ -173,6 +177,8 @@ impl Config {
             commit_interval: duration(&get, "COMMIT_INTERVAL")?.unwrap_or(Duration::from_secs(5)),
             max_retries: parse(&get, "MAX_RETRIES", "a whole number")?.unwrap_or(3),
             partition_ledgers: at_least_one(&get, "PARTITION_LEDGERS")?,
+            retain_ledgers: at_least_one(&get, "RETAIN_LEDGERS")?,
+            retain_days: at_least_one(&get, "RETAIN_DAYS")?,
             metrics_namespace: get("METRICS_NAMESPACE").unwrap_or_else(|| "ContractDataLoader".to_owned()),
             metrics_port: parse(&get, "METRICS_PORT", "a port from 0 to 65535")?.unwrap_or(9090),
             log: log(&get)?,

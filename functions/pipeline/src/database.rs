@@ -114,6 +114,13 @@ pub(crate) async fn begin(client: &mut Client) -> Result<tokio_postgres::Transac
     }
 }
 
+/// Lets go of the snapshot that the last query of a transaction holds until the next statement, for a transaction that only
+/// holds a lock and idles: VACUUM and the end of a detach would wait for it.
+pub(crate) async fn forget_snapshot(tx: &tokio_postgres::Transaction<'_>) -> Result<()> {
+    // a simple query, which leaves no portal open
+    tx.batch_execute("select 1").await.database("go on")
+}
+
 /// Reads a column that a query of ours must have.
 pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a tokio_postgres::Row,

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::archive;
 use crate::clients::Clients;
 use crate::config::StartLedger;
-use crate::database::{Session, get};
+use crate::database::{Session, forget_snapshot, get};
 use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
@@ -126,7 +126,8 @@ pub async fn replay(
     if report.stopped_early {
         report.source_ends_at = None;
         report.next_ledger = if options.force {
-            let whole = report.widened.map_or(Ok(range), |(start, end)| LedgerWindow::new(start, end))?;
+            let retained = range.from(report.retained_from.unwrap_or(0)).unwrap_or(range);
+            let whole = report.widened.map_or(Ok(retained), |(start, end)| LedgerWindow::new(start, end))?;
             report.first_not_done(whole)
         } else {
             let client = clients.sessions.get().await?;
@@ -221,7 +222,7 @@ async fn load_schedule(
         return Ok(());
     };
     fingerprint::compare(&client, &context.flight, &context.settings, Some(&range), true).await?;
-    let start = schedule_start(&context, &client, available).await?;
+    let start = schedule_start(&context, &client, available).await?.max(context.settings.retained_from);
     report.next_ledger = Some(start);
     if let Ok(range) = LedgerWindow::new(start, available.end()) {
         let wanted = Wanted {
@@ -263,6 +264,12 @@ async fn load_range(
         (false, false) => Trust::BeforeLast,
     };
     let (context, mut client) = open(clients, budget, trust).await?;
+    let asked = range;
+    let range = context.settings.retained(asked)?;
+    if range != asked {
+        tracing::info!(start_ledger = range.start(), "ledgers below are not retained");
+        report.retained_from = Some(range.start());
+    }
     learn(&context, &client).await?;
     let sealed = recover(&context, &client).await?;
     let workers = options.parallel.unwrap_or(WORKERS);
@@ -389,6 +396,7 @@ async fn try_run_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
         )
         .await
         .database("lock the schedule")?;
+    forget_snapshot(&tx).await?;
     Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 

@@ -49,7 +49,7 @@ pub use ingest::{
     Event, Plan, PlannedReplay, ReplayOptions, Report, Stop, Watch, WindowReport, WindowStatus, plan, replay,
     run, run_until_stopped,
 };
-pub use maintain::{Maintenance, maintain};
+pub use maintain::{DroppedPartition, LeftOver, Maintenance, Postponed, maintain};
 pub use migrate::{Migration, check, migrate};
 pub use network::Network;
 pub use observe::{begin_metrics, describe_metrics, observe_failure, observe_success};

@@ -40,6 +40,8 @@ pub(crate) enum Loaded {
     AlreadyThere,
     /// Somebody else has loaded some of these ledgers: plan again.
     PartlyThere,
+    /// Retention has passed these ledgers since they were planned: nothing is loaded.
+    NotRetained,
 }
 
 /// Loads a staged object into ledgers that no completed window covers.
@@ -57,7 +59,8 @@ pub(crate) async fn load(
 ) -> Result<Loaded> {
     let begun = Instant::now();
     let window = object.window()?;
-    // In a transaction of its own, and first: the lock that ATTACH takes on the parent must not last as long as a COPY.
+    // In a transaction of its own, and first: the lock that ATTACH takes on the parent must not last as long as a COPY. Below
+    // the retained ledgers it makes none, and then the claim refuses: retention only ever goes up.
     if object.footer.rows > 0 {
         client
             .execute("select contract_data.ensure_partition($1)", &[&i64::from(window.start())])
@@ -70,6 +73,7 @@ pub(crate) async fn load(
         Claim::Taken(id) => id,
         Claim::Covered => return Ok(Loaded::AlreadyThere),
         Claim::PartlyCovered => return Ok(Loaded::PartlyThere),
+        Claim::NotRetained => return Ok(Loaded::NotRetained),
     };
     failpoint!("claimed");
     let copying = Instant::now();
@@ -116,6 +120,12 @@ pub(crate) async fn replace(
     let tx = begin(client).await?;
     enter(&tx, object, "pg_advisory_xact_lock").await?;
     if !progress::replace(&tx, id, object, facts).await? {
+        let boundary = progress::retained_from(tx.client()).await?;
+        if window.end() < boundary {
+            return Err(Error::Usage(format!(
+                "ledgers {window} are not retained any more: this database keeps ledgers from {boundary} on"
+            )));
+        }
         return Err(Error::Usage(format!("window {window} has changed since it was planned: start again")));
     }
     tx.batch_execute(

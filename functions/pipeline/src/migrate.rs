@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::config::{Config, DEFAULT_PARTITION_LEDGERS};
 use crate::database::{connect, get};
 use crate::error::{DatabaseContext, Error, Result};
+use crate::window::LedgerWindow;
 
 /// The migrations, embedded.
 mod embedded {
@@ -40,6 +41,24 @@ pub(crate) struct Settings {
     pub(crate) schedule_start: Option<u32>,
     /// A ledger loaded early on, and the digest of its rows.
     pub(crate) fingerprint: Option<(u32, String)>,
+    /// The first ledger of the history that is kept; 0 where everything is.
+    pub(crate) retained_from: u32,
+}
+
+impl Settings {
+    /// The retained part of a range.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], in words, when nothing of it is.
+    pub(crate) fn retained(&self, range: LedgerWindow) -> Result<LedgerWindow> {
+        range.from(self.retained_from).ok_or_else(|| {
+            Error::Usage(format!(
+                "ledgers {range} are not retained: this database keeps ledgers from {} on; what was loaded before stays in \
+                 the archive",
+                self.retained_from
+            ))
+        })
+    }
 }
 
 /// The version that this loader's SQL is written for.
@@ -209,5 +228,12 @@ pub(crate) async fn settings(client: &Client, config: &Config) -> Result<Setting
     let schedule_start = get::<Option<i64>>(&row, "schedule_start")?.and_then(|s| u32::try_from(s).ok());
     let ledger = get::<Option<i64>>(&row, "fingerprint_ledger")?.and_then(|l| u32::try_from(l).ok());
     let fingerprint = ledger.zip(get::<Option<String>>(&row, "fingerprint_digest")?);
-    Ok(Settings { database_id: get(&row, "database_id")?, partition_ledgers, schedule_start, fingerprint })
+    let retained_from = get::<Option<i64>>(&row, "retained_from")?.and_then(|r| u32::try_from(r).ok());
+    Ok(Settings {
+        database_id: get(&row, "database_id")?,
+        partition_ledgers,
+        schedule_start,
+        fingerprint,
+        retained_from: retained_from.unwrap_or(0),
+    })
 }

@@ -61,6 +61,20 @@ pub(crate) async fn open(staging: &Staging, path: &Path, bytes: u64) -> Result<O
     Ok(OpenObject { path: path.clone(), footer, builder })
 }
 
+/// Whether an object of so many bytes is a whole Parquet file, of whatever making.
+///
+/// # Errors
+/// [`Error::Staging`] when the store fails.
+pub(crate) async fn is_parquet(staging: &Staging, path: &Path, bytes: u64) -> Result<bool> {
+    let reader = ObjectReader { store: Arc::clone(staging.store()), path: path.clone(), bytes };
+    match ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|e| unreadable(path, e)) {
+        Ok(_) => Ok(true),
+        Err(Error::Corrupt { .. }) => Ok(false),
+        Err(_) if staging.size(path).await?.is_none() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl OpenObject {
     /// What the object says of itself.
     pub(crate) fn footer(&self) -> &Footer {

@@ -42,6 +42,8 @@ pub(crate) enum Claim {
     Covered,
     /// Some ledgers are loaded already, some are not: the window has to be planned again.
     PartlyCovered,
+    /// The ledgers are below those that are retained.
+    NotRetained,
 }
 
 /// A completed window.
@@ -101,6 +103,10 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
     if let Some(row) = claimed {
         return Ok(Claim::Taken(get(&row, "id")?));
     }
+    // A window lies within one partition, so it is retained whole or not at all.
+    if window.end() < retained_from(tx.client()).await? {
+        return Ok(Claim::NotRetained);
+    }
     let free = uncovered(tx.client(), window).await?;
     if free.is_empty() {
         return Ok(Claim::Covered);
@@ -131,7 +137,17 @@ pub(crate) async fn is_completed(client: &Client, id: i64, batch_id: Uuid) -> Re
         .map(|row| row.is_some())
 }
 
-/// The parts of a range that no completed window covers, in order.
+/// The first ledger of the history that is kept, as it is now; 0 where everything is.
+pub(crate) async fn retained_from(client: &Client) -> Result<u32> {
+    let row = client
+        .query_one("select coalesce(retained_from, 0) as ledger from contract_data.settings", &[])
+        .await
+        .database("read what is retained")?;
+    u32::try_from(get::<i64>(&row, "ledger")?)
+        .map_err(|e| Error::Schema(format!("settings.retained_from: {e}")))
+}
+
+/// The retained parts of a range that no completed window covers, in order.
 pub(crate) async fn uncovered(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
     windows(client, include_str!("../../../sql/loader/uncovered.sql"), range).await
 }
@@ -168,7 +184,7 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
         .collect()
 }
 
-/// The parts of a range that a schedule should load now: not completed, and not failed a short while ago. A window that
+/// The parts of a range that a schedule should load now: retained, not completed, and not failed a short while ago. A window that
 /// failed is due again after a minute, then after two, four, … at most a day, since its last attempt.
 pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
     windows(client, include_str!("../../../sql/loader/due.sql"), range).await
@@ -192,7 +208,7 @@ pub(crate) async fn mark_failed(
 }
 
 /// Replaces the row of a completed window by that of another object, inside the transaction that replaces its rows. False
-/// when the row is not there any more.
+/// when the row is not there any more, or its ledgers are not retained.
 pub(crate) async fn replace(
     tx: &Transaction<'_>,
     id: i64,

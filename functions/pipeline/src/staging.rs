@@ -1,8 +1,10 @@
 //! The object store under `STAGING_URL`: staging/ and archive/.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
@@ -19,6 +21,19 @@ use crate::error::{BoxError, Error, Result, StagingContext};
 pub(crate) struct Staging {
     store: Arc<dyn ObjectStore>,
     url: String,
+    /// Where the objects are files.
+    folder: Option<PathBuf>,
+}
+
+/// A file that an upload which was never completed left.
+#[derive(Debug)]
+pub(crate) struct AbandonedUpload {
+    /// Its name, relative to the staging URL.
+    pub(crate) name: String,
+    /// Bytes that had come.
+    pub(crate) bytes: u64,
+    /// When the last of them came.
+    pub(crate) modified: DateTime<Utc>,
 }
 
 impl Staging {
@@ -28,6 +43,7 @@ impl Staging {
     /// [`Error::Config`] for what the URL or `AWS_*` cannot mean, [`Error::Staging`] when the folder cannot be made.
     pub(crate) fn open(config: &StagingConfig, max_retries: u32) -> Result<Self> {
         let url = config.url.to_string();
+        let mut folder = None;
         let store: Arc<dyn ObjectStore> = match config.url.scheme() {
             "file" => {
                 let path = config
@@ -35,11 +51,12 @@ impl Staging {
                     .to_file_path()
                     .map_err(|()| Error::config("STAGING_URL", "is no path of this machine"))?;
                 std::fs::create_dir_all(&path).staging("create", &url)?;
+                folder = Some(path.clone());
                 Arc::new(LocalFileSystem::new_with_prefix(path).staging("open", &url)?)
             }
             _ => Arc::new(s3(config, max_retries)?),
         };
-        Ok(Staging { store, url })
+        Ok(Staging { store, url, folder })
     }
 
     /// The store itself, for readers and writers of Parquet.
@@ -58,6 +75,46 @@ impl Staging {
             self.store.list(Some(folder)).try_collect().await.staging("list", folder)?;
         objects.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(objects)
+    }
+
+    /// What uploads that were never completed left in a folder, where objects are files: the store writes beside the object,
+    /// under its name and `#` with a number, and lists no such name. On S3 such uploads are out of sight.
+    pub(crate) fn abandoned_uploads(&self, folder: &Path) -> Result<Vec<AbandonedUpload>> {
+        let Some(root) = &self.folder else { return Ok(Vec::new()) };
+        let files = match std::fs::read_dir(root.join(folder.as_ref())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).staging("list", folder),
+        };
+        let mut uploads = Vec::new();
+        for file in files {
+            let file = file.staging("list", folder)?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if !name.rsplit_once(".parquet#").is_some_and(|(_, number)| number.parse::<u64>().is_ok()) {
+                continue;
+            }
+            // one that has gone meanwhile was completed
+            let Ok(metadata) = file.metadata() else { continue };
+            let modified = metadata.modified().staging("look up", &name)?.into();
+            uploads.push(AbandonedUpload {
+                name: format!("{folder}/{name}"),
+                bytes: metadata.len(),
+                modified,
+            });
+        }
+        uploads.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(uploads)
+    }
+
+    /// Removes what such an upload left.
+    pub(crate) fn remove_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        let Some(root) = &self.folder else { return Ok(()) };
+        match std::fs::remove_file(root.join(&upload.name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).staging("remove", &upload.name)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Size of an object; `None` when it is not there.

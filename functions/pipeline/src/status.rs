@@ -24,6 +24,9 @@ pub struct Status {
     pub network: String,
     /// First ledger that the schedule cares for, once a scheduled run has said so.
     pub schedule_start: Option<u32>,
+    /// First ledger of the history that is kept, where retention has set one; windows, ledgers, rows and the first ledger
+    /// count from there.
+    pub retained_from: Option<i64>,
     /// Completed windows.
     pub windows: i64,
     /// Ledgers in them.
@@ -176,6 +179,7 @@ async fn read(client: &Client, config: &Config, source: Answer) -> Result<Status
     Ok(Status {
         network: config.network.name.clone(),
         schedule_start: stored.schedule_start,
+        retained_from: Some(stored.retained_from).filter(|ledger| *ledger > 0).map(i64::from),
         windows: get(&coverage, "windows")?,
         ledgers: get(&coverage, "ledgers")?,
         rows: get(&coverage, "rows")?,

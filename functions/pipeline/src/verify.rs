@@ -39,6 +39,11 @@ pub struct Verification {
     pub windows: u64,
     /// Rows in them.
     pub rows: u64,
+    /// Completed windows that were not compared, for retention has passed them: their rows are gone on purpose, their rows of
+    /// progress and their objects in the archive stay.
+    pub not_retained: u64,
+    /// The first ledger of the history that is kept, where retention has set one.
+    pub retained_from: Option<u32>,
     /// What is wrong; empty is good.
     pub findings: Vec<Finding>,
 }
@@ -48,6 +53,22 @@ impl Verification {
     fn find(&mut self, window: LedgerWindow, problem: String) {
         let (start, end) = (Some(window.start()), Some(window.end()));
         self.findings.push(Finding { start_ledger: start, end_ledger: end, problem });
+    }
+
+    /// Notes what is not retained of a range, and drops what was found there.
+    async fn retain(&mut self, client: &Client, range: LedgerWindow, boundary: u32) -> Result<()> {
+        if boundary == 0 {
+            return Ok(());
+        }
+        self.retained_from = Some(boundary);
+        self.not_retained = 0;
+        if let Some(below) = range.until(boundary - 1) {
+            let covering = progress::covering(client, below).await?;
+            self.not_retained =
+                covering.iter().filter(|completed| completed.window.end() < boundary).count() as u64;
+        }
+        self.findings.retain(|finding| finding.end_ledger.is_none_or(|end| end >= boundary));
+        Ok(())
     }
 }
 
@@ -75,6 +96,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
         None => LedgerWindow::new(0, u32::MAX)?,
     };
     let mut verification = Verification::default();
+    verification.retain(&client, range, stored.retained_from).await?;
     let recorded = recorded(&client, range).await?;
     watch(Event::Planned(recorded.iter().map(|w| w.window.ledgers()).sum()));
     for window in recorded {
@@ -87,6 +109,11 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     find_overlaps(&client, &mut verification).await?;
     find_stray_rows(&client, range, &mut verification).await?;
     find_fold_differences(&client, range, &mut verification).await?;
+    // What retention has passed while this compared is no finding.
+    let boundary = progress::retained_from(&client).await?;
+    if boundary != stored.retained_from {
+        verification.retain(&client, range, boundary).await?;
+    }
     Ok(verification)
 }
 

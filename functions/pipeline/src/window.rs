@@ -55,6 +55,11 @@ impl LedgerWindow {
         (end >= self.start).then(|| LedgerWindow { start: self.start, end: self.end.min(end) })
     }
 
+    /// The same end, with the start at `start` or after; `None` when nothing is left.
+    pub(crate) fn from(self, start: u32) -> Option<Self> {
+        (start <= self.end).then(|| LedgerWindow { start: self.start.max(start), end: self.end })
+    }
+
     /// The shortest window that holds both.
     pub fn span(self, other: LedgerWindow) -> Self {
         LedgerWindow { start: self.start.min(other.start), end: self.end.max(other.end) }

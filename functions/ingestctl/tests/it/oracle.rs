@@ -106,6 +106,28 @@ impl World {
         self.succeeds("verify").await;
     }
 
+    /// Fails the test unless of these loaded ledgers exactly those from the boundary on are in `entries`, in no partition below
+    /// it, while the current state is that of all of them, before and after it is built anew; and unless `verify` agrees.
+    pub(crate) async fn expect_retained(&self, loaded: &[RangeInclusive<u32>], boundary: u32) {
+        let rows = numbered(&self.rows, loaded);
+        let kept: Vec<_> =
+            rows.iter().filter(|row| row.1.ledger_sequence >= boundary).map(|row| (row.0, row.1)).collect();
+        self.expect_entries(&kept).await;
+        let low = format!(
+            "select count(*) from pg_class where relnamespace = 'contract_data'::regnamespace
+             and relname ~ '^entries_[0-9]{{10}}$' and substr(relname, 9)::bigint < {boundary}"
+        );
+        assert_eq!(self.database.value(&low).await, "0", "partitions below {boundary}");
+        self.expect_states(&rows).await;
+        let assets =
+            "select contract_id, asset_code, learnt_from from contract_data.contract_assets order by 1";
+        let known = self.database.rows(assets).await;
+        self.database.value("select contract_data.refresh_current_states()").await;
+        self.expect_states(&rows).await;
+        assert_eq!(self.database.rows(assets).await, known, "assets after a refresh");
+        self.succeeds("verify").await;
+    }
+
     async fn expect_entries(&self, rows: &[Numbered<'_>]) {
         let columns = format!("{SHARED}, asset_code, asset_issuer, asset_type");
         let sql =

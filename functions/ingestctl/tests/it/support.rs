@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) source: Source,
     pub(crate) store: Store,
     pub(crate) rows: Vec<Row>,
-    environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl World {

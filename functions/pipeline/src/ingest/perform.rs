@@ -229,7 +229,7 @@ async fn load_window(
             log_loaded(&report, begun);
             archive_window(context, client, id, window, &object.path, facts.source).await?;
         }
-        Loaded::AlreadyThere | Loaded::PartlyThere => {
+        Loaded::AlreadyThere | Loaded::PartlyThere | Loaded::NotRetained => {
             let covering = progress::covering(client, window).await?;
             let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
             match ours {
@@ -246,10 +246,10 @@ async fn load_window(
                 log_loaded(&report, begun);
             } else {
                 report.rows = 0;
-                report.status = if loaded == Loaded::AlreadyThere {
-                    WindowStatus::AlreadyLoaded
-                } else {
-                    WindowStatus::PartlyLoaded
+                report.status = match loaded {
+                    Loaded::NotRetained => WindowStatus::NotRetained,
+                    Loaded::PartlyThere => WindowStatus::PartlyLoaded,
+                    _ => WindowStatus::AlreadyLoaded,
                 };
             }
         }

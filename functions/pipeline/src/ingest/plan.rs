@@ -19,6 +19,9 @@ pub struct Plan {
     pub start_ledger: u32,
     /// Last ledger asked for.
     pub end_ledger: u32,
+    /// Set when ledgers that were asked for are not retained: the first one that is, where the plan begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_from: Option<u32>,
     /// Ledgers that are missing and that the source has.
     pub ledgers: u64,
     /// Windows they are cut into.
@@ -56,10 +59,13 @@ pub struct PlannedReplay {
 /// What a replay of the range would do: nothing is written anywhere.
 ///
 /// # Errors
-/// [`crate::Error::Database`] and [`crate::Error::Source`] when one of the two cannot be asked.
+/// [`crate::Error::Database`] and [`crate::Error::Source`] when one of the two cannot be asked; [`crate::Error::Usage`] when
+/// nothing of the range is retained.
 pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
     let client = connect(&config.database).await?;
     let stored = settings(&client, config).await?;
+    let asked = range;
+    let range = stored.retained(asked)?;
     let window_ledgers = options.window_ledgers.unwrap_or(config.window_ledgers);
     let limits = WindowLimits { window_ledgers, partition_ledgers: stored.partition_ledgers };
     let mut wanted = range;
@@ -77,7 +83,8 @@ pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions)
         Some(Some(tip)) => missing.iter().filter_map(|free| free.until(tip)).collect(),
     };
     let source_ends_at = available.as_ref().and_then(SourceRange::ledgers).map(LedgerWindow::end);
-    Ok(Plan::new(wanted, replaced, &reachable, limits, source_ends_at))
+    let plan = Plan::new(wanted, replaced, &reachable, limits, source_ends_at);
+    Ok(Plan { retained_from: (range != asked).then_some(range.start()), ..plan })
 }
 
 impl Plan {
@@ -102,6 +109,7 @@ impl Plan {
         Plan {
             start_ledger: range.start(),
             end_ledger: range.end(),
+            retained_from: None,
             ledgers: missing.iter().map(|free| free.ledgers()).sum(),
             windows,
             replaced: replaced.len() as u64,

@@ -38,6 +38,8 @@ pub enum WindowStatus {
     PartlyLoaded,
     /// Loaded by this run in place of what was there.
     Replaced,
+    /// Not loaded: retention has passed it meanwhile.
+    NotRetained,
     /// Not loaded: what it holds cannot be, or the source fails it while others pass. Recorded, and tried again later.
     Failed,
 }
@@ -111,6 +113,9 @@ pub struct Report {
     /// Set by a forced replay that was widened to whole windows: what it became.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub widened: Option<(u32, u32)>,
+    /// Set by a replay of ledgers some of which are not retained: the first one that is, where it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_from: Option<u32>,
     /// Time from the first plan to the end.
     #[serde(skip)]
     pub duration: Duration,

@@ -1,5 +1,11 @@
 //! The library against a real PostgreSQL, a real Flight server on a real socket, and real files.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and a seed is told"
+)]
 
 mod support;
 
@@ -10,6 +16,7 @@ mod fold;
 mod force;
 mod failures;
 mod restore;
+mod retention;
 mod secret;
 mod queries;
 mod real_data;
