@@ -38,6 +38,11 @@ deploy: ## Bring a stack up to date: STACK=… BUCKET=… (PARAMETERS=file.json 
 	@infra/deploy --stack "$(STACK)" --bucket "$(BUCKET)" --prefix "$(PREFIX)" \
 		$(if $(PARAMETERS),--parameters "$(PARAMETERS)") $(if $(DIR),--zips "$(DIR)")
 
+.PHONY: image
+image: ## The container image contract-data-loader (ENGINE=docker IMAGE=name:tag)
+	$(or $(ENGINE),docker) build -f infra/container/Containerfile -t $(or $(IMAGE),contract-data-loader) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) .
+
 .PHONY: check
 check: ## Format, clippy, rustdoc and the architecture, as CI wants them
 	@.ci/run fmt clippy rustdoc architecture

@@ -30,6 +30,7 @@ const GAPS: &str = "contract_data_loader_gaps";
 const FAILED_WINDOWS: &str = "contract_data_loader_failed_windows";
 
 const TIP_LEDGER: &str = "contract_data_loader_tip_ledger";
+const RETAINED_FROM: &str = "contract_data_loader_retained_from_ledger";
 const FIRST_LEDGER: &str = "contract_data_loader_first_ledger";
 const LAST_LEDGER: &str = "contract_data_loader_last_ledger";
 const DATABASE_REACHABLE: &str = "contract_data_loader_database_reachable";
@@ -61,6 +62,7 @@ pub fn describe_metrics() {
     describe_gauge!(FAILED_WINDOWS, Unit::Count, "Windows that failed and are not loaded");
     describe_gauge!(TIP_LEDGER, Unit::Count, "The last ledger of the source");
     describe_gauge!(FIRST_LEDGER, Unit::Count, "The first completed ledger");
+    describe_gauge!(RETAINED_FROM, Unit::Count, "The first ledger of the history that is kept, where not all is");
     describe_gauge!(LAST_LEDGER, Unit::Count, "The last completed ledger");
     describe_gauge!(DATABASE_REACHABLE, Unit::Count, "1 while the database answers, else 0");
     describe_gauge!(SOURCE_REACHABLE, Unit::Count, "1 while the source answers, else 0");
@@ -116,7 +118,12 @@ pub(crate) fn overview(overview: &Overview) {
         },
         tip,
     );
-    for (name, ledger) in [(FIRST_LEDGER, status.first_ledger), (LAST_LEDGER, status.last_ledger)] {
+    let ledgers = [
+        (FIRST_LEDGER, status.first_ledger),
+        (LAST_LEDGER, status.last_ledger),
+        (RETAINED_FROM, status.retained_from),
+    ];
+    for (name, ledger) in ledgers {
         if let Some(ledger) = ledger {
             gauge!(name).set(ledger as f64);
         }

@@ -140,7 +140,16 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
     let recent = overview.last_hour.bins.iter().rev().take(minutes).map(|pulse| pulse.rows).sum::<i64>();
     html! {
         dl {
-            div { dt { "Loaded up to ledger" } dd { (ledger(status.last_ledger)) small { "from " (ledger(status.first_ledger)) } } }
+            div {
+                dt { "Loaded up to ledger" }
+                dd {
+                    (ledger(status.last_ledger))
+                    small {
+                        "from " (ledger(status.first_ledger))
+                        @if let Some(retained) = status.retained_from { ", retained from " (retained) }
+                    }
+                }
+            }
             div {
                 dt { "Source reaches to" }
                 dd {

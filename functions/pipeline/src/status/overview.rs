@@ -112,8 +112,8 @@ pub(super) async fn overview(client: &Client, status: Status, bins: u16) -> Resu
     })
 }
 
-/// Counts the ledgers that should be there into bins: from where the schedule begins, or the first ledger that is loaded, to
-/// the tip of the source, or the last one that is.
+/// Counts the ledgers that should be there into bins: from where the schedule begins, or the first ledger that is loaded, or
+/// the first that is retained, to the tip of the source, or the last one that is.
 pub(super) async fn coverage(client: &Client, status: &Status, bins: u16) -> Result<Option<Coverage>> {
     let Some((start, end)) = range_of(status) else { return Ok(None) };
     let ledgers = end - start + 1;
@@ -148,6 +148,7 @@ fn range_of(status: &Status) -> Option<(i64, i64)> {
     let source = status.source.as_ref().filter(|source| source.start_ledger <= source.end_ledger);
     let begun = [status.schedule_start.map(i64::from), status.first_ledger];
     let start = begun.into_iter().flatten().min().or_else(|| source.map(|source| source.start_ledger))?;
+    let start = start.max(status.retained_from.unwrap_or(start));
     let end = [source.map(|source| source.end_ledger), status.last_ledger].into_iter().flatten().max()?;
     (start <= end).then_some((start, end))
 }
