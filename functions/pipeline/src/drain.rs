@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use crate::columns::Columns;
 use crate::dataset::{Evidence, STAGED_SCHEMA, position};
 use crate::error::{Error, Result, of};
-use crate::observe;
 use crate::window::LedgerWindow;
 
 mod compression;
@@ -193,7 +192,6 @@ impl Drain<'_> {
             )));
         }
         self.received += ledgers.len() as u64;
-        observe::received(ledgers.len() as u64);
         if let Some(total) = self.offered.total_records.filter(|total| self.received > *total) {
             return Err(Error::source_transient(format!(
                 "sent more than the {total} rows it declared for {}",

@@ -44,7 +44,7 @@ const BUILD_INFO: &str = "contract_data_loader_build_info";
 
 /// Tells the recorder of the host what each metric is, and its unit. To be called once, after the recorder is installed.
 pub fn describe_metrics() {
-    describe_counter!(RECEIVED, Unit::Count, "Rows that the source sent");
+    describe_counter!(RECEIVED, Unit::Count, "Rows of windows that the source sent");
     describe_counter!(INSERTED, Unit::Count, "Rows that PostgreSQL has committed");
     describe_counter!(BATCHES, Unit::Count, "Windows that PostgreSQL has committed");
     describe_counter!(ERRORS, Unit::Count, "Failures of a step, also those that another attempt cured");
@@ -62,7 +62,11 @@ pub fn describe_metrics() {
     describe_gauge!(FAILED_WINDOWS, Unit::Count, "Windows that failed and are not loaded");
     describe_gauge!(TIP_LEDGER, Unit::Count, "The last ledger of the source");
     describe_gauge!(FIRST_LEDGER, Unit::Count, "The first completed ledger");
-    describe_gauge!(RETAINED_FROM, Unit::Count, "The first ledger of the history that is kept, where not all is");
+    describe_gauge!(
+        RETAINED_FROM,
+        Unit::Count,
+        "The first ledger of the history that is kept, where not all is"
+    );
     describe_gauge!(LAST_LEDGER, Unit::Count, "The last completed ledger");
     describe_gauge!(DATABASE_REACHABLE, Unit::Count, "1 while the database answers, else 0");
     describe_gauge!(SOURCE_REACHABLE, Unit::Count, "1 while the source answers, else 0");
@@ -136,7 +140,8 @@ pub(crate) fn overview(overview: &Overview) {
     }
 }
 
-/// Rows came from the source.
+/// Rows of a window came from the source. Those of the fingerprint, asked for by every run, are not counted: who compares what
+/// was received with what was inserted sees work that was done twice.
 pub(crate) fn received(rows: u64) {
     counter!(RECEIVED).increment(rows);
 }

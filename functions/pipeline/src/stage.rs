@@ -94,6 +94,7 @@ pub(crate) async fn stage(
     loop {
         match drain.next().await {
             Ok(Drained::Batch(batch)) => {
+                observe::received(batch.num_rows() as u64);
                 let write = Instant::now();
                 if let Err(error) = writer.write(&batch).await {
                     return Err(writer.abandon(error).await);
@@ -135,7 +136,10 @@ pub(crate) async fn stage_sorted(
     let mut sorter = Sorter::create()?;
     let (evidence, proven) = loop {
         match drain.next().await? {
-            Drained::Batch(batch) | Drained::OutOfOrder(batch) => sorter.add(&batch)?,
+            Drained::Batch(batch) | Drained::OutOfOrder(batch) => {
+                observe::received(batch.num_rows() as u64);
+                sorter.add(&batch)?;
+            }
             Drained::Complete(evidence, Some(proven)) => break (evidence, proven),
             Drained::Complete(_, None) => return Ok(Staged::Nothing),
         }
