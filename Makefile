@@ -17,6 +17,10 @@ demo: ## The main job, end to end: load, kill, resume, query, verify (KEEP=1 lea
 test: ## Every test, on a PostgreSQL and an S3 of their own (ARGS='…' goes to the test runner)
 	@.ci/test $(ARGS)
 
+.PHONY: test-ui
+test-ui: ## The status page in a real browser: wide, on a phone, dark (UI_SCREENSHOTS=DIR keeps the pictures)
+	@.ci/ui
+
 .PHONY: e2e
 e2e: ## The deployed stack on LocalStack, from zip to rows, with kills, outages, a backfill and an upgrade (E2E_ZIPS=DIR)
 	@localstack/e2e

@@ -37,7 +37,7 @@ struct Signals {
 /// errors are told, counted and tried again, further and further apart.
 pub(crate) async fn serve(config: Config) -> Result<()> {
     let mut signals = Signals::heeded()?;
-    let listener = http::listen(config.metrics_port).await?;
+    let listener = http::listen(config.metrics_port)?;
     let metrics = prometheus::start()?;
     let clients = Clients::open(config)?;
     let standing = Arc::new(Standing::new(clients.config(), Stop::default()));

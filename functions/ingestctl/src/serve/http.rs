@@ -31,7 +31,7 @@ const HEADERS: usize = 64;
 ///
 /// # Errors
 /// [`Error::Config`] when the port cannot be had.
-pub(super) async fn listen(port: u16) -> Result<TcpListener> {
+pub(super) fn listen(port: u16) -> Result<TcpListener> {
     let listener = match bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
             bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))) // a machine without IPv6

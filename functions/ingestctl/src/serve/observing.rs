@@ -30,7 +30,7 @@ pub(super) fn start(standing: &Arc<Standing>, looker: Observer, reader: Observer
 async fn look(standing: Arc<Standing>, mut observer: Observer) {
     let mut was_well = None;
     loop {
-        let seen = observer.look().await;
+        let seen = Box::pin(observer.look()).await;
         let problems: Vec<&String> =
             [&seen.database_error, &seen.schema_error, &seen.source_error].into_iter().flatten().collect();
         let is_well = problems.is_empty();
@@ -56,7 +56,7 @@ async fn read(standing: Arc<Standing>, mut observer: Observer) {
         let begun = Instant::now();
         let overview = match reachable.database_error.as_ref().or(reachable.schema_error.as_ref()) {
             Some(problem) => Err(problem.clone()),
-            None => observer.overview(reachable, BINS).await.map_err(|error| error.chain()),
+            None => Box::pin(observer.overview(reachable, BINS)).await.map_err(|error| error.chain()),
         };
         match &overview {
             Ok(_) => failing = false,

@@ -78,7 +78,10 @@ fn judgement(verdict: &Verdict) -> Markup {
                         li {
                             @if point.what != verdict.headline { b { (point.what) } " " }
                             @if let Some(details) = &point.details { code class="details" { (cut(details)) } }
-                            (point.advice)
+                            // What stands between backticks is to be typed.
+                            @for (place, words) in point.advice.split('`').enumerate() {
+                                @if place % 2 == 1 { code { (words) } } @else { (words) }
+                            }
                         }
                     }
                 }
@@ -171,7 +174,7 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
                     }
                 }
             }
-            div { dt { "Missing ledgers" } dd { (counted(missing)) small { (number(status.gap_count)) " gaps between windows" } } }
+            div { dt { "Missing ledgers" } dd { (counted(missing)) small { "gaps between windows: " (number(status.gap_count)) } } }
             div { dt { "Rows" } dd { (number(status.rows)) small { (number(status.windows)) " windows" } } }
             div {
                 dt { "Now" }

@@ -2,7 +2,7 @@
 
 /// The style sheet. Texts keep a contrast of 4.5 and more to what is behind them; no meaning is in a colour alone.
 pub(super) const STYLESHEET: &str = "\
-:root{color-scheme:light dark;--ground:#f6f7f9;--card:#fff;--ink:#16202c;--faint:#55616f;--line:#d5dbe2;--accent:#1f6feb;\
+:root{color-scheme:light dark;--ground:#f6f7f9;--card:#fff;--ink:#16202c;--faint:#55616f;--line:#d5dbe2;--accent:#1558c0;\
 --well:#12703a;--well-ground:#e2f5e9;--behind:#7d5200;--behind-ground:#fff2d2;--trouble:#a8201a;--trouble-ground:#fde7e5;\
 --loaded:#2f7fd6;--missing:#c3cad3;--failed:#c7362c;--under-way:#b27a00}\
 @media(prefers-color-scheme:dark){:root{--ground:#0e141b;--card:#17202a;--ink:#e8edf3;--faint:#a2afbd;--line:#303c49;\
@@ -50,6 +50,7 @@ th{text-align:left;font-size:.85rem;font-weight:600;color:var(--faint);border-bo
 td{padding:.4rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}tr:last-child td{border-bottom:0}\
 th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}\
 .n{text-align:right}td.words{overflow-wrap:anywhere}\
+td:first-child,td.words code{white-space:nowrap}\
 code{font:.9em/1.4 ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}\
 .details{display:block;padding:.35rem .6rem;margin:.25rem 0;border-radius:.35rem;background:var(--card);border:1px solid var(--line)}\
 footer{color:var(--faint);font-size:.85rem;padding-bottom:2rem}a{color:var(--accent)}\
@@ -59,6 +60,7 @@ dl{grid-template-columns:1fr 1fr}dd{font-size:1.15rem}\
 table,tbody,tr,td{display:block}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}\
 tr{padding:.5rem 0;border-bottom:1px solid var(--line)}tr:last-child{border-bottom:0}\
 td,td.n{display:flex;justify-content:space-between;gap:1rem;text-align:right;border:0;padding:.1rem 0}\
-td.words{display:block;text-align:left}td.wide{display:none}\
+td.words{display:block;text-align:left}td.words code{white-space:normal}\
+td.wide{display:none}\
 td::before{content:attr(data-name);color:var(--faint);font-size:.85rem;text-align:left;flex:none}\
 td.words::before{display:block}}";

@@ -75,7 +75,7 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
             what: format!("The source is {} ledgers ahead of what is loaded.", number(lag)),
             details: None,
             advice: "Loading goes on by itself. For a long way, `ingestctl replay` with larger windows, more of them at \
-                     once, is faster: --window-ledgers 2000 --parallel 4. It may run beside this.",
+                     once, is faster: `--window-ledgers 2000 --parallel 4`. It may run beside this.",
         });
     }
     // A replay far behind leaves ledgers missing that no schedule cares for.
@@ -83,9 +83,12 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
     let holes = status.gaps.iter().filter(|gap| gap.end_ledger >= begins).count();
     if holes > 0 {
         points.push(Point {
-            what: format!("Between loaded ledgers, {} ranges are missing.", number(status.gap_count)),
+            what: match status.gap_count {
+                1 => "Between loaded ledgers, one range is missing.".to_owned(),
+                n => format!("Between loaded ledgers, {} ranges are missing.", number(n)),
+            },
             details: None,
-            advice: "They are loaded by themselves, the lowest first.",
+            advice: "What is missing is loaded by itself, the lowest ledgers first.",
         });
     }
     if snapshot.loading.phase == Phase::StandingBy {
