@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::config::Config;
 use crate::database::{connect, forget_snapshot, get};
 use crate::error::{DatabaseContext, Error, Result};
-use crate::migrate::settings;
+use crate::migrate::{Settings, settings};
 
 mod left_overs;
 mod retention;
@@ -100,20 +100,33 @@ impl Maintenance {
 pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
     let client = connect(&config.database).await?;
     let stored = settings(&client, config).await?;
-    let mut maintenance = Maintenance { dry_run, ..Maintenance::default() };
+    if dry_run {
+        return perform(&client, config, &stored, true).await;
+    }
     let mut lock = connect(&config.database).await?;
-    let held = if dry_run { None } else { try_lock(&mut lock).await? };
-    if held.is_none() && !dry_run {
+    let Some(held) = try_lock(&mut lock).await? else {
+        let mut maintenance = Maintenance::default();
         maintenance.postpone("everything", "another maintenance is at work");
         return Ok(maintenance);
+    };
+    let outcome = perform(&client, config, &stored, false).await;
+    // Not left to the end of the connection, which a host that is frozen after the answer would put off.
+    if let Err(error) = held.rollback().await.database("unlock the maintenance") {
+        tracing::warn!(error = %error.chain(), "the lock of the maintenance lasts until its connection ends");
     }
+    outcome
+}
+
+/// The work of [`maintain`].
+async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: bool) -> Result<Maintenance> {
+    let mut maintenance = Maintenance { dry_run, ..Maintenance::default() };
     client.batch_execute(BRIEF_WAITS).await.database("prepare the maintenance")?;
-    make_partitions(&client, &mut maintenance).await?;
-    let boundary = retention::apply(&client, config, &stored, &mut maintenance).await?;
+    make_partitions(client, &mut maintenance).await?;
+    let boundary = retention::apply(client, config, stored, &mut maintenance).await?;
     if !dry_run {
-        tend(&client, &mut maintenance).await?;
+        tend(client, &mut maintenance).await?;
     }
-    left_overs::remove(&client, config, &stored, boundary, &mut maintenance).await?;
+    left_overs::remove(client, config, stored, boundary, &mut maintenance).await?;
     tracing::info!(
         step = "maintain",
         dry_run,

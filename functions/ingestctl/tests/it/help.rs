@@ -25,6 +25,11 @@ async fn the_help_of_replay_explains_its_range() {
 }
 
 #[tokio::test]
+async fn the_help_of_maintain_says_what_goes() {
+    insta::assert_snapshot!("maintain_help", help("maintain --help").await);
+}
+
+#[tokio::test]
 async fn the_version_is_told() {
     assert_eq!(help("--version").await, format!("ingestctl {}\n", env!("CARGO_PKG_VERSION")));
 }

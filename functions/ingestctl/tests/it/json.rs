@@ -77,6 +77,7 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
         "last_windows",
         "ledgers",
         "network",
+        "retained_from",
         "rows",
         "schedule_start",
         "source",
@@ -126,7 +127,7 @@ async fn verify_tells_what_it_compared_and_found() {
     let world = World::new(1..=20).await;
     world.succeeds("run").await;
     let verification = json(&world.succeeds("verify --json").await);
-    let expected = serde_json::json!({"windows": 2, "rows": world.rows.len(), "findings": []});
+    let expected = serde_json::json!({"windows": 2, "rows": world.rows.len(), "not_retained": 0, "retained_from": null, "findings": []});
     assert_eq!(verification, expected);
     assert_eq!(json(&world.succeeds("verify -s 18 -e 18 --json").await)["windows"], 1);
 

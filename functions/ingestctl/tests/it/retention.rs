@@ -1,7 +1,8 @@
 //! Retention: old partitions go, and nothing else changes: not the current state, not what a refresh or a forced replay makes
 //! of it, not what is loaded afterwards.
 
-use testkit::{Chain, Database};
+use testkit::asset::PUBNET;
+use testkit::{Asset, Chain, Database, Row};
 
 use crate::oracle;
 use crate::support::{World, json};
@@ -84,6 +85,40 @@ async fn a_forced_replay_above_the_boundary_folds_with_what_is_retained() {
 
     let world = World { rows, ..world };
     world.expect_retained(&[1..=300], 192).await;
+}
+
+#[tokio::test]
+async fn what_was_said_last_below_the_boundary_still_holds() {
+    let usdc = Asset::credit("USDC", 1);
+    let of_usdc = |ledger| Row::at(ledger).of_contract(usdc.contract_id(PUBNET));
+    let rows = vec![
+        of_usdc(1).instance(&usdc),
+        of_usdc(2).balance(1, 100),
+        Row::at(1).key(1).value(1),
+        Row::at(2).key(1).value(2).deleted(),
+        Row::at(3).key(2).value(3),
+        Row::at(70).key(2).value(4).deleted(),
+        Row::at(71).key(3).value(5).deleted(),
+        Row::at(71).key(3).value(6),
+        Row::at(72).key(4).value(7),
+        Row::at(130).key(4).value(8).deleted(),
+        Row::at(131).key(1).value(9),
+        Row::at(132).key(5).value(10),
+    ];
+    let chain = Chain::of_rows(rows.clone()).range(1..=200);
+    let world = World::with(Database::create().await, chain, rows.clone()).await;
+    world.succeeds("replay -s 1 -e 200").await;
+    world.succeeds("maintain --retain-ledgers 70").await;
+    world.expect_retained(&[1..=200], 128).await;
+    // Key 1 was never there again, and key 4 never removed.
+    let rows: Vec<Row> = rows.into_iter().filter(|row| ![130, 131].contains(&row.ledger_sequence)).collect();
+    let chain = Chain::of_rows(rows.clone()).range(1..=200);
+    world.source.answer_with(move |request| chain.answer(request));
+    world.succeeds("replay -s 130 -e 131 --force").await;
+    let world = World { rows, ..world };
+    world.expect_retained(&[1..=200], 128).await;
+    let living = "select string_agg(ledger_sequence::text, ' ' order by ledger_sequence) from contract_data.current_states";
+    assert_eq!(world.database.value(living).await, "1 2 71 72 132");
 }
 
 #[tokio::test]

@@ -112,6 +112,13 @@ async fn owner_migrates_loader_loads_reader_reads() {
         roles.succeeds("reader", line).await;
     }
     roles.world.expect_whole(&[1..=64]).await;
+    // Retention is the owner's; what it leaves, loader and reader read.
+    roles.succeeds("owner", "maintain --retain-ledgers 1").await;
+    assert_eq!(roles.value("select retained_from from contract_data.settings").await, "64");
+    roles.succeeds("loader", "replay -s 64 -e 64 --force").await;
+    roles.succeeds("loader", "run").await;
+    roles.succeeds("reader", "verify").await;
+    roles.world.expect_retained(&[1..=64], 64).await;
     assert_eq!(roles.value(RIGHTS).await, LOADER_WRITES);
 
     let reader = connect(&roles.url("reader")).await;
@@ -119,6 +126,7 @@ async fn owner_migrates_loader_loads_reader_reads() {
         "select * from contract_data.entries limit 1",
         "select * from contract_data.current_states limit 1",
         "select * from contract_data.asset_summary",
+        "select * from contract_data.retained_states",
         "select * from contract_data.recent_activity",
         "select * from contract_data.ledger_gaps",
         "select * from contract_data.table_sizes",
@@ -140,16 +148,16 @@ async fn owner_migrates_loader_loads_reader_reads() {
 }
 
 /// What nobody but the owner may do, and what the reader may not do at all. 42501: insufficient privilege.
-const REFUSED: [(&str, &str, &str); 37] = [
+const REFUSED: [(&str, &str, &str); 42] = [
     ("loader", "create table contract_data.mine ()", "42501"),
     ("loader", "create table public.mine ()", "42501"),
     ("loader", "create schema mine", "42501"),
     ("loader", "create role mine", "42501"),
     ("loader", "alter table contract_data.entries add mine int", "42501"),
-    ("loader", "drop table contract_data.entries_0000000000", "42501"),
+    ("loader", "drop table contract_data.entries_0000000064", "42501"),
     (
         "loader",
-        "alter table contract_data.entries detach partition contract_data.entries_0000000000",
+        "alter table contract_data.entries detach partition contract_data.entries_0000000064",
         "42501",
     ),
     ("loader", "create index on contract_data.key_states (balance)", "42501"),
@@ -162,9 +170,9 @@ const REFUSED: [(&str, &str, &str); 37] = [
     ("loader", "truncate contract_data.entries", "42501"),
     ("loader", "truncate contract_data.ingestion_progress", "42501"),
     ("loader", "delete from contract_data.entries", "42501"),
-    ("loader", "delete from contract_data.entries_0000000000", "42501"),
+    ("loader", "delete from contract_data.entries_0000000064", "42501"),
     ("loader", "update contract_data.entries set deleted = true", "42501"),
-    ("loader", "insert into contract_data.entries_0000000000 select * from contract_data.entries", "42501"),
+    ("loader", "insert into contract_data.entries_0000000064 select * from contract_data.entries", "42501"),
     (
         "loader",
         "select contract_data.remove_replaced_rows((select min(id) from contract_data.ingestion_progress))",
@@ -179,6 +187,11 @@ const REFUSED: [(&str, &str, &str); 37] = [
     ("loader", "update contract_data.contract_assets set asset_code = 'MINE'", "42501"),
     ("loader", "delete from contract_data.contract_assets", "42501"),
     ("loader", "select contract_data.refresh_current_states()", "42501"),
+    ("loader", "select contract_data.retain_from(0)", "42501"),
+    ("loader", "select contract_data.condense_partition(0)", "42501"),
+    ("loader", "update contract_data.settings set retained_from = 64", "42501"),
+    ("loader", "delete from contract_data.retained_states", "42501"),
+    ("reader", "select contract_data.retain_from(0)", "42501"),
     ("loader", "copy contract_data.settings to program 'true'", "42501"),
     ("reader", "insert into contract_data.entries select * from contract_data.entries limit 1", "42501"),
     ("reader", "delete from contract_data.key_states", "42501"),
