@@ -1,6 +1,10 @@
 //! Ledgers of a lake as a source.
 
+mod columns;
+mod entries;
+mod maker;
 mod real;
+mod rows;
 
 use super::*;
 use flight_source::{Lake, LakeOptions};
@@ -19,4 +23,9 @@ fn at(directory: &Path) -> LakeOptions {
 
 async fn serve_lake(lake: &LakeOptions) -> Source {
     serve_with(Arc::new(Lake::open(lake).await.unwrap()), options()).await
+}
+
+fn scval(base64: &str) -> stellar_xdr::ScVal {
+    use stellar_xdr::ReadXdr;
+    stellar_xdr::ScVal::from_xdr_base64(base64, stellar_xdr::Limits::none()).unwrap()
 }
