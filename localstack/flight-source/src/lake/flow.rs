@@ -15,7 +15,6 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Objects of one stream that are fetched, decoded or wait for the reader, at most.
@@ -104,24 +103,33 @@ impl Plan {
     }
 }
 
-/// Begins to fetch and to decode an object, on a thread that is one ledger ahead of its reader at most: it goes on while
-/// the reader is with the objects before.
+/// Begins to fetch and to decode an object. The decoder is one ledger ahead of its reader at most; both go on while the
+/// reader is with the objects before, and end when it leaves.
 fn begin(lake: &Arc<Shared>, step: Step) -> Piece {
     let (object, wanted, room) = match step {
         Step::Kept(ledger) => return Piece::Kept(ledger),
         Step::Fetch(object, wanted, room) => (object, wanted, room),
     };
     let (sender, ledgers) = mpsc::channel(1);
-    let (lake, at_work, runtime) = (lake.clone(), object.clone(), Handle::current());
-    tokio::task::spawn_blocking(move || {
-        let send = |ledger| sender.blocking_send(ledger).is_ok();
-        match runtime.block_on(fetch(&lake, &at_work)) {
-            Ok(packed) => decode(&lake.passphrase, &at_work, &packed, wanted, send),
-            Err(trouble) => {
-                send(Err(trouble));
+    let (lake, at_work) = (lake.clone(), object.clone());
+    tokio::spawn(async move {
+        let fetched = tokio::select! {
+            fetched = fetch(&lake, &at_work) => fetched,
+            () = sender.closed() => return,
+        };
+        let decoding = tokio::task::spawn_blocking(move || {
+            let send = |ledger| sender.blocking_send(ledger).is_ok();
+            match fetched {
+                Ok(packed) => decode(&lake.passphrase, &at_work, &packed, wanted, send),
+                Err(trouble) => {
+                    send(Err(trouble));
+                }
             }
+            drop(room);
+        });
+        if let Err(error) = decoding.await {
+            tracing::error!("the decoder: {error}"); // the reader hears that it ended early
         }
-        drop(room);
     });
     Piece::Decoding { object, wanted, ledgers }
 }

@@ -23,8 +23,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use catalogue::{Catalogue, Extent, unreachable};
-use futures::TryStreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use kept::Kept;
 use ledger::Ledger;
 use location::Location;
@@ -34,7 +33,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 /// For how long the first and the last ledger are believed to be what they were.
 const FRESH: Duration = Duration::from_secs(2);
@@ -128,15 +127,27 @@ impl Dataset for Lake {
     }
 
     async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
-        // to count all rows would be to read all ledgers
-        let last = self.count(Window { start: extent.end, end: extent.end }).await?;
-        Ok(Count { rows: None, ..last })
+        // To count all rows would be to read all ledgers. A last ledger that cannot be read is an error of the windows that
+        // it is in, and not of those before it.
+        let last = self.count(Window { start: extent.end, end: extent.end }).await;
+        let closed_at = match last {
+            Ok(last) => last.closed_at,
+            Err(trouble) => {
+                tracing::warn!("{trouble}");
+                None
+            }
+        };
+        Ok(Count { rows: None, closed_at })
     }
 
     async fn count(&self, window: Window) -> Result<Count, Trouble> {
         let extent = self.known().await?;
         let mut count = Count { rows: Some(0), closed_at: None };
         if window.is_empty() {
+            let last = Window { start: window.end, end: window.end };
+            if extent.ledgers.covers(last) {
+                count.closed_at = self.count(last).await?.closed_at;
+            }
             return Ok(count);
         }
         let mut ledgers = flow::ledgers(self.shared.clone(), extent, window);
@@ -149,22 +160,41 @@ impl Dataset for Lake {
     }
 
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
-        Box::new(Rows {
-            lake: self,
-            window,
-            batch_rows: batch_rows.max(1),
-            ledgers: None,
-            waiting: Vec::new(),
-        })
+        let (sender, ledgers) = mpsc::channel(1);
+        let (schema, batch_rows, next) = (self.schema.clone(), batch_rows.max(1), u64::from(window.start));
+        self.runtime.clone().spawn(self.send(window, sender));
+        Box::new(Rows { schema, batch_rows, ledgers, next, end: window.end, waiting: Vec::new() })
+    }
+}
+
+impl Lake {
+    /// Sends the ledgers of a window, until they end or nobody takes them any more.
+    async fn send(self: Arc<Self>, window: Window, sender: mpsc::Sender<Result<Arc<Ledger>, Trouble>>) {
+        let mut ledgers = match self.known().await {
+            Ok(extent) => flow::ledgers(self.shared.clone(), extent, window),
+            Err(trouble) => stream::iter([Err(trouble)]).boxed(),
+        };
+        loop {
+            let next = tokio::select! {
+                next = ledgers.next() => next,
+                () = sender.closed() => return,
+            };
+            let Some(ledger) = next else { return };
+            if sender.send(ledger).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
 /// The batches of a window: those of its ledgers, put together up to the size of a message.
 struct Rows {
-    lake: Arc<Lake>,
-    window: Window,
+    schema: SchemaRef,
     batch_rows: usize,
-    ledgers: Option<BoxStream<'static, Result<Arc<Ledger>, Trouble>>>,
+    ledgers: mpsc::Receiver<Result<Arc<Ledger>, Trouble>>,
+    /// The ledger to come, up to the last of the window.
+    next: u64,
+    end: u32,
     /// In reverse.
     waiting: Vec<RecordBatch>,
 }
@@ -180,13 +210,14 @@ impl Rows {
                 }
                 return Ok(Some(batch.slice(0, rows)));
             }
-            if self.ledgers.is_none() {
-                let extent = self.lake.runtime.block_on(self.lake.known())?;
-                self.ledgers = Some(flow::ledgers(self.lake.shared.clone(), extent, self.window));
+            if self.next > u64::from(self.end) {
+                return Ok(None);
             }
-            let Some(ledgers) = &mut self.ledgers else { return Ok(None) };
-            let Some(ledger) = self.lake.runtime.block_on(ledgers.try_next())? else { return Ok(None) };
-            self.waiting.extend(ledger.batches.iter().rev().cloned());
+            let Some(ledger) = self.ledgers.blocking_recv() else {
+                return Err(Trouble::Internal(format!("the ledgers ended before {}", self.next)));
+            };
+            self.waiting.extend(ledger?.batches.iter().rev().cloned());
+            self.next += 1;
         }
     }
 
@@ -210,7 +241,7 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&self.lake.schema, &pieces)?)),
+            false => Ok(Some(concat_batches(&self.schema, &pieces)?)),
         }
     }
 }
@@ -221,8 +252,7 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batch();
         if batch.is_err() {
-            self.window = Window { start: 1, end: 0 };
-            self.ledgers = None;
+            self.next = u64::MAX;
             self.waiting.clear();
         }
         batch.transpose()

@@ -2,9 +2,11 @@
 
 mod columns;
 mod entries;
+mod layouts;
 mod maker;
 mod real;
 mod rows;
+mod trouble;
 
 use super::*;
 use flight_source::{Lake, LakeOptions};
