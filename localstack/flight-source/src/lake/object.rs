@@ -31,7 +31,8 @@ impl<'a> Unpacked<'a> {
         (ledgers, packing): (Window, Packing),
         passphrase: &'a str,
     ) -> Result<Self, Trouble> {
-        let corrupt = |reason: String| Trouble::Corrupt(format!("object {key}, ledger {}: {reason}", named(ledgers)));
+        let corrupt =
+            |reason: String| Trouble::Corrupt(format!("object {key}, ledger {}: {reason}", named(ledgers)));
         let bytes: Box<dyn Read + Send + 'a> = match packing {
             Packing::Plain => Box::new(packed),
             Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use stellar_xdr::*;
 
-/// How the ledgers of a chain are written.
+/// Which version of LedgerCloseMeta a ledger has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     V0,
@@ -250,7 +250,12 @@ pub(super) fn packed(xdr: &[u8], extension: &str) -> Vec<u8> {
             gzip.finish().unwrap()
         }
         "xdr" => xdr.to_vec(),
-        _ => zstd::encode_all(xdr, 1).unwrap(),
+        _ => {
+            let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            zstd.include_checksum(true).unwrap(); // as Galexie does
+            zstd.write_all(xdr).unwrap();
+            zstd.finish().unwrap()
+        }
     }
 }
 

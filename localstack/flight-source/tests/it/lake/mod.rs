@@ -4,6 +4,7 @@ mod columns;
 mod entries;
 mod layouts;
 mod maker;
+mod mutations;
 mod real;
 mod rows;
 mod trouble;
