@@ -153,8 +153,7 @@ async fn fetch(lake: &Shared, object: &Object) -> Result<Bytes, Trouble> {
     got.bytes().await.map_err(trouble)
 }
 
-/// Reads the wanted ledgers of an object, and on to its end when the last of them is wanted: what comes after would be
-/// wrong. Stops when one is not taken.
+/// Sends the wanted ledgers of an object; stops when one is not taken.
 fn decode(
     passphrase: &str,
     object: &Object,

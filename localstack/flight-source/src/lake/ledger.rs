@@ -16,7 +16,7 @@ use stellar_xdr::{
 };
 
 /// What the XDR of one ledger may take, at most. The largest ledgers of the public network have some 10 MB.
-const LEDGER_BYTES: usize = 128 << 20;
+pub(crate) const LEDGER_BYTES: usize = 128 << 20;
 /// How deep XDR may nest: the network refuses values deeper than 500, and a ledger is some 30 around them.
 const DEPTH: u32 = 600;
 

@@ -1,10 +1,10 @@
 //! An object of the lake: unpacked and read ledger by ledger, held against its name.
 
-use super::ledger::{Ledger, Xdr, named, read};
+use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
 use super::name::Packing;
 use crate::dataset::Window;
 use crate::trouble::Trouble;
-use std::io::{BufReader, Chain, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
 /// Windows that zstd may look back in, at most: 128 MiB, which is what it takes by itself.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -33,16 +33,14 @@ impl<'a> Unpacked<'a> {
     ) -> Result<Self, Trouble> {
         let corrupt =
             |reason: String| Trouble::Corrupt(format!("object {key}, ledger {}: {reason}", named(ledgers)));
-        let bytes: Box<dyn Read + Send + 'a> = match packing {
-            Packing::Plain => Box::new(packed),
-            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Packing::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)
-                    .map_err(|error| corrupt(format!("it cannot be unpacked: {error}")))?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(|error| corrupt(error.to_string()))?;
-                Box::new(decoder)
-            }
-        };
+        let cannot = |error: io::Error| corrupt(format!("it cannot be unpacked: {error}"));
+        if ledgers.start != ledgers.end {
+            // Its checksum is at its end: no ledger is taken from an object that is damaged further on.
+            let at_most = ledgers.ledgers().saturating_mul(LEDGER_BYTES as u64);
+            let mut bytes = unpack(packed, packing).map_err(cannot)?.take(at_most);
+            io::copy(&mut bytes, &mut io::sink()).map_err(cannot)?;
+        }
+        let bytes = unpack(packed, packing).map_err(cannot)?;
         let mut bytes = BufReader::with_capacity(64 << 10, bytes);
         let mut head = [0; 12];
         bytes.read_exact(&mut head).map_err(|error| corrupt(format!("it cannot be unpacked: {error}")))?;
@@ -72,19 +70,37 @@ impl<'a> Unpacked<'a> {
 
     fn read(&mut self) -> Result<Option<Ledger>, Trouble> {
         if self.next > u64::from(self.ledgers.end) {
-            return match self.xdr.read(&mut [0]) {
-                Ok(0) => Ok(None),
-                Ok(_) => Err(self.corrupt(u64::from(self.ledgers.end), "it goes on after its end")),
-                Err(error) => {
-                    Err(self.corrupt(u64::from(self.ledgers.end), &format!("it cannot be unpacked: {error}")))
-                }
-            };
+            return Ok(None);
         }
         let ledger = read(&mut self.xdr, self.next as u32, self.passphrase)
             .map_err(|reason| self.corrupt(self.next, &reason))?;
         self.next += 1;
+        if self.next > u64::from(self.ledgers.end) {
+            self.end().map_err(|reason| self.corrupt(u64::from(ledger.sequence), &reason))?;
+        }
         Ok(Some(ledger))
     }
+
+    /// The last ledger is one only when nothing comes after it, and the checksum is right.
+    fn end(&mut self) -> Result<(), String> {
+        match self.xdr.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err("it goes on after its end".to_owned()),
+            Err(error) => Err(format!("it cannot be unpacked: {error}")),
+        }
+    }
+}
+
+fn unpack<'a>(packed: &'a [u8], packing: Packing) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match packing {
+        Packing::Plain => Box::new(packed),
+        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Packing::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+    })
 }
 
 impl Iterator for Unpacked<'_> {

@@ -25,7 +25,8 @@ async fn lake_with(spoilt: &dyn Fn(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, S
 
 async fn expect(spoilt: &dyn Fn(Vec<u8>) -> Vec<u8>, sentence: &str) {
     let (_lake, mut source) = lake_with(spoilt).await;
-    let status = refused(&mut source, FIRST, 49).await;
+    let answer = source.info(&["contract", "data", "40", "49"]).await;
+    let status = answer.err().unwrap_or_else(|| panic!("served, and not refused with: {sentence}"));
     assert_eq!(status.code(), Code::DataLoss, "{status}");
     let message = status.message();
     assert!(message.contains(sentence), "{message}\nshould say\n{sentence}");
@@ -200,6 +201,23 @@ async fn an_object_that_goes_bad_ends_the_stream_with_an_error() {
     assert_eq!(status.code(), Code::DataLoss);
     assert!(status.message().contains("object FFFFFFD2--45.xdr.zst"), "{status}");
     assert_eq!(seen(&mut source, 46, 49).await, [46, 47, 48, 49]);
+}
+
+/// A checksum is at the end of an object: no ledger is served of one that is damaged further on.
+#[tokio::test]
+async fn an_object_of_many_ledgers_is_sound_to_its_end_or_not_served() {
+    let lake = tempfile::tempdir().unwrap();
+    fill(lake.path(), &mut Maker::new(64), 2, 64, 1, "xdr.zst");
+    let object = lake.path().join(format!("{}.xdr.zst", name(64, 127)));
+    let mut bytes = std::fs::read(&object).unwrap();
+    let checksum = bytes.len() - 1;
+    bytes[checksum] ^= 1;
+    std::fs::write(&object, bytes).unwrap();
+    let mut source = serve_lake(&at(lake.path())).await;
+    let status = refused(&mut source, 64, 65).await;
+    assert_eq!(status.code(), Code::DataLoss);
+    assert!(status.message().contains("--64-127.xdr.zst, ledger 64-127: it cannot be unpacked"), "{status}");
+    assert_eq!(seen(&mut source, 128, 130).await, [128, 129, 130]);
 }
 
 /// Rows that were counted are sent from memory: the objects are not read again.
