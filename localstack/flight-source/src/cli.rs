@@ -3,6 +3,7 @@
 use crate::chain::{Chain, ChainSpec, PUBNET};
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::lake::{Lake, LakeOptions};
 use crate::parquet_files::ParquetFiles;
 use crate::server::ServerOptions;
 use chrono::{DateTime, Utc};
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tracing::Level;
 
-/// The heading of the options that both sources share.
+/// The heading of the options that all sources share.
 const SERVER: &str = "Options of the server";
 
 /// Serve Stellar contract data over Apache Arrow Flight.
@@ -25,8 +26,11 @@ const SERVER: &str = "Options of the server";
 #[derive(Debug, Parser)]
 #[command(
     version,
+    subcommand_negates_reqs = true,
+    override_usage = "flight-source [OPTIONS] --ledgers <URL>\n       flight-source [OPTIONS] <COMMAND>",
     after_help = "Examples:
   flight-source synthetic --ledgers 2000
+  flight-source --ledgers s3://aws-public-blockchain/v1.1/stellar/ledgers/pubnet --anonymous --ledgers-region us-east-2
   flight-source --listen 127.0.0.1:0 parquet ./archive
   flight-source --token secret --endpoints 4 synthetic --seed 8
 See also: flight-source synthetic --help, flight-source parquet --help"
@@ -61,8 +65,39 @@ pub struct Cli {
         default_value = "info"
     )]
     log_level: Level,
+    #[command(flatten)]
+    lake: LakeArguments,
     #[command(subcommand)]
-    source: Source,
+    source: Option<Source>,
+}
+
+/// The heading of the options of a lake.
+const LAKE: &str = "Ledgers of a lake";
+
+#[derive(Debug, Args)]
+struct LakeArguments {
+    /// Serve the ledgers of a lake that Galexie wrote: a directory, file:///path or s3://bucket/prefix
+    ///
+    /// Every ledger is read as it is asked for, and held against the hashes of its header. The login for a bucket is
+    /// that of the environment, AWS_ACCESS_KEY_ID and so on.
+    #[arg(long, help_heading = LAKE, value_name = "URL", required = true)]
+    ledgers: Option<String>,
+    /// The region of the bucket [default: AWS_REGION, or us-east-1]
+    #[arg(long, help_heading = LAKE, value_name = "REGION", requires = "ledgers")]
+    ledgers_region: Option<String>,
+    /// Where the S3 API is, if not at AWS [default: AWS_ENDPOINT_URL]
+    #[arg(long, help_heading = LAKE, value_name = "URL", requires = "ledgers")]
+    ledgers_endpoint: Option<String>,
+    /// Sign no request: the bucket is public
+    #[arg(long, help_heading = LAKE, requires = "ledgers")]
+    anonymous: bool,
+    /// The network of the ledgers [default: the one of the lake's .config.json, or the public network]
+    #[arg(long, help_heading = LAKE, value_name = "TEXT", requires = "ledgers")]
+    network_passphrase: Option<String>,
+    /// What rows may take in memory that were counted and are about to be asked for, in MiB
+    #[arg(long, help_heading = LAKE, value_name = "MIB", default_value_t = 256, requires = "ledgers",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
+    ledgers_cache: usize,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,11 +190,32 @@ impl Cli {
         }
     }
 
-    /// What to serve: opens the files, or makes the chain.
-    pub fn dataset(&self) -> Result<Arc<dyn Dataset>, Error> {
-        Ok(match &self.source {
-            Source::Parquet { paths } => Arc::new(ParquetFiles::open(paths)?),
-            Source::Synthetic(chain) => Arc::new(Chain::new(&chain.spec())?),
+    /// What to serve: opens the files or the lake, or makes the chain.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being served.
+    pub async fn dataset(&self) -> Result<Arc<dyn Dataset>, Error> {
+        match (&self.source, self.lake.options()) {
+            (Some(_), Some(_)) => {
+                Err(Error::Options("--ledgers is a source of its own: leave out the other one".to_owned()))
+            }
+            (Some(Source::Parquet { paths }), None) => Ok(Arc::new(ParquetFiles::open(paths)?)),
+            (Some(Source::Synthetic(chain)), None) => Ok(Arc::new(Chain::new(&chain.spec())?)),
+            (None, Some(lake)) => Ok(Arc::new(Lake::open(&lake).await?)),
+            (None, None) => Err(Error::Options("there is no source: see --help".to_owned())),
+        }
+    }
+}
+
+impl LakeArguments {
+    fn options(&self) -> Option<LakeOptions> {
+        Some(LakeOptions {
+            url: self.ledgers.clone()?,
+            region: self.ledgers_region.clone(),
+            endpoint: self.ledgers_endpoint.clone(),
+            anonymous: self.anonymous,
+            network_passphrase: self.network_passphrase.clone(),
+            cache_bytes: self.ledgers_cache << 20,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the server serves: ledgers with rows, counted and streamed by window.
 
+use crate::trouble::Trouble;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -49,10 +50,21 @@ impl fmt::Display for Window {
     }
 }
 
-/// The rows of a window, batch by batch, made as they are asked for.
-pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+/// The rows of a window, batch by batch, made as they are asked for on a thread that may block. After an error there
+/// is nothing more.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Trouble>> + Send>;
+
+/// What there is in some ledgers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// The exact number of rows; none when nobody has counted them.
+    pub rows: Option<u64>,
+    /// When the last of the ledgers closed, or the last one before it that the dataset knows of.
+    pub closed_at: Option<DateTime<Utc>>,
+}
 
 /// A source of contract data: the same window always has the same rows.
+#[tonic::async_trait]
 pub trait Dataset: Send + Sync + 'static {
     /// What it is, in a few words; tickets of another dataset are refused by it.
     fn name(&self) -> &str;
@@ -60,17 +72,20 @@ pub trait Dataset: Send + Sync + 'static {
     /// The columns of its batches.
     fn schema(&self) -> SchemaRef;
 
-    /// The ledgers that it vouches for, now.
-    fn extent(&self) -> Window;
+    /// The ledgers that it has, now.
+    async fn extent(&self) -> Result<Window, Trouble>;
 
-    /// When the ledger closed, or the last one before it that the dataset knows of.
-    fn closed_at(&self, ledger: u32) -> Option<DateTime<Utc>>;
+    /// What there is in the extent, as far as that is known without a look at all of it.
+    async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
+        self.count(extent).await
+    }
 
-    /// The exact number of rows of a window, without making them.
-    fn rows(&self, window: Window) -> u64;
+    /// What there is in a window inside the extent: its rows are counted. Of an empty window, the last ledger before it
+    /// may be known.
+    async fn count(&self, window: Window) -> Result<Count, Trouble>;
 
-    /// The rows of a window, by ascending ledger as far as the data is, in batches of at most `batch_rows`
-    /// rows.
+    /// The rows of a window inside the extent, by ascending ledger as far as the data is, in batches of at most
+    /// `batch_rows` rows.
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches;
 }
 

@@ -17,6 +17,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A lake of ledgers that cannot be served.
+    #[error(transparent)]
+    Lake(#[from] crate::trouble::Trouble),
     /// A value that XDR does not allow.
     #[error("cannot encode XDR: {0}")]
     Xdr(#[from] stellar_xdr::Error),

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::bind(cli.dataset()?, cli.server_options()).await?;
+    let server = Server::bind(cli.dataset().await?, cli.server_options()).await?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", server.local_addr()?)?;
     out.flush()?;

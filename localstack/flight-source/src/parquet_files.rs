@@ -1,12 +1,13 @@
 //! Parquet files as a dataset: their rows as they are, by window of ledgers, in the order of the files.
 
-use crate::dataset::{Batches, Dataset, Window};
+use crate::dataset::{Batches, Count, Dataset, Window};
 use crate::error::Error;
+use crate::trouble::Trouble;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
 use arrow::error::ArrowError;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::collections::BTreeMap;
@@ -151,6 +152,7 @@ fn look_through(
     Ok(range)
 }
 
+#[tonic::async_trait]
 impl Dataset for ParquetFiles {
     fn name(&self) -> &str {
         &self.name
@@ -160,20 +162,18 @@ impl Dataset for ParquetFiles {
         self.schema.clone()
     }
 
-    fn extent(&self) -> Window {
-        self.extent
+    async fn extent(&self) -> Result<Window, Trouble> {
+        Ok(self.extent)
     }
 
-    fn closed_at(&self, ledger: u32) -> Option<DateTime<Utc>> {
-        let (_, ledger) = self.ledgers.range(..=ledger).next_back()?;
-        DateTime::from_timestamp_micros(ledger.closed_at)
-    }
-
-    fn rows(&self, window: Window) -> u64 {
-        if window.is_empty() {
-            return 0;
-        }
-        self.ledgers.range(window.start..=window.end).map(|(_, ledger)| ledger.rows).sum()
+    async fn count(&self, window: Window) -> Result<Count, Trouble> {
+        let last = self.ledgers.range(..=window.end).next_back();
+        let closed_at = last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at));
+        let rows = match window.is_empty() {
+            true => 0,
+            false => self.ledgers.range(window.start..=window.end).map(|(_, ledger)| ledger.rows).sum(),
+        };
+        Ok(Count { rows: Some(rows), closed_at })
     }
 
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
@@ -220,14 +220,14 @@ impl Reader {
 }
 
 impl Iterator for Reader {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<RecordBatch, Trouble>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(reader) = &mut self.reader {
                 match reader.next().map(|batch| batch.and_then(|batch| self.keep(&batch))) {
                     Some(Ok(batch)) if batch.num_rows() == 0 => continue,
-                    Some(batch) => return Some(batch),
+                    Some(batch) => return Some(batch.map_err(Trouble::from)),
                     None => self.reader = None,
                 }
             }
@@ -236,7 +236,7 @@ impl Iterator for Reader {
             self.next_file += 1;
             match self.open(file) {
                 Ok(reader) => self.reader = reader,
-                Err(error) => return Some(Err(error)),
+                Err(error) => return Some(Err(error.into())),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::dataset::{Dataset, Window, split};
 use crate::ticket;
+use crate::trouble::Trouble;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
@@ -69,26 +70,26 @@ impl ContractData {
         Self { dataset, schema, batch_rows, endpoints, streams }
     }
 
-    fn info(&self, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo, Status> {
-        let extent = self.dataset.extent();
-        let (window, endpoints) = match asked {
-            Asked::Everything => (extent, 0),
+    async fn info(&self, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo, Status> {
+        let extent = self.dataset.extent().await?;
+        let (window, endpoints, count) = match asked {
+            Asked::Everything => (extent, 0, self.dataset.summary(extent).await?),
             Asked::Window(asked) => {
                 let start = asked.start.max(extent.start);
-                (Window { start, end: asked.end.min(extent.end) }, self.endpoints)
+                let window = Window { start, end: asked.end.min(extent.end) };
+                (window, self.endpoints, self.dataset.count(window).await?)
             }
         };
         let mut vouched = serde_json::json!({"start_ledger": window.start, "end_ledger": window.end});
-        if let Some(latest) = self.dataset.closed_at(window.end) {
+        if let Some(latest) = count.closed_at {
             vouched["latest_closed_at"] = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
         }
-        let rows = self.dataset.rows(window);
         let endpoints: Vec<_> = if endpoints == 0 { Vec::new() } else { window.slices(endpoints).collect() };
         let mut info = FlightInfo::new()
             .try_with_schema(&self.schema)
             .map_err(|error| Status::internal(error.to_string()))?
             .with_descriptor(descriptor)
-            .with_total_records(i64::try_from(rows).unwrap_or(-1))
+            .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
             .with_ordered(endpoints.len() > 1)
             .with_app_metadata(vouched.to_string());
         for slice in endpoints {
@@ -107,12 +108,16 @@ impl ContractData {
             let guard = guard;
             let (started, mut rows, mut parts) = (Instant::now(), 0, Vec::new());
             for batch in dataset.batches(window, batch_rows) {
-                let sent = match batch.and_then(|batch| split(batch, &mut parts)) {
+                let split = |batch| split(batch, &mut parts).map_err(Trouble::from);
+                let sent = match batch.and_then(split) {
                     Ok(()) => parts.drain(..).try_for_each(|part| {
                         rows += part.num_rows();
                         sender.blocking_send(Ok(part))
                     }),
-                    Err(error) => sender.blocking_send(Err(FlightError::from(error))),
+                    Err(trouble) => {
+                        tracing::error!(%window, "{trouble}");
+                        sender.blocking_send(Err(FlightError::from(Status::from(trouble))))
+                    }
                 };
                 if sent.is_err() {
                     tracing::info!(%window, rows, "the client left");
@@ -188,7 +193,7 @@ impl FlightService for ContractData {
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
         let everything = FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
-        let info = self.info(everything, Asked::Everything);
+        let info = self.info(everything, Asked::Everything).await;
         Ok(Response::new(stream::iter([info]).boxed()))
     }
 
@@ -199,12 +204,14 @@ impl FlightService for ContractData {
         let descriptor = request.into_inner();
         let asked = asked(&descriptor)?;
         tracing::debug!(?asked, "flight info");
-        self.info(descriptor, asked).map(Response::new)
+        let info = self.info(descriptor, asked).await;
+        info.inspect_err(|status| tracing::error!("{}", status.message())).map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let extent = self.dataset.extent().await?;
         let window = ticket::read(self.dataset.name(), &request.into_inner().ticket)
-            .filter(|window| self.dataset.extent().covers(*window))
+            .filter(|window| extent.covers(*window))
             .ok_or_else(|| {
                 Status::invalid_argument("the ticket is not one of this source: ask GetFlightInfo first")
             })?;

@@ -1,11 +1,12 @@
 //! The cast of a chain: its contracts, popular ones first, the holders of balances, and the entries that
 //! change. All of it is made at the start, so that a row is put together from strings that are there already.
 
-use super::asset::{self, AssetColumns, symbol, vec};
 use super::dice::{Dice, Use};
 use super::keys::{Content, Key, OneOff, of_holder};
 use super::values::{self, Template, Values};
-use stellar_xdr::{Asset, Error, Limits, ScVal, UInt128Parts, WriteXdr};
+use crate::asset::{self, AssetColumns, symbol, vec};
+use std::str::FromStr;
+use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
 
 /// Codes of the asset contracts, by popularity; the first one stands for the native asset.
 const CODES: [&str; 12] = [
@@ -22,6 +23,9 @@ const CODES: [&str; 12] = [
     "GOLDRESERVE1",
     "CARBONCREDIT",
 ];
+
+/// The issuer of USDC on the public network.
+const USDC_ISSUER: &str = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
 
 /// Asset contracts, which are the first of the contracts.
 pub(crate) const ASSETS: u16 = CODES.len() as u16;
@@ -77,6 +81,18 @@ pub(crate) struct Cast {
     pub(crate) values: Values,
 }
 
+/// The asset with this code; the issuer is made up from the seed unless it is a known one.
+fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
+    let issuer = if code == "USDC" {
+        AccountId::from_str(USDC_ISSUER)?
+    } else {
+        let name = code.bytes().fold(0, |name, byte| name << 5 ^ u64::from(byte));
+        let key = Dice::at(seed, Use::Names, 3, name).bytes32();
+        AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key)))
+    };
+    asset::credit(code, issuer)
+}
+
 fn strkey(contract: [u8; 32]) -> String {
     stellar_strkey::Contract(contract).to_string().as_str().to_owned()
 }
@@ -96,7 +112,7 @@ impl Cast {
         };
         let mut ids = Vec::new();
         for (i, code) in CODES.iter().enumerate() {
-            let asset = if code.is_empty() { Asset::Native } else { asset::made_up(seed, code)? };
+            let asset = if code.is_empty() { Asset::Native } else { made_up(seed, code)? };
             ids.push(asset::contract_id(passphrase, &asset)?);
             cast.asset_contract(i, ids[i], &asset, &holders)?;
         }
@@ -200,6 +216,13 @@ impl Cast {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn issuers_are_made_up_by_code() {
+        let issuer = |code| asset::columns(&made_up(7, code).unwrap()).issuer;
+        assert_eq!(issuer("USDC").as_deref(), Some(USDC_ISSUER));
+        assert_ne!(issuer("BTC"), issuer("yUSDC"));
+    }
 
     #[test]
     fn every_entry_has_a_hash_of_its_own() {

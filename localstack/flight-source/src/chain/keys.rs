@@ -1,7 +1,7 @@
 //! Ledger keys: the key of an entry in base64, and the hash by which the network knows the entry.
 
-use super::asset::{symbol, vec};
 use super::values::Template;
+use crate::asset::{symbol, vec};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,6 @@
 //! A synthetic chain: the rows of a ledger are a function of the seed, the parameters and the ledger,
 //! whatever window asks for them.
 
-mod asset;
 mod calendar;
 mod cast;
 mod dice;
@@ -10,9 +9,10 @@ mod rows;
 mod tip;
 mod values;
 
-use crate::dataset::{Batches, Dataset, Window};
+use crate::dataset::{Batches, Count, Dataset, Window};
 use crate::error::Error;
 use crate::schema::contract_data_schema;
+use crate::trouble::Trouble;
 use arrow::datatypes::SchemaRef;
 use calendar::Calendar;
 use cast::Cast;
@@ -102,6 +102,7 @@ impl Chain {
     }
 }
 
+#[tonic::async_trait]
 impl Dataset for Chain {
     fn name(&self) -> &str {
         &self.name
@@ -111,16 +112,13 @@ impl Dataset for Chain {
         self.schema.clone()
     }
 
-    fn extent(&self) -> Window {
-        Window { start: self.first, end: self.tip.now() }
+    async fn extent(&self) -> Result<Window, Trouble> {
+        Ok(Window { start: self.first, end: self.tip.now() })
     }
 
-    fn closed_at(&self, ledger: u32) -> Option<DateTime<Utc>> {
-        Some(self.tip.closed_at(ledger))
-    }
-
-    fn rows(&self, window: Window) -> u64 {
-        (window.start..=window.end).map(|ledger| u64::from(self.calendar.rows(ledger))).sum()
+    async fn count(&self, window: Window) -> Result<Count, Trouble> {
+        let rows = (window.start..=window.end).map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
+        Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end)) })
     }
 
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {

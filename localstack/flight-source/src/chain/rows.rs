@@ -7,6 +7,7 @@ use super::dice::{Dice, Use};
 use super::keys::{Content, OneOff};
 use crate::dataset::{MESSAGE_BYTES, Window};
 use crate::schema::{Columns, Row};
+use crate::trouble::Trouble;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -173,10 +174,10 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<RecordBatch, Trouble>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.batch()
+        self.batch().map(|batch| batch.map_err(Trouble::from))
     }
 }
 

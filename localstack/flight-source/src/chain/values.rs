@@ -1,8 +1,8 @@
 //! Values as XDR, made once as templates with holes: a row copies a template and fills the holes, so that
 //! neither XDR structures nor allocations stand between a row and the wire.
 
-use super::asset::{map, symbol, vec};
 use super::dice::Dice;
+use crate::asset::{map, symbol, vec};
 use std::ops::Range;
 use stellar_xdr::{
     ContractExecutable, ContractId, Error, Hash, Int128Parts, Limits, ScAddress, ScBytes, ScContractInstance,

@@ -3,6 +3,7 @@
 
 mod contract;
 mod files;
+mod lake;
 mod process;
 mod realism;
 mod record;

@@ -1,17 +1,12 @@
 //! Stellar asset contracts: the contract id that the network gives an asset, and the instance entry that
 //! names it.
 
-use super::dice::{Dice, Use};
 use sha2::{Digest, Sha256};
-use std::str::FromStr;
 use stellar_xdr::{
     AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractExecutable, ContractIdPreimage,
     Error, Hash, HashIdPreimage, HashIdPreimageContractId, Limits, PublicKey, ScAddress, ScBytes,
     ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256, WriteXdr,
 };
-
-/// The issuer of USDC on the public network.
-pub(crate) const USDC_ISSUER: &str = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
 
 /// What the columns asset_type, asset_code and asset_issuer of an instance row say.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,19 +19,8 @@ pub(crate) struct AssetColumns {
     pub(crate) issuer: Option<String>,
 }
 
-/// The asset with this code; the issuer is made up from the seed unless it is a known one.
-pub(crate) fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
-    let issuer = if code == "USDC" {
-        AccountId::from_str(USDC_ISSUER)?
-    } else {
-        let name = code.bytes().fold(0, |name, byte| name << 5 ^ u64::from(byte));
-        let key = Dice::at(seed, Use::Names, 3, name).bytes32();
-        AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key)))
-    };
-    credit(code, issuer)
-}
-
-fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
+/// The asset of this code and issuer; a code has 1 to 12 characters, and its length decides the type.
+pub(crate) fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
     let mut padded = [0; 12];
     padded.get_mut(..code.len()).ok_or(Error::LengthExceedsMax)?.copy_from_slice(code.as_bytes());
     let [a, b, c, d, ..] = padded;
@@ -131,7 +115,13 @@ pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
 mod tests {
     use super::*;
 
+    use std::str::FromStr;
+
     const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+
+    fn of_circle(code: &str) -> Result<Asset, Error> {
+        credit(code, AccountId::from_str("GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN")?)
+    }
 
     fn strkey(asset: &Asset) -> String {
         stellar_strkey::Contract(contract_id(PUBNET, asset).unwrap()).to_string().as_str().to_owned()
@@ -140,7 +130,7 @@ mod tests {
     #[test]
     fn contract_ids_are_those_of_the_public_network() {
         assert_eq!(strkey(&Asset::Native), "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA");
-        let usdc = made_up(7, "USDC").unwrap();
+        let usdc = of_circle("USDC").unwrap();
         assert_eq!(strkey(&usdc), "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75");
     }
 
@@ -148,11 +138,10 @@ mod tests {
     fn columns_name_the_asset_without_padding() {
         let native = columns(&Asset::Native);
         assert_eq!(native, AssetColumns { asset_type: "native", code: None, issuer: None });
-        let short = columns(&made_up(7, "BTC").unwrap());
+        let short = columns(&of_circle("BTC").unwrap());
         assert_eq!((short.asset_type, short.code.as_deref()), ("credit_alphanum4", Some("BTC")));
-        let long = columns(&made_up(7, "yUSDC").unwrap());
+        let long = columns(&of_circle("yUSDC").unwrap());
         assert_eq!((long.asset_type, long.code.as_deref()), ("credit_alphanum12", Some("yUSDC")));
-        assert_ne!(short.issuer, long.issuer);
-        assert!(made_up(7, "THIRTEENCHARS").is_err());
+        assert!(of_circle("THIRTEENCHARS").is_err());
     }
 }

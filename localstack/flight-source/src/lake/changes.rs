@@ -1,0 +1,174 @@
+//! The changes of a ledger as rows: one for each change of a contract data entry, in the order in which the ledger
+//! applied them.
+
+use super::entry::{EntryColumns, columns, key_hash, ledger_key};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use stellar_xdr::{
+    ContractDataEntry, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, ScVal,
+};
+
+/// One change of one entry.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) columns: EntryColumns,
+    pub(crate) last_modified: u32,
+    pub(crate) deleted: bool,
+    pub(crate) expiration: Option<u32>,
+    key: [u8; 32],
+}
+
+/// When in its ledger a list of changes was applied. All fees are taken before any transaction, and given back after
+/// all of them, when the upgrades come, too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    /// The fees of a transaction.
+    Fees = 0,
+    /// A transaction.
+    Transaction = 1,
+    /// A refund of fees, or an upgrade.
+    Close = 2,
+}
+
+/// What is known of a ledger's changes so far.
+#[derive(Debug)]
+pub(crate) struct Changes<'a> {
+    passphrase: &'a str,
+    ledger: u32,
+    phases: [Vec<Change>; 3],
+    /// The last that the ledger said of an entry: a removal has no value of its own.
+    images: HashMap<[u8; 32], (u32, ContractDataEntry)>,
+    ttls: HashMap<[u8; 32], Ttl>,
+}
+
+/// The live-until ledger of one entry.
+#[derive(Debug, Default)]
+struct Ttl {
+    /// Before the ledger changed it, if that was shown.
+    before: Option<u32>,
+    now: Option<u32>,
+}
+
+impl<'a> Changes<'a> {
+    /// Of a ledger of the network with this passphrase; none so far.
+    pub(crate) fn new(passphrase: &'a str, ledger: u32) -> Self {
+        let (images, ttls) = (HashMap::new(), HashMap::new());
+        Self { passphrase, ledger, phases: [const { Vec::new() }; 3], images, ttls }
+    }
+
+    /// Adds the changes of one list: those of one operation, say. An entry's row has the time to live that the entry
+    /// has at the end of the list.
+    ///
+    /// # Errors
+    /// What the network does not allow, in words.
+    pub(crate) fn add(&mut self, phase: Phase, list: &LedgerEntryChanges) -> Result<(), String> {
+        let first = self.phases[phase as usize].len();
+        for change in list.iter() {
+            match change {
+                LedgerEntryChange::State(entry) => self.saw(entry)?,
+                LedgerEntryChange::Created(entry)
+                | LedgerEntryChange::Updated(entry)
+                | LedgerEntryChange::Restored(entry) => self.wrote(phase, entry)?,
+                LedgerEntryChange::Removed(key) => self.removed(phase, key)?,
+            }
+        }
+        for change in &mut self.phases[phase as usize][first..] {
+            if !change.deleted {
+                change.expiration = self.ttls.get(&change.key).and_then(|ttl| ttl.now);
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them, in order. An entry whose time to live the ledger showed only after its row had at the row what was
+    /// shown first.
+    pub(crate) fn finish(self) -> Vec<Change> {
+        let mut all: Vec<Change> = self.phases.into_iter().flatten().collect();
+        for change in &mut all {
+            if !change.deleted && change.expiration.is_none() {
+                change.expiration = self.ttls.get(&change.key).and_then(|ttl| ttl.before);
+            }
+        }
+        all
+    }
+
+    fn saw(&mut self, entry: &LedgerEntry) -> Result<(), String> {
+        match &entry.data {
+            LedgerEntryData::ContractData(data) if counts(&data.key) => {
+                self.images.insert(hash(&ledger_key(data))?, (entry.last_modified_ledger_seq, data.clone()));
+            }
+            LedgerEntryData::Ttl(ttl) => {
+                let until = ttl.live_until_ledger_seq;
+                match self.ttls.entry(ttl.key_hash.0) {
+                    Entry::Vacant(first) => {
+                        first.insert(Ttl { before: Some(until), now: Some(until) });
+                    }
+                    Entry::Occupied(mut known) => known.get_mut().now = Some(until),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, phase: Phase, entry: &LedgerEntry) -> Result<(), String> {
+        match &entry.data {
+            LedgerEntryData::ContractData(data) if counts(&data.key) => {
+                let key = hash(&ledger_key(data))?;
+                self.row(phase, key, data, entry.last_modified_ledger_seq, false)?;
+                self.images.insert(key, (entry.last_modified_ledger_seq, data.clone()));
+            }
+            LedgerEntryData::Ttl(ttl) => {
+                self.ttls.entry(ttl.key_hash.0).or_default().now = Some(ttl.live_until_ledger_seq);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn removed(&mut self, phase: Phase, key: &LedgerKey) -> Result<(), String> {
+        match key {
+            LedgerKey::ContractData(data) if counts(&data.key) => {
+                let key = hash(key)?;
+                let Some((last_modified, data)) = self.images.remove(&key) else {
+                    return Err("an entry is removed that was not shown before".to_owned());
+                };
+                self.row(phase, key, &data, last_modified, true)
+            }
+            LedgerKey::Ttl(ttl) => {
+                self.ttls.entry(ttl.key_hash.0).or_default().now = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn row(
+        &mut self,
+        phase: Phase,
+        key: [u8; 32],
+        data: &ContractDataEntry,
+        last_modified: u32,
+        deleted: bool,
+    ) -> Result<(), String> {
+        if last_modified > self.ledger {
+            return Err(format!(
+                "an entry was last modified in ledger {last_modified}, which is still to come"
+            ));
+        }
+        let columns = columns(data, key, self.passphrase)
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| "an entry of contract data belongs to no contract".to_owned())?;
+        self.phases[phase as usize].push(Change { columns, last_modified, deleted, expiration: None, key });
+        Ok(())
+    }
+}
+
+/// Nonces are used up once, and tell nothing: they are left out, as stellar-etl does.
+fn counts(key: &ScVal) -> bool {
+    !matches!(key, ScVal::LedgerKeyNonce(_))
+}
+
+fn hash(key: &LedgerKey) -> Result<[u8; 32], String> {
+    key_hash(key).map_err(|error| error.to_string())
+}

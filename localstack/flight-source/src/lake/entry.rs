@@ -1,0 +1,162 @@
+//! One contract data entry as columns: what stellar-etl writes into its contract_data, from the entry alone.
+
+use crate::asset::{self, AssetColumns};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use stellar_xdr::{
+    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractDataDurability,
+    ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerKey, LedgerKeyContractData, Limits,
+    PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal, Uint256, WriteXdr,
+};
+
+/// The columns that the entry decides, and nothing of the change.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EntryColumns {
+    pub(crate) contract_id: String,
+    pub(crate) key_type: String,
+    pub(crate) durability: &'static str,
+    pub(crate) asset: Option<AssetColumns>,
+    /// The holder's strkey, and the amount where it fits int64.
+    pub(crate) balance: Option<(String, Option<i64>)>,
+    pub(crate) ledger_key_hash: String,
+    pub(crate) key_xdr: String,
+    pub(crate) val_xdr: String,
+    pub(crate) instance_type: Option<&'static str>,
+    pub(crate) wasm_hash: Option<String>,
+}
+
+/// The hash by which the network knows the entry, and its TTL.
+pub(crate) fn key_hash(key: &LedgerKey) -> Result<[u8; 32], Error> {
+    Ok(Sha256::digest(key.to_xdr(Limits::none())?).into())
+}
+
+/// The ledger key of an entry.
+pub(crate) fn ledger_key(entry: &ContractDataEntry) -> LedgerKey {
+    LedgerKey::ContractData(LedgerKeyContractData {
+        contract: entry.contract.clone(),
+        key: entry.key.clone(),
+        durability: entry.durability,
+    })
+}
+
+/// The columns of an entry with this hash, on the network with this passphrase. None when it belongs to no contract,
+/// which the network does not allow.
+pub(crate) fn columns(
+    entry: &ContractDataEntry,
+    hash: [u8; 32],
+    passphrase: &str,
+) -> Result<Option<EntryColumns>, Error> {
+    let ScAddress::Contract(ContractId(Hash(contract))) = entry.contract else { return Ok(None) };
+    let (mut instance_type, mut wasm_hash) = (None, None);
+    if let ScVal::ContractInstance(instance) = &entry.val {
+        match &instance.executable {
+            ContractExecutable::Wasm(Hash(code)) => {
+                instance_type = Some("wasm");
+                wasm_hash = Some(hex(code));
+            }
+            ContractExecutable::StellarAsset => instance_type = Some("stellar_asset"),
+            ContractExecutable::ExternalRef(_) => {}
+        }
+    }
+    Ok(Some(EntryColumns {
+        contract_id: strkey(contract),
+        key_type: format!("ScValTypeScv{}", entry.key.name()),
+        durability: match entry.durability {
+            ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
+            ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
+        },
+        asset: asset_of(entry, contract, passphrase)?.as_ref().map(asset::columns),
+        balance: balance(entry),
+        ledger_key_hash: hex(&hash),
+        key_xdr: BASE64_STANDARD.encode(entry.key.to_xdr(Limits::none())?),
+        val_xdr: BASE64_STANDARD.encode(entry.val.to_xdr(Limits::none())?),
+        instance_type,
+        wasm_hash,
+    }))
+}
+
+fn strkey(contract: [u8; 32]) -> String {
+    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
+}
+
+/// Lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn is_symbol(val: &ScVal, name: &str) -> bool {
+    matches!(val, ScVal::Symbol(ScSymbol(symbol)) if symbol.as_slice() == name.as_bytes())
+}
+
+/// Holder and amount of an entry that has the shape of a Stellar asset contract's balance: of another contract, and
+/// not negative.
+fn balance(entry: &ContractDataEntry) -> Option<(String, Option<i64>)> {
+    let (ScVal::Vec(Some(key)), ScVal::Map(Some(ScMap(map)))) = (&entry.key, &entry.val) else { return None };
+    let [name, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))] = key.as_slice() else {
+        return None;
+    };
+    let [amount, authorized, clawback] = map.as_slice() else { return None };
+    let shaped = is_symbol(name, "Balance")
+        && is_symbol(&amount.key, "amount")
+        && is_symbol(&authorized.key, "authorized")
+        && matches!(authorized.val, ScVal::Bool(_))
+        && is_symbol(&clawback.key, "clawback")
+        && matches!(clawback.val, ScVal::Bool(_));
+    match &amount.val {
+        ScVal::I128(parts) if shaped && parts.hi >= 0 => {
+            let amount = i128::from(parts.hi) << 64 | i128::from(parts.lo);
+            Some((strkey(*holder), i64::try_from(amount).ok()))
+        }
+        _ => None,
+    }
+}
+
+/// The asset that an instance says it stands for, if the id of the contract is the one that the network gives the
+/// contract of this asset: anybody may write the words, and nobody else can have the id.
+fn asset_of(entry: &ContractDataEntry, contract: [u8; 32], passphrase: &str) -> Result<Option<Asset>, Error> {
+    let (ScVal::LedgerKeyContractInstance, ScVal::ContractInstance(instance)) = (&entry.key, &entry.val)
+    else {
+        return Ok(None);
+    };
+    let Some(asset) = instance.storage.as_ref().and_then(said) else { return Ok(None) };
+    Ok((asset::contract_id(passphrase, &asset)? == contract).then_some(asset))
+}
+
+fn said(ScMap(storage): &ScMap) -> Option<Asset> {
+    let is_info = |key: &ScVal| matches!(key, ScVal::Vec(Some(key)) if matches!(key.as_slice(), [name] if is_symbol(name, "AssetInfo")));
+    let ScVal::Vec(Some(info)) = &storage.iter().find(|item| is_info(&item.key))?.val else { return None };
+    let (kind, fields) = match info.as_slice() {
+        [kind, ..] if is_symbol(kind, "Native") => return Some(Asset::Native),
+        [kind, ScVal::Map(Some(ScMap(fields)))] => (kind, fields.as_slice()),
+        _ => return None,
+    };
+    let [code, issuer] = fields else { return None };
+    if !is_symbol(&code.key, "asset_code") || !is_symbol(&issuer.key, "issuer") {
+        return None;
+    }
+    let (ScVal::String(ScString(code)), ScVal::Bytes(issuer)) = (&code.val, &issuer.val) else { return None };
+    let issuer: [u8; 32] = issuer.as_slice().try_into().ok()?;
+    let issuer = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(issuer)));
+    // the code may be padded
+    let length = code.iter().rposition(|byte| *byte != 0)? + 1;
+    let code = &code.as_slice()[..length];
+    if !code.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    if is_symbol(kind, "AlphaNum4") {
+        Some(Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(padded(code)?), issuer }))
+    } else if is_symbol(kind, "AlphaNum12") {
+        Some(Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(padded(code)?), issuer }))
+    } else {
+        None
+    }
+}
+
+fn padded<const N: usize>(code: &[u8]) -> Option<[u8; N]> {
+    let mut padded = [0; N];
+    padded.get_mut(..code.len())?.copy_from_slice(code);
+    Some(padded)
+}

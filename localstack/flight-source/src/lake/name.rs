@@ -1,0 +1,82 @@
+//! The names that Galexie gives objects and folders: `FCD285FF--53312000-53312063.xdr.zst`. The number in hex is
+//! u32::MAX less the first ledger, so that the newest object is the first in a listing.
+
+use crate::dataset::Window;
+
+/// How the XDR in an object is packed, by the extension of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// `.xdr`
+    Plain,
+    /// `.xdr.zstd`, `.xdr.zst`
+    Zstd,
+    /// `.xdr.gz`
+    Gzip,
+}
+
+/// The beginning of the names of what begins at `ledger`; later ledgers sort before it.
+pub(crate) fn prefix(ledger: u32) -> String {
+    format!("{:08X}", u32::MAX - ledger)
+}
+
+/// The ledgers of the object with this name, without its folder; none when Galexie would not name an object so.
+pub(crate) fn object(name: &str) -> Option<(Window, Packing)> {
+    let (range, extension) = name.split_once('.')?;
+    let packing = match extension {
+        "xdr" => Packing::Plain,
+        "xdr.zstd" | "xdr.zst" => Packing::Zstd,
+        "xdr.gz" => Packing::Gzip,
+        _ => return None,
+    };
+    Some((window(range)?, packing))
+}
+
+/// The ledgers of the partition with this folder.
+pub(crate) fn partition(folder: &str) -> Option<Window> {
+    window(folder)
+}
+
+fn window(text: &str) -> Option<Window> {
+    let (hex, range) = text.split_once("--")?;
+    let (start, end) = range.split_once('-').unwrap_or((range, range));
+    let number = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        true => digits.parse::<u32>().ok(),
+        false => None,
+    };
+    let window = Window { start: number(start)?, end: number(end)? };
+    (!window.is_empty() && prefix(window.start) == hex).then_some(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_which_ledgers_and_how_packed() {
+        let one = Window { start: 53_312_000, end: 53_312_000 };
+        let many = Window { start: 53_312_000, end: 53_312_063 };
+        assert_eq!(object("FCD285FF--53312000.xdr.zstd"), Some((one, Packing::Zstd)));
+        assert_eq!(object("FCD285FF--53312000-53312063.xdr.zst"), Some((many, Packing::Zstd)));
+        assert_eq!(object("FCD285FF--53312000-53312063.xdr.gz"), Some((many, Packing::Gzip)));
+        assert_eq!(object("FCD285FF--53312000.xdr"), Some((one, Packing::Plain)));
+        assert_eq!(object("FFFFFFFF--0-63.xdr.zst"), Some((Window { start: 0, end: 63 }, Packing::Zstd)));
+        assert_eq!(partition("FCD285FF--53312000-53375999").map(Window::ledgers), Some(64_000));
+    }
+
+    #[test]
+    fn a_name_that_contradicts_itself_is_none() {
+        for name in [
+            "FCD285FE--53312000.xdr.zstd",
+            "fcd285ff--53312000.xdr.zstd",
+            "FCD285FF--53312000-53311999.xdr.zst",
+            "FCD285FF--53312000.xdr.lz4",
+            "FCD285FF--53312000",
+            "FCD285FF--+53312000.xdr",
+            "FCD285FF-53312000.xdr",
+            ".config.json",
+            "",
+        ] {
+            assert_eq!(object(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Ledgers made by hand: of every version, with headers that vouch for what they hold.
+
+use flight_source::PUBNET;
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::Path;
+use stellar_xdr::*;
+
+/// Which version of LedgerCloseMeta a ledger has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    V0,
+    V1,
+    V2,
+}
+
+/// One transaction, by what it changed.
+#[derive(Clone, Default)]
+pub(super) struct Tx {
+    pub(super) failed: bool,
+    pub(super) fees: Vec<LedgerEntryChange>,
+    pub(super) meta: TransactionMeta,
+    /// Only in a ledger of version 2.
+    pub(super) refunds: Vec<LedgerEntryChange>,
+}
+
+/// A transaction with one operation.
+pub(super) fn tx(changes: Vec<LedgerEntryChange>) -> Tx {
+    Tx { meta: meta(3, vec![], vec![changes], vec![]), ..Tx::default() }
+}
+
+fn list(changes: Vec<LedgerEntryChange>) -> LedgerEntryChanges {
+    LedgerEntryChanges(changes.try_into().unwrap())
+}
+
+/// Transaction meta of a version. Version 0 has nothing but operations, version 1 nothing after them.
+pub(super) fn meta(
+    version: u32,
+    before: Vec<LedgerEntryChange>,
+    operations: Vec<Vec<LedgerEntryChange>>,
+    after: Vec<LedgerEntryChange>,
+) -> TransactionMeta {
+    let (before, after) = (list(before), list(after));
+    let plain = || -> VecM<OperationMeta> {
+        let operations = operations.iter().cloned().map(|changes| OperationMeta { changes: list(changes) });
+        operations.collect::<Vec<_>>().try_into().unwrap()
+    };
+    match version {
+        0 => TransactionMeta::V0(plain()),
+        1 => TransactionMeta::V1(TransactionMetaV1 { tx_changes: before, operations: plain() }),
+        2 => TransactionMeta::V2(TransactionMetaV2 {
+            tx_changes_before: before,
+            operations: plain(),
+            tx_changes_after: after,
+        }),
+        3 => TransactionMeta::V3(TransactionMetaV3 {
+            tx_changes_before: before,
+            operations: plain(),
+            tx_changes_after: after,
+            ..TransactionMetaV3::default()
+        }),
+        _ => {
+            let of = |changes| OperationMetaV2 { changes: list(changes), ..OperationMetaV2::default() };
+            TransactionMeta::V4(TransactionMetaV4 {
+                tx_changes_before: before,
+                operations: operations.into_iter().map(of).collect::<Vec<_>>().try_into().unwrap(),
+                tx_changes_after: after,
+                ..TransactionMetaV4::default()
+            })
+        }
+    }
+}
+
+/// Where a chain of ledgers stands.
+pub(super) struct Maker {
+    pub(super) next: u32,
+    pub(super) previous: [u8; 32],
+    network: [u8; 32],
+}
+
+fn sha256(xdr: &impl WriteXdr) -> [u8; 32] {
+    Sha256::digest(xdr.to_xdr(Limits::none()).unwrap()).into()
+}
+
+impl Maker {
+    pub(super) fn new(first: u32) -> Self {
+        Self::of(first, PUBNET)
+    }
+
+    pub(super) fn of(first: u32, passphrase: &str) -> Self {
+        Self { next: first, previous: [7; 32], network: Sha256::digest(passphrase).into() }
+    }
+
+    /// The next ledger with one transaction for each of `txs`.
+    pub(super) fn ledger(&mut self, version: Form, txs: Vec<Tx>) -> LedgerCloseMeta {
+        self.upgraded(version, txs, vec![])
+    }
+
+    /// The same with changes by an upgrade.
+    pub(super) fn upgraded(
+        &mut self,
+        version: Form,
+        txs: Vec<Tx>,
+        upgrade: Vec<LedgerEntryChange>,
+    ) -> LedgerCloseMeta {
+        let envelope = |i: usize| {
+            let seq_num = SequenceNumber(i64::from(self.next) << 16 | i as i64);
+            let tx = Transaction { seq_num, ..Transaction::default() };
+            TransactionEnvelope::Tx(TransactionV1Envelope { tx, ..TransactionV1Envelope::default() })
+        };
+        let envelopes: Vec<_> = (0..txs.len()).map(envelope).collect();
+        let results: Vec<_> =
+            envelopes.iter().zip(&txs).map(|(envelope, tx)| self.result(envelope, tx)).collect();
+        let previous_ledger_hash = Hash(self.previous);
+        let legacy = TransactionSet {
+            previous_ledger_hash: previous_ledger_hash.clone(),
+            txs: envelopes.clone().try_into().unwrap(),
+        };
+        let set = GeneralizedTransactionSet::V1(TransactionSetV1 {
+            previous_ledger_hash: previous_ledger_hash.clone(),
+            phases: vec![phase(version, envelopes)].try_into().unwrap(),
+        });
+        let tx_set_hash = match version {
+            Form::V0 => {
+                let mut hash = Sha256::new().chain_update(self.previous);
+                legacy.txs.iter().for_each(|tx| hash.update(tx.to_xdr(Limits::none()).unwrap()));
+                hash.finalize().into()
+            }
+            _ => sha256(&set),
+        };
+        let header = LedgerHeader {
+            ledger_seq: self.next,
+            previous_ledger_hash,
+            scp_value: StellarValue {
+                tx_set_hash: Hash(tx_set_hash),
+                close_time: TimePoint(close_time(self.next)),
+                ..StellarValue::default()
+            },
+            tx_set_result_hash: Hash(sha256(&TransactionResultSet {
+                results: results.clone().try_into().unwrap(),
+            })),
+            ..LedgerHeader::default()
+        };
+        self.previous = sha256(&header);
+        self.next = self.next.wrapping_add(1);
+        let ledger_header = LedgerHeaderHistoryEntry {
+            hash: Hash(self.previous),
+            header,
+            ..LedgerHeaderHistoryEntry::default()
+        };
+        let upgrades = match upgrade.is_empty() {
+            true => vec![],
+            false => vec![UpgradeEntryMeta { upgrade: LedgerUpgrade::Version(21), changes: list(upgrade) }],
+        };
+        let upgrades_processing: VecM<_> = upgrades.try_into().unwrap();
+        let processed = txs.into_iter().zip(results);
+        let older = |(tx, result): (Tx, _)| TransactionResultMeta {
+            result,
+            fee_processing: list(tx.fees),
+            tx_apply_processing: tx.meta,
+        };
+        match version {
+            Form::V0 => LedgerCloseMeta::V0(LedgerCloseMetaV0 {
+                ledger_header,
+                tx_set: legacy,
+                tx_processing: processed.map(older).collect::<Vec<_>>().try_into().unwrap(),
+                upgrades_processing,
+                ..LedgerCloseMetaV0::default()
+            }),
+            Form::V1 => LedgerCloseMeta::V1(LedgerCloseMetaV1 {
+                ledger_header,
+                tx_set: set,
+                tx_processing: processed.map(older).collect::<Vec<_>>().try_into().unwrap(),
+                upgrades_processing,
+                evicted_keys: vec![LedgerKey::default()].try_into().unwrap(),
+                ..LedgerCloseMetaV1::default()
+            }),
+            Form::V2 => {
+                let newer = |(tx, result): (Tx, _)| TransactionResultMetaV1 {
+                    result,
+                    fee_processing: list(tx.fees),
+                    tx_apply_processing: tx.meta,
+                    post_tx_apply_fee_processing: list(tx.refunds),
+                    ..TransactionResultMetaV1::default()
+                };
+                LedgerCloseMeta::V2(LedgerCloseMetaV2 {
+                    ledger_header,
+                    tx_set: set,
+                    tx_processing: processed.map(newer).collect::<Vec<_>>().try_into().unwrap(),
+                    upgrades_processing,
+                    evicted_keys: vec![LedgerKey::default()].try_into().unwrap(),
+                    ..LedgerCloseMetaV2::default()
+                })
+            }
+        }
+    }
+
+    fn result(&self, envelope: &TransactionEnvelope, tx: &Tx) -> TransactionResultPair {
+        let result = match tx.failed {
+            false => TransactionResultResult::TxSuccess(VecM::default()),
+            true => TransactionResultResult::TxFailed(VecM::default()),
+        };
+        TransactionResultPair {
+            transaction_hash: Hash(envelope.hash(self.network).unwrap()),
+            result: TransactionResult { result, ..TransactionResult::default() },
+        }
+    }
+}
+
+/// Transactions of version 2 ledgers run in parallel.
+fn phase(version: Form, envelopes: Vec<TransactionEnvelope>) -> TransactionPhase {
+    if version == Form::V2 {
+        let cluster = DependentTxCluster(envelopes.try_into().unwrap());
+        let stage = ParallelTxExecutionStage(vec![cluster].try_into().unwrap());
+        let execution_stages = vec![stage].try_into().unwrap();
+        return TransactionPhase::V1(ParallelTxsComponent { base_fee: None, execution_stages });
+    }
+    let txs = envelopes.try_into().unwrap();
+    let component = TxSetComponentTxsMaybeDiscountedFee { base_fee: None, txs };
+    TransactionPhase::V0(vec![TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component)].try_into().unwrap())
+}
+
+/// When the ledger closed, in seconds since 1970.
+pub(super) fn close_time(ledger: u32) -> u64 {
+    1_700_000_000 + 5 * u64::from(ledger % 100_000_000)
+}
+
+/// The XDR of a batch.
+pub(super) fn batch(start: u32, ledgers: Vec<LedgerCloseMeta>) -> Vec<u8> {
+    let batch = LedgerCloseMetaBatch {
+        start_sequence: start,
+        end_sequence: start + ledgers.len() as u32 - 1,
+        ledger_close_metas: ledgers.try_into().unwrap(),
+    };
+    batch.to_xdr(Limits::none()).unwrap()
+}
+
+/// The name of an object or a folder.
+pub(super) fn name(start: u32, end: u32) -> String {
+    let hex = u32::MAX - start;
+    if start == end { format!("{hex:08X}--{start}") } else { format!("{hex:08X}--{start}-{end}") }
+}
+
+/// Packs as the extension says.
+pub(super) fn packed(xdr: &[u8], extension: &str) -> Vec<u8> {
+    match extension {
+        "xdr.gz" => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(xdr).unwrap();
+            gzip.finish().unwrap()
+        }
+        "xdr" => xdr.to_vec(),
+        _ => {
+            let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            zstd.include_checksum(true).unwrap(); // as Galexie does
+            zstd.write_all(xdr).unwrap();
+            zstd.finish().unwrap()
+        }
+    }
+}
+
+/// Writes `xdr` as the object of these ledgers: whole or not at all, as object stores do.
+pub(super) fn put(folder: &Path, (start, end): (u32, u32), xdr: &[u8], extension: &str) {
+    std::fs::create_dir_all(folder).unwrap();
+    let path = folder.join(format!("{}.{extension}", name(start, end)));
+    let temporary = folder.join(".being-written");
+    std::fs::write(&temporary, packed(xdr, extension)).unwrap();
+    std::fs::rename(temporary, path).unwrap();
+}
