@@ -90,7 +90,8 @@ impl Staging {
         for file in files {
             let file = file.staging("list", folder)?;
             let name = file.file_name().to_string_lossy().into_owned();
-            if !name.rsplit_once(".parquet#").is_some_and(|(_, number)| number.parse::<u64>().is_ok()) {
+            let Some((_, number)) = name.rsplit_once(".parquet#") else { continue };
+            if number.parse::<u64>().is_err() {
                 continue;
             }
             // one that has gone meanwhile was completed
