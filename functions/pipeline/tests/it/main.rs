@@ -13,5 +13,6 @@ mod restore;
 mod secret;
 mod queries;
 mod real_data;
+mod real_lake;
 mod values;
 mod wire;
