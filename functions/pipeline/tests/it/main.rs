@@ -20,5 +20,6 @@ mod retention;
 mod secret;
 mod queries;
 mod real_data;
+mod real_lake;
 mod values;
 mod wire;

@@ -83,7 +83,8 @@ impl Catalogue {
                 if partitioned.is_some() {
                     break;
                 }
-                seen = seen.or_else(|| (!parts[0].starts_with('.')).then(|| parts.join("/")));
+                let is_shown = parts.first().is_some_and(|part| !part.starts_with('.'));
+                seen = seen.or_else(|| is_shown.then(|| parts.join("/")));
             }
         }
         match partitioned {
@@ -245,7 +246,13 @@ impl Catalogue {
         let mut oldest = None;
         if let Some(known) = known.filter(|known| (folder.ledgers.start..=folder.ledgers.end).contains(known))
         {
-            oldest = self.from(folder, known).await?.try_next().await?;
+            let mut objects = self.from(folder, known).await?;
+            oldest = objects.try_next().await?;
+            if let Some(still) = &oldest
+                && objects.try_next().await?.is_none()
+            {
+                return Ok(Some(still.ledgers));
+            }
         }
         let mut low = u64::from(folder.ledgers.start);
         let mut high = match &oldest {

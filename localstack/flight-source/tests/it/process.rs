@@ -38,7 +38,12 @@ async fn it_says_where_it_listens_and_ends_when_told() {
 
 #[test]
 fn it_fails_with_a_sentence() {
-    let cases: [(&[&str], i32, &str); 4] = [
+    let cases: [(&[&str], i32, &str); 9] = [
+        (&[], 2, "--ledgers <URL>"),
+        (&["--ledgers", "nowhere/at/all"], 1, "--ledgers nowhere/at/all: No such file"),
+        (&["--ledgers", "gs://bucket"], 1, "gs:// is not served"),
+        (&["--ledgers", ".", "parquet", "x.parquet"], 1, "--ledgers is a source of its own"),
+        (&["--anonymous", "--listen", "127.0.0.1:0"], 2, "--ledgers <URL>"),
         (&["parquet", "nowhere.parquet"], 1, "nowhere.parquet: "),
         (&["synthetic", "--tip", "1"], 1, "the tip 1 is not one of the ledgers 50000000-50039999"),
         (&["synthetic", "--ledgers", "0"], 2, "--ledgers"),

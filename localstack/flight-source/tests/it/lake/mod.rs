@@ -7,17 +7,31 @@ mod maker;
 mod mutations;
 mod real;
 mod rows;
+mod throughput;
 mod trouble;
 
 use super::*;
 use flight_source::{Lake, LakeOptions};
 use std::path::{Path, PathBuf};
 
-/// The folder with real data of the public network.
-fn real_data() -> PathBuf {
-    PathBuf::from(
-        std::env::var("REAL_DATA_DIR").expect("REAL_DATA_DIR is not set: run the tests through `make test`"),
-    )
+/// The folder with real data of the public network, where there is one.
+#[allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the data stays outside of the repository"
+)]
+fn real_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("REAL_DATA_DIR");
+    if folder.is_none() {
+        eprintln!("REAL_DATA_DIR is not set: no real ledger is read");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// How many of something: as the variable says.
+#[allow(clippy::disallowed_methods, reason = "only tests are longer for it")]
+fn number(variable: &str, default: u32) -> u32 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
 fn at(directory: &Path) -> LakeOptions {

@@ -42,8 +42,9 @@ fn text(rows: &[Record]) -> String {
 
 #[tokio::test]
 async fn the_real_ledger_has_these_rows() {
+    let Some(folder) = real_data() else { return };
     let lake = tempfile::tempdir().unwrap();
-    std::fs::copy(real_data().join(OBJECT), lake.path().join(OBJECT)).unwrap();
+    std::fs::copy(folder.join(OBJECT), lake.path().join(OBJECT)).unwrap();
     let mut source = serve_lake(&at(lake.path())).await;
     let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (LEDGER, LEDGER, -1));

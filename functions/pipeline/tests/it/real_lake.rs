@@ -1,0 +1,57 @@
+//! A real ledger of pubnet on its whole way: from the object that Galexie wrote, through flight-source, into PostgreSQL.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flight_source::{Lake, LakeOptions, Server, ServerOptions};
+
+use crate::support::World;
+
+const LEDGER: u32 = 53_312_000;
+const OBJECT: &str = "FCD285FF--53312000.xdr.zstd";
+
+/// The object, where there is one.
+#[allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the data stays outside of the repository"
+)]
+fn object() -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("REAL_DATA_DIR") else {
+        eprintln!("REAL_DATA_DIR is not set: no real ledger is loaded");
+        return None;
+    };
+    Some(PathBuf::from(folder).join(OBJECT))
+}
+
+#[tokio::test]
+async fn a_real_ledger_comes_from_its_lake_into_the_database() {
+    let Some(object) = object() else { return };
+    let lake = tempfile::tempdir().unwrap();
+    let partition = lake.path().join("FCD285FF--53312000-53375999");
+    std::fs::create_dir(&partition).unwrap();
+    std::fs::copy(object, partition.join(OBJECT)).unwrap();
+    let url = format!("file://{}", lake.path().display());
+    let lake =
+        Lake::open(&LakeOptions { url, cache_bytes: 1 << 20, ..LakeOptions::default() }).await.unwrap();
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = ServerOptions { listen, batch_rows: 4, endpoints: 1, token: None };
+    let server = Server::bind(Arc::new(lake), options).await.unwrap();
+    let world = World::at(&format!("http://{}", server.local_addr().unwrap())).await;
+    tokio::spawn(server.serve(std::future::pending()));
+
+    assert_eq!(world.replay(LEDGER, LEDGER).await.unwrap().rows(), 10);
+    let facts = "select count(*), count(distinct ledger_key_hash), min(change_index), max(change_index),
+                        min(expiration_ledger_seq), bool_and(not deleted),
+                        count(*) filter (where contract_instance_type = 'wasm'), min(closed_at at time zone 'UTC')
+                 from contract_data.entries where ledger_sequence = 53312000";
+    let expected = "10 | 10 | 0 | 9 | 53329281 | t | 1 | 2024-09-02 10:50:19";
+    assert_eq!(world.database.value(facts).await, expected);
+    let evidence = "select evidence from contract_data.ingestion_progress";
+    assert_eq!(world.database.value(evidence).await, "declared");
+    world.verified().await;
+    // the schedule finds the tip of the lake
+    world.set("START_LEDGER", "first");
+    assert!(world.run().await.unwrap().windows.is_empty(), "all of it is there");
+}
