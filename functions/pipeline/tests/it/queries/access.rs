@@ -34,6 +34,9 @@ pub(super) const FINGERPRINT: &str =
 /// Needed once, by the first scheduled run: it stores where the schedule begins.
 const SCHEDULE: &str = "update (schedule_start) on contract_data.settings";
 
+/// Needed to verify: what retention left of older ledgers is history too.
+const VERIFY: &str = "select on contract_data.retained_states";
+
 /// Ledgers 1 to 30 in each of which an asset is learnt, a balance changes and an entry comes.
 fn chain() -> Chain {
     let rows = (1..=30).flat_map(|ledger| {
@@ -90,6 +93,7 @@ async fn check_role(world: &World, role: &str) {
     owner.execute(&format!("grant {SCHEDULE} to {role}")).await;
     world.run().await.unwrap();
     assert_eq!(owner.value("select count(distinct ledger_sequence) from contract_data.entries").await, "30");
+    owner.execute(&format!("grant {VERIFY} to {role}")).await;
     world.verified().await;
 
     let session = testkit::database::connect(url.as_str()).await;

@@ -13,9 +13,10 @@ use crate::support::World;
 
 /// All that `--force` wants more. The temporary table of the keys that it replaces wants a right that everybody has, unless
 /// it was taken away.
-const MORE: [(&str, &str); 2] = [
+const MORE: [(&str, &str); 3] = [
     ("execute", "function contract_data.remove_replaced_rows(bigint)"),
     ("delete", "contract_data.key_states"),
+    ("select", "contract_data.retained_states"),
 ];
 
 /// Rights of loading without which a forced replay fails as well: it says so before anything is replaced.
@@ -74,6 +75,8 @@ async fn check_role(world: &World, role: &str) {
     owner.execute(&format!("grant {} to {role}", more[0])).await;
     check_denied(world, &more[1], "permission denied for table key_states").await;
     owner.execute(&format!("grant {} to {role}", more[1])).await;
+    check_denied(world, &more[2], "permission denied for table retained_states").await;
+    owner.execute(&format!("grant {} to {role}", more[2])).await;
     let done = forced(world).await.unwrap();
     assert_eq!(done.windows[0].status, WindowStatus::Replaced);
 
