@@ -2,6 +2,11 @@
 //! applied them.
 
 use super::entry::{EntryColumns, columns, key_hash, ledger_key};
+use crate::dataset::MESSAGE_BYTES;
+use crate::schema::{Columns, Row, contract_data_schema};
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use stellar_xdr::{
@@ -162,6 +167,48 @@ impl<'a> Changes<'a> {
         self.phases[phase as usize].push(Change { columns, last_modified, deleted, expiration: None, key });
         Ok(())
     }
+}
+
+/// The changes of a ledger in batches of the size of a message, unless a single one has more.
+pub(crate) fn batches(
+    changes: &[Change],
+    sequence: u32,
+    closed_at: DateTime<Utc>,
+) -> Result<Vec<RecordBatch>, ArrowError> {
+    let mut batches = Vec::new();
+    let mut rest = changes.iter().peekable();
+    while rest.peek().is_some() {
+        let mut columns = Columns::with_capacity(contract_data_schema(), rest.len().min(MESSAGE_BYTES / 512));
+        // a value may take 64 KiB more than the rows before it
+        while columns.bytes() < MESSAGE_BYTES - (64 << 10)
+            && let Some(change) = rest.next()
+        {
+            let entry = &change.columns;
+            let asset = entry.asset.as_ref();
+            columns.push(&Row {
+                contract_id: &entry.contract_id,
+                contract_key_type: &entry.key_type,
+                contract_durability: entry.durability,
+                asset_code: asset.and_then(|asset| asset.code.as_deref()),
+                asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
+                asset_type: asset.map(|asset| asset.asset_type),
+                balance_holder: entry.balance.as_ref().map(|(holder, _)| holder.as_str()),
+                balance: entry.balance.as_ref().and_then(|(_, amount)| *amount),
+                last_modified_ledger: change.last_modified,
+                deleted: change.deleted,
+                ledger_sequence: sequence,
+                closed_at: closed_at.timestamp_micros(),
+                ledger_key_hash: &entry.ledger_key_hash,
+                key_xdr: &entry.key_xdr,
+                val_xdr: &entry.val_xdr,
+                contract_instance_type: entry.instance_type,
+                contract_instance_wasm_hash: entry.wasm_hash.as_deref(),
+                expiration_ledger_seq: change.expiration,
+            });
+        }
+        batches.push(columns.finish()?);
+    }
+    Ok(batches)
 }
 
 /// Nonces are used up once, and tell nothing: they are left out, as stellar-etl does.

@@ -1,9 +1,8 @@
 //! One ledger from its XDR, read part by part: nothing but a transaction is held at a time, and what the header
 //! vouches for is held against it.
 
-use super::changes::{Changes, Phase};
-use crate::dataset::{MESSAGE_BYTES, Window};
-use crate::schema::{Columns, Row, contract_data_schema};
+use super::changes::{Changes, Phase, batches};
+use crate::dataset::Window;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -283,47 +282,6 @@ fn apply(meta: &TransactionMeta, succeeded: bool, changes: &mut Changes<'_>) -> 
         }
     }
     changes.add(Phase::Transaction, after)
-}
-
-fn batches(
-    changes: &[super::changes::Change],
-    sequence: u32,
-    closed_at: DateTime<Utc>,
-) -> Result<Vec<RecordBatch>, arrow::error::ArrowError> {
-    let mut batches = Vec::new();
-    let mut rest = changes.iter().peekable();
-    while rest.peek().is_some() {
-        let mut columns = Columns::with_capacity(contract_data_schema(), rest.len().min(MESSAGE_BYTES / 512));
-        // a value may take 64 KiB more than the rows before it
-        while columns.bytes() < MESSAGE_BYTES - (64 << 10)
-            && let Some(change) = rest.next()
-        {
-            let entry = &change.columns;
-            let asset = entry.asset.as_ref();
-            columns.push(&Row {
-                contract_id: &entry.contract_id,
-                contract_key_type: &entry.key_type,
-                contract_durability: entry.durability,
-                asset_code: asset.and_then(|asset| asset.code.as_deref()),
-                asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
-                asset_type: asset.map(|asset| asset.asset_type),
-                balance_holder: entry.balance.as_ref().map(|(holder, _)| holder.as_str()),
-                balance: entry.balance.as_ref().and_then(|(_, amount)| *amount),
-                last_modified_ledger: change.last_modified,
-                deleted: change.deleted,
-                ledger_sequence: sequence,
-                closed_at: closed_at.timestamp_micros(),
-                ledger_key_hash: &entry.ledger_key_hash,
-                key_xdr: &entry.key_xdr,
-                val_xdr: &entry.val_xdr,
-                contract_instance_type: entry.instance_type,
-                contract_instance_wasm_hash: entry.wasm_hash.as_deref(),
-                expiration_ledger_seq: change.expiration,
-            });
-        }
-        batches.push(columns.finish()?);
-    }
-    Ok(batches)
 }
 
 /// Which ledgers, for messages: one, or from one to another.

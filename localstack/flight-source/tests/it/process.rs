@@ -36,6 +36,32 @@ async fn it_says_where_it_listens_and_ends_when_told() {
     }
 }
 
+/// The login for a bucket, and where it is, are those of the environment.
+#[tokio::test]
+async fn it_serves_a_bucket_with_the_login_of_its_environment() {
+    let bucket = testkit::Bucket::create().await;
+    let ledger = crate::lake::one_ledger(77);
+    bucket.put("lake/FFFFFFB2--77.xdr.zst", &ledger).await;
+    let url = bucket.url("lake");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flight-source"))
+        .args(["--ledgers", &url, "--listen", "127.0.0.1:0"])
+        .envs(bucket.env())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut client = connect(line.trim_end().strip_prefix("listening on ").expect(&line)).await;
+    let path = ["contract", "data", "77", "77"].map(str::to_owned).to_vec();
+    let info = client.get_flight_info(FlightDescriptor::new_path(path)).await.unwrap().into_inner();
+    assert_eq!(info.total_records, 1);
+    child.kill().unwrap();
+    let log = child.wait_with_output().unwrap().stderr;
+    let log = String::from_utf8(log).unwrap();
+    assert!(log.contains(&url) && !log.contains("AWS_SECRET"), "{log}");
+}
+
 #[test]
 fn it_fails_with_a_sentence() {
     let cases: [(&[&str], i32, &str); 9] = [

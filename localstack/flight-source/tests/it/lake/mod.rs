@@ -34,6 +34,11 @@ fn number(variable: &str, default: u32) -> u32 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
+/// The object of a ledger with one row.
+pub(crate) fn one_ledger(sequence: u32) -> Vec<u8> {
+    maker::packed(&maker::batch(sequence, layouts::ledgers(&mut maker::Maker::new(sequence), 1)), "xdr.zst")
+}
+
 fn at(directory: &Path) -> LakeOptions {
     LakeOptions { url: directory.display().to_string(), cache_bytes: 64 << 20, ..LakeOptions::default() }
 }

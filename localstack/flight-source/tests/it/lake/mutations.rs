@@ -4,7 +4,8 @@
 //! - it gives rows of the ledger of its name, closed when the real one closed;
 //! - their ledger_key_hash is the hash of contract, key and durability as the row has them, and all their XDR parses;
 //! - balance and holder, code and asset are what the XDR of the row says;
-//! - when the fault is in a part that the header vouches for, there is none of them.
+//! - when the fault is in a part that the header vouches for, there is none of them;
+//! - when the fault is in the packed object, whose checksum sees it, they are the rows of the real one.
 //!
 //! What a fault in the meta of a transaction does to a value cannot be seen: no header of the network vouches for it.
 //! LAKE_MUTATIONS=100000 tries so many of each kind.
@@ -138,6 +139,8 @@ async fn try_all(extension: &str, sound: Vec<u8>, seed: u64) -> (usize, usize, u
         let (sound, part, refused, served, guarded) = (&sound, &part, &refused, &served, &guarded);
         async move {
             let bench = Bench::new(extension, sound).await;
+            let real = bench.rows(sound).await.unwrap();
+            assert_eq!(real.len(), 10);
             for i in (worker..count).step_by(4) {
                 let mut dice = Dice(seed << 32 | i);
                 let mut bytes = sound.clone();
@@ -157,6 +160,10 @@ async fn try_all(extension: &str, sound: Vec<u8>, seed: u64) -> (usize, usize, u
                             "mutation {i} at {at} is in what the header vouches for"
                         );
                         rows.iter().for_each(well_formed);
+                        assert!(
+                            extension == "xdr" || rows == real,
+                            "mutation {i} changes a row of a packed object"
+                        );
                         served.fetch_add(1, Ordering::Relaxed);
                     }
                 }

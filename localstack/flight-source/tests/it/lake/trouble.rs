@@ -207,17 +207,21 @@ async fn an_object_that_goes_bad_ends_the_stream_with_an_error() {
 #[tokio::test]
 async fn an_object_of_many_ledgers_is_sound_to_its_end_or_not_served() {
     let lake = tempfile::tempdir().unwrap();
-    fill(lake.path(), &mut Maker::new(64), 2, 64, 1, "xdr.zst");
-    let object = lake.path().join(format!("{}.xdr.zst", name(64, 127)));
+    // more than is unpacked at a time
+    fill(lake.path(), &mut Maker::new(1_024), 2, 1_024, 1, "xdr.zst");
+    let object = lake.path().join(format!("{}.xdr.zst", name(1_024, 2_047)));
     let mut bytes = std::fs::read(&object).unwrap();
     let checksum = bytes.len() - 1;
     bytes[checksum] ^= 1;
     std::fs::write(&object, bytes).unwrap();
     let mut source = serve_lake(&at(lake.path())).await;
-    let status = refused(&mut source, 64, 65).await;
+    let status = refused(&mut source, 1_024, 1_025).await;
     assert_eq!(status.code(), Code::DataLoss);
-    assert!(status.message().contains("--64-127.xdr.zst, ledger 64-127: it cannot be unpacked"), "{status}");
-    assert_eq!(seen(&mut source, 128, 130).await, [128, 129, 130]);
+    assert!(
+        status.message().contains("--1024-2047.xdr.zst, ledger 1024-2047: it cannot be unpacked"),
+        "{status}"
+    );
+    assert_eq!(seen(&mut source, 2_048, 2_050).await, [2_048, 2_049, 2_050]);
 }
 
 /// Rows that were counted are sent from memory: the objects are not read again.
