@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Transaction};
 
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
@@ -99,7 +99,7 @@ fn log_end(end: Result<(), tokio_postgres::Error>) {
 /// A read-write transaction at READ COMMITTED, whatever the server's default: a snapshot taken before the wait for a claim
 /// would be stale. A standby refuses it, in words that elsewhere mean a feature that is missing: it may be promoted, or the
 /// next connection may lead to the primary, so another attempt may go better.
-pub(crate) async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>> {
+pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
     let begun = client
         .build_transaction()
         .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
@@ -114,11 +114,21 @@ pub(crate) async fn begin(client: &mut Client) -> Result<tokio_postgres::Transac
     }
 }
 
-/// Lets go of the snapshot that the last query of a transaction holds until the next statement, for a transaction that only
-/// holds a lock and idles: VACUUM and the end of a detach would wait for it.
-pub(crate) async fn forget_snapshot(tx: &tokio_postgres::Transaction<'_>) -> Result<()> {
-    // a simple query, which leaves no portal open
-    tx.batch_execute("select 1").await.database("go on")
+/// Takes an advisory lock for as long as the transaction is open, which may idle; `None` when another session holds it.
+pub(crate) async fn try_lock<'a>(client: &'a mut Client, name: &str) -> Result<Option<Transaction<'a>>> {
+    let tx = client.transaction().await.database("begin a transaction")?;
+    let row = tx
+        .query_one(
+            "select set_config('idle_in_transaction_session_timeout', '0', true),
+                    pg_try_advisory_xact_lock(hashtextextended($1, 0)) as held",
+            &[&name],
+        )
+        .await
+        .database("take a lock")?;
+    // Until the next statement, this one has a snapshot, for which VACUUM and the end of a detach would wait. A simple query
+    // leaves none.
+    tx.batch_execute("select 1").await.database("take a lock")?;
+    Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 
 /// Reads a column that a query of ours must have.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 
 use crate::archive;
 use crate::clients::Clients;
 use crate::config::StartLedger;
-use crate::database::{Session, forget_snapshot, get};
+use crate::database::{Session, try_lock};
 use crate::drain::{Flight, Offer, SourceRange, Trust};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::fingerprint;
@@ -207,7 +207,7 @@ async fn load_schedule(
     let (context, mut client) = open(clients, budget, trust).await?;
     // Held until the end: two scheduled runs at once would do the same work. What keeps ledgers single is the claim.
     let mut lock = clients.sessions.get().await?;
-    let Some(_held) = try_run_lock(&mut lock).await? else {
+    let Some(_held) = try_lock(&mut lock, "contract_data.schedule").await? else {
         report.busy = true;
         return Ok(());
     };
@@ -383,21 +383,6 @@ async fn source_range(context: &Context) -> Result<Option<SourceRange>> {
             Err(error) => retries.pause_or("ask the source", error).await?,
         }
     }
-}
-
-/// Takes the lock that scheduled runs share, for as long as the transaction is open; `None` when another run holds it.
-async fn try_run_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
-    let tx = client.transaction().await.database("lock the schedule")?;
-    let row = tx
-        .query_one(
-            "select set_config('idle_in_transaction_session_timeout', '0', true),
-                    pg_try_advisory_xact_lock(hashtextextended('contract_data.schedule', 0)) as held",
-            &[],
-        )
-        .await
-        .database("lock the schedule")?;
-    forget_snapshot(&tx).await?;
-    Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 
 /// Where the schedule begins: as stored, or as START_LEDGER says this first time.

@@ -1,11 +1,11 @@
 //! Maintenance: what the owner of the schema does beside the loaders, safely while they load and analysts read.
 
 use serde::Serialize;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
 
 use crate::config::Config;
-use crate::database::{connect, forget_snapshot, get};
+use crate::database::{connect, get, try_lock};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::migrate::{Settings, settings};
 
@@ -104,7 +104,8 @@ pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
         return perform(&client, config, &stored, true).await;
     }
     let mut lock = connect(&config.database).await?;
-    let Some(held) = try_lock(&mut lock).await? else {
+    // One maintenance at a time. The lock's session is not that of the work: a DETACH CONCURRENTLY may not be in a transaction.
+    let Some(held) = try_lock(&mut lock, "contract_data.maintain").await? else {
         let mut maintenance = Maintenance::default();
         maintenance.postpone("everything", "another maintenance is at work");
         return Ok(maintenance);
@@ -139,22 +140,6 @@ async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: b
         "maintained"
     );
     Ok(maintenance)
-}
-
-/// One maintenance at a time; `None` when another holds the lock. A transaction of a session of its own, since a DETACH
-/// CONCURRENTLY may not be in one.
-async fn try_lock(client: &mut Client) -> Result<Option<Transaction<'_>>> {
-    let tx = client.transaction().await.database("lock the maintenance")?;
-    let row = tx
-        .query_one(
-            "select set_config('idle_in_transaction_session_timeout', '0', true),
-                    pg_try_advisory_xact_lock(hashtextextended('contract_data.maintain', 0)) as held",
-            &[],
-        )
-        .await
-        .database("lock the maintenance")?;
-    forget_snapshot(&tx).await?;
-    Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 
 /// Makes the partitions that the next ledgers fall in.

@@ -9,24 +9,10 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType, UInt32Type
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use testkit::{Answer, Info, Request, Source, Step};
 
-use crate::support::World;
+use crate::support::{World, real_data};
 
 const START: u32 = 51_340_657;
 const END: u32 = 51_340_749;
-
-/// The file, where there is one.
-#[allow(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "the data stays outside of the repository"
-)]
-fn file() -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("REAL_DATA_DIR") else {
-        eprintln!("REAL_DATA_DIR is not set: no real ledgers are loaded");
-        return None;
-    };
-    Some(PathBuf::from(folder).join(format!("pubnet-{START}-{END}.parquet")))
-}
 
 /// The rows of the file. Its pages are compressed with snappy.
 fn rows(path: PathBuf) -> RecordBatch {
@@ -59,7 +45,7 @@ fn text(batch: &RecordBatch, column: usize, row: usize) -> String {
 
 #[tokio::test]
 async fn real_ledgers_come_back_as_they_are_in_the_file() {
-    let Some(path) = file() else { return };
+    let Some(path) = real_data(&format!("pubnet-{START}-{END}.parquet")) else { return };
     let batch = rows(path);
     assert_eq!((batch.num_rows(), batch.num_columns()), (84, 18));
     let served = batch.clone();

@@ -1,33 +1,18 @@
 //! A real ledger of pubnet on its whole way: from the object that Galexie wrote, through flight-source, into PostgreSQL.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flight_source::{Lake, LakeOptions, Server, ServerOptions};
 
-use crate::support::World;
+use crate::support::{World, real_data};
 
 const LEDGER: u32 = 53_312_000;
 const OBJECT: &str = "FCD285FF--53312000.xdr.zstd";
 
-/// The object, where there is one.
-#[allow(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "the data stays outside of the repository"
-)]
-fn object() -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("REAL_DATA_DIR") else {
-        eprintln!("REAL_DATA_DIR is not set: no real ledger is loaded");
-        return None;
-    };
-    Some(PathBuf::from(folder).join(OBJECT))
-}
-
 #[tokio::test]
 async fn a_real_ledger_comes_from_its_lake_into_the_database() {
-    let Some(object) = object() else { return };
+    let Some(object) = real_data(OBJECT) else { return };
     let lake = tempfile::tempdir().unwrap();
     let partition = lake.path().join("FCD285FF--53312000-53375999");
     std::fs::create_dir(&partition).unwrap();

@@ -126,3 +126,17 @@ impl World {
         found
     }
 }
+
+/// A file of real ledgers, where there are any.
+#[allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the data stays outside of the repository"
+)]
+pub(crate) fn real_data(name: &str) -> Option<std::path::PathBuf> {
+    let Some(folder) = std::env::var_os("REAL_DATA_DIR") else {
+        eprintln!("REAL_DATA_DIR is not set: no real ledgers are loaded");
+        return None;
+    };
+    Some(std::path::Path::new(&folder).join(name))
+}
