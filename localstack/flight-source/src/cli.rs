@@ -199,6 +199,9 @@ impl Cli {
             (Some(_), Some(_)) => {
                 Err(Error::Options("--ledgers is a source of its own: leave out the other one".to_owned()))
             }
+            (Some(_), None) if self.lake.has_options() => Err(Error::Options(
+                "options of --ledgers are given with another source: its own come after its name".to_owned(),
+            )),
             (Some(Source::Parquet { paths }), None) => Ok(Arc::new(ParquetFiles::open(paths)?)),
             (Some(Source::Synthetic(chain)), None) => Ok(Arc::new(Chain::new(&chain.spec())?)),
             (None, Some(lake)) => Ok(Arc::new(Lake::open(&lake).await?)),
@@ -208,6 +211,19 @@ impl Cli {
 }
 
 impl LakeArguments {
+    /// Whether anything is said of a lake beside where it is.
+    fn has_options(&self) -> bool {
+        let Self {
+            ledgers: _,
+            ledgers_region,
+            ledgers_endpoint,
+            anonymous,
+            network_passphrase,
+            ledgers_cache: _,
+        } = self;
+        ledgers_region.is_some() || ledgers_endpoint.is_some() || *anonymous || network_passphrase.is_some()
+    }
+
     fn options(&self) -> Option<LakeOptions> {
         Some(LakeOptions {
             url: self.ledgers.clone()?,

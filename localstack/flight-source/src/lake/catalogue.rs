@@ -312,3 +312,6 @@ pub(crate) fn unreachable(place: &str, error: &object_store::Error) -> Trouble {
     }
     Trouble::Unreachable(sentence)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,9 @@ async fn it_serves_a_bucket_with_the_login_of_its_environment() {
 
 #[test]
 fn it_fails_with_a_sentence() {
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 11] = [
+        (&["--network-passphrase", "x", "synthetic"], 1, "its own come after its name"),
+        (&["--anonymous", "parquet", "x.parquet"], 1, "its own come after its name"),
         (&[], 2, "--ledgers <URL>"),
         (&["--ledgers", "nowhere/at/all"], 1, "--ledgers nowhere/at/all: No such file"),
         (&["--ledgers", "gs://bucket"], 1, "gs:// is not served"),

@@ -5,7 +5,7 @@ use super::maker::*;
 use super::*;
 use crate::record::records;
 use std::time::{Duration, Instant};
-use stellar_xdr::{Limits, WriteXdr};
+use stellar_xdr::{Limits, ScBytes, ScVal, WriteXdr};
 use testkit::Bucket;
 
 /// The next ledgers of a chain, each with one row whose key is the ledger.
@@ -135,6 +135,35 @@ async fn a_lake_that_grows_is_followed() {
         }
     }
     assert_eq!(seen(&mut source, 30, 33).await, [30, 31, 32, 33]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_reading_of_a_lake() {
+    let lake = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(1_000);
+    let value = ScVal::Bytes(ScBytes(vec![7; 60_000].try_into().unwrap()));
+    for _ in 0..400 {
+        let at = maker.next;
+        let change = created(at, &data(ScVal::U32(at), value.clone()));
+        put(
+            lake.path(),
+            (at, at),
+            &batch(at, vec![maker.ledger(Form::V1, vec![tx(vec![change])])]),
+            "xdr.zst",
+        );
+    }
+    let mut source = serve_lake(&LakeOptions { cache_bytes: 0, ..at(lake.path()) }).await;
+    let ticket = source.window(1_000, 1_399).await.endpoint[0].ticket.clone().unwrap();
+    let mut stream = source.client.do_get(ticket).await.unwrap().into_inner();
+    stream.try_next().await.unwrap().unwrap();
+    stream.try_next().await.unwrap().unwrap();
+    assert_eq!(source.streams.count(), 1, "32 MB do not fit on the way");
+    drop(stream);
+    let since = Instant::now();
+    while source.streams.count() > 0 {
+        assert!(since.elapsed() < Duration::from_secs(30), "the lake is read for nobody");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Uploads a directory.
