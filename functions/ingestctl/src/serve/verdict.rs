@@ -51,6 +51,15 @@ const OVERVIEW_LIFE: i64 = 60;
 /// A lag of so many full windows is none: one waits to be full, one is being loaded.
 const WINDOWS_OF_LAG: i64 = 2;
 
+/// That somebody has asked it to end.
+fn ending(snapshot: &Snapshot) -> Option<Point> {
+    snapshot.loading.ending.then(|| Point {
+        what: "This process is ending.".to_owned(),
+        details: None,
+        advice: "What is under way is finished, or given up and loaded anew by the next one.",
+    })
+}
+
 /// Judges what is known.
 pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Verdict {
     let troubles = troubles(snapshot, standing, now);
@@ -64,7 +73,7 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
     }
     let Some(overview) = &snapshot.overview else {
         let headline = "Starting: nothing is known yet.".to_owned();
-        return Verdict { state: State::Starting, headline, points: Vec::new() };
+        return Verdict { state: State::Starting, headline, points: ending(snapshot).into_iter().collect() };
     };
     let status = &overview.status;
     let mut points = Vec::new();
@@ -98,13 +107,7 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
             advice: "Nothing is to be done: it takes over when the other one ends.",
         });
     }
-    if snapshot.loading.ending {
-        points.push(Point {
-            what: "This process is ending.".to_owned(),
-            details: None,
-            advice: "What is under way is finished, or given up and loaded anew by the next one.",
-        });
-    }
+    points.extend(ending(snapshot));
     let (state, headline) = if is_late || holes > 0 {
         (State::Behind, "Behind: there is more to load, and loading goes on.".to_owned())
     } else {
