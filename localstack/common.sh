@@ -49,16 +49,17 @@ remove_services() {
 # built PROFILE PACKAGE…: builds the programs and copies them to $work/bin, where no other build replaces them. Quiet
 # unless there is much to do.
 built() {
-    local profile=$1 folder=$1 quiet=--quiet package packages=()
+    local profile=$1 folder=$1 quiet=--quiet package programs=()
     shift
     if [[ $profile == dev ]]; then folder=debug; fi
     mkdir -p "$work/bin"
     for package in "$@"; do
-        packages+=(-p "$package")
+        programs+=(--bin "$package")
         if [[ ! -x $CARGO_TARGET_DIR/$folder/$package ]]; then quiet=; fi
     done
     command -v cargo >/dev/null || die "cargo is missing: install Rust, https://rustup.rs"
-    (cd "$root" && cargo build ${quiet:+"$quiet"} --locked --profile "$profile" "${packages[@]}") ||
+    # Of the whole workspace: what the dependencies are built with depends on who asks, and so it is as in `make test`.
+    (cd "$root" && cargo build ${quiet:+"$quiet"} --locked --workspace --profile "$profile" "${programs[@]}") ||
         die "the programs do not build"
     for package in "$@"; do cp "$CARGO_TARGET_DIR/$folder/$package" "$work/bin/"; done
     PATH=$work/bin:$PATH
