@@ -23,8 +23,9 @@ def source_down(scene: Scene) -> None:
     scene.source.advance(4 * WINDOW_LEDGERS)
     until(lambda: not scene.database.uncovered(START, scene.source.tip), 3 * TIMEOUT, "no later attempt loaded what was missing")
     whole(scene)
-    later = [one.request_id for one in scene.ingest.invocations(begun)]
-    expect(later.count(attempt.request_id) >= 2, f"the windows are there, and not by another attempt of {attempt.request_id}: {later}")
+    # The rows are there a moment before their invocation has ended and is in the log.
+    attempts = lambda: [one.request_id for one in scene.ingest.invocations(begun)].count(attempt.request_id)
+    until(lambda: attempts() >= 2, TIMEOUT, f"the windows are there, and not by another attempt of {attempt.request_id}")
     equal(dead_letter(scene, attempt.request_id), None, "the letter of an invocation that succeeded in the end")
 
 
