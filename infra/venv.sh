@@ -1,4 +1,4 @@
-# For the scripts that want a tool from PyPI: installs it once, pinned, into the user's cache. Sourced, not run.
+# For the scripts that want a tool written in Python: installs it once, pinned, into the user's cache. Sourced, not run.
 # shellcheck shell=bash
 
 # shellcheck source=../localstack/python.sh
