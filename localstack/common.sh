@@ -97,3 +97,9 @@ find_psql() {
     psql=$(command -v psql || true)
     if [[ -z $psql && -s $work/postgres/bin && -x $(<"$work/postgres/bin")/psql ]]; then psql=$(<"$work/postgres/bin")/psql; fi
 }
+
+# The same, for scripts that cannot do without.
+need_psql() {
+    find_psql
+    [[ -n $psql ]] || die "psql is missing: install the package postgresql-client"
+}

@@ -7,6 +7,8 @@
 #   plugins     a directory for its PYTHONPATH, or nothing
 # shellcheck shell=bash disable=SC2154
 
+# shellcheck source=machine.sh
+source "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
 # shellcheck source=python.sh
 source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 
@@ -106,12 +108,12 @@ make_venv() {
 
 # --- the server
 
-# Its process is the leader of a group of its own. Another may have its id by now: it works in $dir/work or is not ours.
+# Its process is the leader of a group of its own. Another may have its id by now: it works in $dir/place or is not ours.
 running() {
     local pid
     pid=$(cat "$dir/pid" 2>/dev/null) && [[ -n $pid ]] || return 1
     if [[ -d /proc/self ]]; then
-        [[ /proc/$pid/cwd -ef $dir/work ]]
+        [[ /proc/$pid/cwd -ef $dir/place ]]
     else
         kill -0 "$pid" 2>/dev/null
     fi
@@ -133,28 +135,14 @@ healthy() {
     done
 }
 
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-free_port() {
-    local port
-    for _ in {1..100}; do
-        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-        if ! listens "$port"; then
-            echo "$port"
-            return
-        fi
-    done
-    die "no free port between 20000 and 32000"
-}
-
 # The variables keep it to itself: no account, no events to its makers, no certificate from outside, no DNS server.
 # Without GATEWAY_SERVER it would listen on every address, whatever GATEWAY_LISTEN says.
 launch() {
     local port=$1
     (
-        cd "$dir/work" || exit 1
+        cd "$dir/place" || exit 1
         exec env -u PYTHONPATH -u LOCALSTACK_AUTH_TOKEN -u LOCALSTACK_API_KEY \
-            LOCALSTACK_VOLUME_DIR="$dir/work/volume" FILESYSTEM_ROOT="$dir/work/files" TMPDIR="$dir/work" \
+            LOCALSTACK_VOLUME_DIR="$dir/place/volume" FILESYSTEM_ROOT="$dir/place/files" TMPDIR="$dir/place" \
             ACTIVATE_PRO=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 \
             GATEWAY_LISTEN="127.0.0.1:$port" GATEWAY_SERVER=hypercorn \
             AWS_DEFAULT_REGION=us-east-1 SERVICES="$services" EAGER_SERVICE_LOADING=1 STRICT_SERVICE_LOADING=1 \
@@ -174,8 +162,8 @@ start() {
     install_localstack
     if [[ $(type -t install_plugins) == function ]]; then install_plugins; fi
     for _ in {1..5}; do
-        rm -rf "$dir/work"
-        mkdir -p "$dir/work"
+        rm -rf "$dir/place"
+        mkdir -p "$dir/place"
         port=$(free_port)
         launch "$port"
         echo "$port" >"$dir/port"
@@ -215,11 +203,11 @@ stop() {
     fi
     if [[ -d /proc/self ]]; then
         for process in /proc/[0-9]*; do
-            if [[ $(readlink "$process/cwd") == "$dir/work"/* ]]; then kill -KILL "${process#/proc/}" 2>/dev/null || true; fi
+            if [[ $(readlink "$process/cwd") == "$dir/place"/* ]]; then kill -KILL "${process#/proc/}" 2>/dev/null || true; fi
         done
     fi
     rm -f "$dir/pid"
-    rm -rf "$dir/work"
+    rm -rf "$dir/place"
 }
 
 # serve VERB DIR: start, stop and url, one at a time for a directory.

@@ -233,8 +233,7 @@ impl Cli {
     pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
         let mut overrides = self.settings.overrides();
         if let Command::Maintain { retain_ledgers, retain_days, .. } = &self.command {
-            let flags = [("RETAIN_LEDGERS", retain_ledgers), ("RETAIN_DAYS", retain_days)];
-            overrides.extend(flags.into_iter().filter_map(|(name, value)| value.clone().map(|v| (name, v))));
+            overrides.extend(given([("RETAIN_LEDGERS", retain_ledgers), ("RETAIN_DAYS", retain_days)]));
         }
         overrides
     }
@@ -243,7 +242,7 @@ impl Cli {
 impl Settings {
     /// The flags that were given, by the variable they override.
     fn overrides(&self) -> Vec<(&'static str, String)> {
-        let flags = [
+        given([
             ("DATABASE_URL", &self.database_url),
             ("FLIGHT_ENDPOINT", &self.flight_endpoint),
             ("STAGING_URL", &self.staging_url),
@@ -252,9 +251,16 @@ impl Settings {
             ("MAX_WINDOWS", &self.max_windows),
             ("METRICS_PORT", &self.metrics_port),
             ("LOG_LEVEL", &self.log_level),
-        ];
-        flags.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value))).collect()
+        ])
+        .collect()
     }
+}
+
+/// Those of the flags that were given.
+fn given<'a, const N: usize>(
+    flags: [(&'static str, &'a Option<String>); N],
+) -> impl Iterator<Item = (&'static str, String)> + use<'a, N> {
+    flags.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value)))
 }
 
 #[cfg(test)]

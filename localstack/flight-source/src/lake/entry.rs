@@ -5,9 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
-    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractDataDurability,
-    ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerKey, LedgerKeyContractData, Limits,
-    PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal, Uint256, WriteXdr,
+    AccountId, Asset, ContractDataDurability, ContractDataEntry, ContractExecutable, ContractId, Error, Hash,
+    LedgerKey, LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal,
+    Uint256, WriteXdr,
 };
 
 /// The columns that the entry decides, and nothing of the change.
@@ -146,17 +146,11 @@ fn said(ScMap(storage): &ScMap) -> Option<Asset> {
     if !code.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
-    if is_symbol(kind, "AlphaNum4") {
-        Some(Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(padded(code)?), issuer }))
-    } else if is_symbol(kind, "AlphaNum12") {
-        Some(Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(padded(code)?), issuer }))
-    } else {
-        None
-    }
-}
-
-fn padded<const N: usize>(code: &[u8]) -> Option<[u8; N]> {
-    let mut padded = [0; N];
-    padded.get_mut(..code.len())?.copy_from_slice(code);
-    Some(padded)
+    let asset = asset::credit(std::str::from_utf8(code).ok()?, issuer).ok()?;
+    let is_said = match &asset {
+        Asset::CreditAlphanum4(_) => is_symbol(kind, "AlphaNum4"),
+        Asset::CreditAlphanum12(_) => is_symbol(kind, "AlphaNum12"),
+        Asset::Native => false,
+    };
+    is_said.then_some(asset)
 }

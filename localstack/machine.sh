@@ -1,0 +1,35 @@
+# For scripts that install or start something on this machine. Sourced, not run; the script has a function die.
+# shellcheck shell=bash
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port on which nobody listens. Below the ports that the kernel gives to whoever asks for any, so that a stopped server finds
+# its own again.
+free_port() {
+    local port
+    for _ in {1..100}; do
+        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+        if ! listens "$port"; then
+            echo "$port"
+            return
+        fi
+    done
+    die "no free port between 20000 and 32000"
+}
+
+may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
+
+# apt_install PACKAGE…: installs them; what apt says goes to stderr.
+apt_install() {
+    # A package may start a server of its own. policy-rc.d is how a machine says that it does not want that.
+    local policy=/usr/sbin/policy-rc.d made="" outcome=0
+    if [[ ! -e $policy ]]; then
+        made=$policy
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-upgrade "$@"; } >&2 ||
+        outcome=$?
+    if [[ -n $made ]]; then rm -f "$made"; fi
+    return "$outcome"
+}
