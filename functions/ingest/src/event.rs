@@ -1,6 +1,6 @@
 //! Events: what the function may be asked, read strictly. What is not understood is refused before anything is done.
 
-use pipeline::{Error, LedgerWindow, ReplayOptions, Result};
+use pipeline::{Error, LedgerWindow, ReplayKind, ReplayOptions, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -83,8 +83,13 @@ fn replay(fields: Map<String, Value>) -> Result<Replay> {
     if window_ledgers == Some(0) {
         return Err(refused("window_ledgers must be at least 1"));
     }
-    let options = ReplayOptions { force, window_ledgers, ..ReplayOptions::default() };
+    let options = ReplayOptions { kind: kind(force), window_ledgers, ..ReplayOptions::default() };
     Ok(Replay { range: LedgerWindow::new(start_ledger, end_ledger)?, options })
+}
+
+/// What a replay in a function loads: it takes no word of a source for the end.
+fn kind(force: bool) -> ReplayKind {
+    if force { ReplayKind::Force { trust_end: false } } else { ReplayKind::Missing { trust_end: false } }
 }
 
 /// An event that is not understood.
@@ -108,7 +113,7 @@ mod tests {
     }
 
     fn replay(start: u32, end: u32, force: bool, window_ledgers: Option<u32>) -> Replay {
-        let options = ReplayOptions { force, window_ledgers, ..ReplayOptions::default() };
+        let options = ReplayOptions { kind: kind(force), window_ledgers, ..ReplayOptions::default() };
         Replay { range: LedgerWindow::new(start, end).unwrap(), options }
     }
 

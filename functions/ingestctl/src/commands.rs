@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeline::{Clients, Config, Error, Event, LedgerWindow, ReplayOptions, Report, Result, Watch};
+use pipeline::{
+    Clients, Config, Error, Event, LedgerWindow, ReplayKind, ReplayOptions, Report, Result, Watch,
+};
 
 use crate::cli::{AssetsCommand, Cli, Command};
 use crate::{logging, output, serve, strip};
@@ -42,15 +44,10 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&error.chain());
+            output::complain(&error.chain());
             ExitCode::from(exit_code(&error))
         }
     }
-}
-
-/// Says on stderr, in one line, what went wrong. Where nobody reads, the exit code has to do.
-pub(crate) fn complain(problem: &str) {
-    let _ = writeln!(std::io::stderr(), "ingestctl: {problem}");
 }
 
 /// The exit code of an error: the step that failed.
@@ -96,7 +93,12 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
         Command::Replay { range, dry_run, force, parallel, from_archive, trust_end, json } => {
             let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
             let parallel = parallel.map(usize::from);
-            let options = ReplayOptions { force, parallel, from_archive, trust_end, window_ledgers: None };
+            let kind = match (from_archive, force) {
+                (true, _) => ReplayKind::FromArchive,
+                (false, true) => ReplayKind::Force { trust_end },
+                (false, false) => ReplayKind::Missing { trust_end },
+            };
+            let options = ReplayOptions { kind, parallel, window_ledgers: None };
             if dry_run {
                 let plan = pipeline::plan(&config, range, &options).await?;
                 tell(json, &plan, output::plan)?;
@@ -155,7 +157,7 @@ fn report_code(report: &Report) -> u8 {
         let others =
             if failed > 1 { format!(" ({} more windows failed)", failed - 1) } else { String::new() };
         let error = first.error.as_deref().unwrap_or("failed");
-        complain(&format!("ledgers {}-{}: {error}{others}", first.start_ledger, first.end_ledger));
+        output::complain(&format!("ledgers {}-{}: {error}{others}", first.start_ledger, first.end_ledger));
     }
     if report.failed().any(|window| window.bad_data) {
         BAD_DATA

@@ -23,9 +23,14 @@ fn tell(line: std::fmt::Arguments<'_>) {
     if let Err(error) = told.and_then(|()| std::io::stdout().flush())
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
-        crate::commands::complain(&format!("cannot write the result to stdout: {error}"));
+        complain(&format!("cannot write the result to stdout: {error}"));
         std::process::exit(1);
     }
+}
+
+/// Says on stderr, in one line, what went wrong. Where nobody reads, the exit code has to do.
+pub(crate) fn complain(problem: &str) {
+    let _ = writeln!(std::io::stderr(), "ingestctl: {problem}");
 }
 
 /// Prints a value as one line of JSON.

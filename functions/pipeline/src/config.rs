@@ -5,20 +5,20 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-use url::Url;
-
+use crate::aws::Aws;
+use crate::contract::network::Network;
 use crate::error::{Error, Result};
-use crate::network::Network;
-use crate::secret::StoredSecret;
 
-mod aws;
 mod database;
 mod flight;
-pub(crate) use aws::Aws;
+mod staging;
+mod values;
 pub(crate) use database::LoginSource;
 pub use database::{DatabaseConfig, SslMode};
 pub(crate) use flight::ClientIdentity;
+pub use flight::FlightConfig;
+pub use staging::StagingConfig;
+use values::{at_least_one, duration, parse};
 
 /// Everything the loader is told. Passed as it is, field by field, to those who need it.
 #[derive(Debug, Clone)]
@@ -63,34 +63,6 @@ pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// `PARTITION_LEDGERS` where nobody says otherwise.
 pub(crate) const DEFAULT_PARTITION_LEDGERS: u32 = 100_000;
 
-/// The Flight source.
-#[derive(Debug, Clone)]
-pub struct FlightConfig {
-    /// `FLIGHT_ENDPOINT`, as `http://` or `https://`.
-    pub endpoint: Url,
-    /// `FLIGHT_TOKEN`: sent as bearer token.
-    pub token: Option<SecretString>,
-    /// `FLIGHT_TOKEN_SECRET_ARN`: the secret that holds the token instead.
-    pub(crate) token_secret: Option<StoredSecret>,
-    /// `FLIGHT_CA_CERT`: path of a PEM file with the authorities to trust instead of the system's.
-    pub ca_cert: Option<String>,
-    /// `FLIGHT_CLIENT_CERT` and `FLIGHT_CLIENT_KEY`: by what the source knows this client.
-    pub(crate) client: Option<ClientIdentity>,
-    /// `FLIGHT_TIMEOUT`: the longest wait for the connection, an answer, or the next message of a stream.
-    pub timeout: Duration,
-    /// `FLIGHT_TRUST_END`: take a clean end of stream for the whole truth.
-    pub trust_end: bool,
-}
-
-/// The object store.
-#[derive(Debug, Clone)]
-pub struct StagingConfig {
-    /// `STAGING_URL`: `file:///path` or `s3://bucket/prefix`.
-    pub url: Url,
-    /// The `AWS_*` variables that are set, by lower-case name.
-    pub(crate) aws: Vec<(String, SecretString)>,
-}
-
 /// Where the schedule begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartLedger {
@@ -119,22 +91,6 @@ pub enum LogFormat {
     /// For machines.
     Json,
 }
-
-/// The `AWS_*` variables handed to the object store.
-const AWS_VARIABLES: [&str; 12] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ALLOW_HTTP",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
-];
 
 impl Config {
     /// Reads the process environment.
@@ -168,7 +124,7 @@ impl Config {
         Ok(Config {
             database: DatabaseConfig::from_lookup(&get, &aws)?,
             flight: flight::from_lookup(&get, &aws)?,
-            staging: staging(&get)?,
+            staging: staging::from_lookup(&get)?,
             network: Network::new(&network, get("NETWORK_PASSPHRASE").as_deref())?,
             start_ledger: start_ledger(get("START_LEDGER"))?,
             window_ledgers: at_least_one(&get, "WINDOW_LEDGERS")?.unwrap_or(64),
@@ -184,93 +140,6 @@ impl Config {
             log: log(&get)?,
         })
     }
-}
-
-/// Parses a variable; `expected` ends the sentence "is not …".
-fn parse<T: std::str::FromStr>(
-    get: &impl Fn(&str) -> Option<String>,
-    name: &str,
-    expected: &str,
-) -> Result<Option<T>> {
-    get(name)
-        .map(|value| {
-            value.trim().parse().map_err(|_| Error::config(name, format!("{value:?} is not {expected}")))
-        })
-        .transpose()
-}
-
-/// Parses a number of at least 1.
-fn at_least_one<T: std::str::FromStr + PartialOrd + From<u8>>(
-    get: &impl Fn(&str) -> Option<String>,
-    name: &str,
-) -> Result<Option<T>> {
-    let value = parse::<T>(get, name, "a whole number of at least 1")?;
-    if value.as_ref().is_some_and(|v| *v < T::from(1)) {
-        return Err(Error::config(name, "must be at least 1"));
-    }
-    Ok(value)
-}
-
-/// Parses a duration such as `5s`, `1m 30s` or `500ms`; a bare number is seconds.
-fn duration(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Duration>> {
-    get(name)
-        .map(|value| {
-            let parsed = match value.trim().parse::<u32>() {
-                Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-                Err(_) => humantime::parse_duration(value.trim()),
-            };
-            parsed.map_err(|_| {
-                Error::config(name, format!("{value:?} is no duration: write 5s, 1m 30s or 500ms"))
-            })
-        })
-        .transpose()
-}
-
-/// Parses `true` and `false` in their usual spellings.
-fn boolean(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<bool> {
-    match get(name).map(|v| v.trim().to_ascii_lowercase()).as_deref() {
-        None | Some("false" | "0" | "no") => Ok(false),
-        Some("true" | "1" | "yes") => Ok(true),
-        Some(other) => Err(Error::config(name, format!("{other:?} is neither true nor false"))),
-    }
-}
-
-/// Whether a host is this machine: tokens and unencrypted passwords may go there in clear.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// `STAGING_URL` and `AWS_*`.
-fn staging(get: &impl Fn(&str) -> Option<String>) -> Result<StagingConfig> {
-    const NAME: &str = "STAGING_URL";
-    let given = get(NAME).unwrap_or_else(|| "file://./staging".to_owned());
-    let url = match given.split_once("://") {
-        Some(("file", path)) => {
-            // file://./staging is relative to the working directory, which URLs do not know
-            let path = std::path::absolute(path)
-                .map_err(|e| Error::config(NAME, format!("{given:?} is no path: {e}")))?;
-            Url::from_directory_path(path)
-                .map_err(|()| Error::config(NAME, format!("{given:?} is no path")))?
-        }
-        Some(("s3", _)) => Url::parse(&given)
-            .ok()
-            .filter(|u| u.host_str().is_some_and(|bucket| !bucket.is_empty()))
-            .ok_or_else(|| {
-                Error::config(NAME, format!("{given:?} names no bucket: write s3://bucket/prefix"))
-            })?,
-        _ => {
-            return Err(Error::config(
-                NAME,
-                format!("{given:?} is neither file:///path nor s3://bucket/prefix"),
-            ));
-        }
-    };
-    let aws = AWS_VARIABLES
-        .iter()
-        .filter_map(|name| get(name).map(|value| (name.to_ascii_lowercase(), SecretString::from(value))))
-        .collect();
-    Ok(StagingConfig { url, aws })
 }
 
 /// `START_LEDGER`.

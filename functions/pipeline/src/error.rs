@@ -1,7 +1,5 @@
 //! The one error of the library: its variants are the steps.
 
-use crate::window::LedgerWindow;
-
 /// What a step of the pipeline may fail with.
 ///
 /// Display is one sentence in lower case without its cause; the cause is the [`source`](std::error::Error::source), so that
@@ -215,9 +213,4 @@ pub(crate) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
         next = error.source();
     }
     false
-}
-
-/// Where in a window something went wrong, for messages.
-pub(crate) fn of(window: LedgerWindow) -> String {
-    format!("ledgers {window}")
 }

@@ -1,65 +1,57 @@
-//! Window, drain, stage, load, progress: changes of smart-contract state from Arrow Flight into PostgreSQL, every ledger
-//! exactly once.
+//! Changes of smart-contract state from Arrow Flight into PostgreSQL: every ledger exactly once.
 //!
-//! The library knows no host: a command line, a function or a service calls [`run`] or [`replay`] with its [`Clients`].
+//! ```text
+//! run        window    the next closed range of ledgers that is not loaded      run::planner
+//! source     drain     that range from Flight, proven complete                  source::drain
+//! store      stage     as one sealed Parquet object that describes itself       store::stage
+//! database   load      COPY BINARY in one transaction with ...                  database::load
+//!            progress  ... the row that says the window is there                database::progress
+//!            fold      the current state follows                                database::fold
+//! store      archive   the object joins the dataset of completed windows        store::archive
+//! ```
+//!
+//! [`run`] is what a schedule calls, [`replay`] what an operator calls; `run::window` takes one window through all steps.
+//! The library knows no host: a command line, a function or a service calls it with its [`Clients`].
+//!
+//! Each room knows only those declared above it in this file.
 #![forbid(unsafe_code)]
 
 #[macro_use]
 mod failpoint;
 
-mod config;
-mod clients;
-mod window;
-mod network;
-mod dataset;
-mod migrate;
-mod ingest;
-mod drain;
-mod columns;
-mod contract_key;
-mod stage;
-mod staging;
-mod object;
-mod load;
-mod copy;
-mod progress;
-mod fold;
-mod archive;
-mod fingerprint;
-mod maintain;
-mod health;
-mod observe;
-mod assets;
-mod status;
-mod verify;
-mod database;
-mod secret;
-mod retry;
 mod error;
+mod metrics;
+mod retry;
+mod aws;
+mod secret;
+mod contract;
+mod config;
+mod source;
+mod store;
+mod database;
+mod report;
+mod run;
+mod operate;
 
-pub use assets::{KnownAsset, add_assets, list_assets};
-pub use clients::Clients;
+pub use crate::metrics::{begin_metrics, describe_metrics, observe_failure, observe_success};
 pub use config::{
     Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
 };
-pub use dataset::Evidence;
-pub use drain::SourceRange;
+pub use contract::evidence::{Evidence, RowSource};
+pub use contract::network::Network;
+pub use contract::window::{LedgerWindow, WindowLimits};
+pub use database::{Migration, check, migrate};
 pub use error::{BoxError, Error, Result};
-pub use ingest::{
-    Event, Plan, PlannedReplay, ReplayOptions, Report, Stop, Watch, WindowReport, WindowStatus, plan, replay,
-    run, run_until_stopped,
+pub use operate::{
+    Bin, Coverage, DroppedPartition, FailedWindow, Finding, Gap, KnownAsset, LastWindow, LeftOver,
+    Maintenance, Observer, Overview, Postponed, Pulse, Reachable, Status, TableSize, Throughput, UnderWay,
+    Verification, add_assets, list_assets, maintain, status, status_in_bins, verify,
 };
-pub use maintain::{DroppedPartition, LeftOver, Maintenance, Postponed, maintain};
-pub use migrate::{Migration, check, migrate};
-pub use network::Network;
-pub use observe::{begin_metrics, describe_metrics, observe_failure, observe_success};
-pub use progress::RowSource;
-pub use status::{
-    Bin, Coverage, FailedWindow, Gap, LastWindow, Observer, Overview, Pulse, Reachable, Status, TableSize,
-    Throughput, UnderWay, status, status_in_bins,
+pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
+pub use run::{
+    Clients, Plan, PlannedReplay, ReplayKind, ReplayOptions, Stop, plan, replay, run, run_until_stopped,
 };
-pub use verify::{Finding, Verification, verify};
-pub use window::{LedgerWindow, WindowLimits};
+pub use source::SourceRange;
 
 /// Arms the failpoints named in `FAILPOINTS`, until what is returned is dropped.
 #[cfg(feature = "failpoints")]

@@ -5,18 +5,37 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::error::{Error, Result};
-use crate::observe;
+use crate::metrics;
+
+/// Makes `attempt` at `step` until it succeeds, fails in a way that stays, or `MAX_RETRIES` more attempts are used up: the
+/// first after half a second, each pause twice the last, with jitter. `attempt` gets its number, from 1.
+///
+/// # Errors
+/// That of the last attempt.
+pub(crate) async fn retry<T, F: Future<Output = Result<T>>>(
+    max_retries: u32,
+    step: &'static str,
+    mut attempt: impl FnMut(u32) -> F,
+) -> Result<T> {
+    let mut retries = Retries::new(max_retries);
+    loop {
+        match attempt(retries.attempts()).await {
+            Ok(done) => return Ok(done),
+            Err(error) => retries.pause_or(step, error).await?,
+        }
+    }
+}
 
 /// The attempts left for one step.
 #[derive(Debug)]
-pub(crate) struct Retries {
+struct Retries {
     pauses: ExponentialBackoff,
     used: u32,
 }
 
 impl Retries {
     /// `MAX_RETRIES` more attempts: the first after half a second, each pause twice the last, with jitter.
-    pub(crate) fn new(max_retries: u32) -> Self {
+    fn new(max_retries: u32) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
             .with_max_delay(Duration::from_secs(20))
@@ -27,13 +46,13 @@ impl Retries {
     }
 
     /// Attempts made so far, the first included.
-    pub(crate) fn attempts(&self) -> u32 {
+    fn attempts(&self) -> u32 {
         self.used + 1
     }
 
     /// Pauses before another attempt at `step`, or hands the error back: it will not pass, or enough is enough.
-    pub(crate) async fn pause_or(&mut self, step: &'static str, error: Error) -> Result<()> {
-        observe::failed();
+    async fn pause_or(&mut self, step: &'static str, error: Error) -> Result<()> {
+        metrics::failed();
         if !error.is_transient() {
             return Err(error);
         }

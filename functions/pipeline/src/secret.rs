@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use crate::config::Aws;
+use crate::aws::Aws;
 use crate::error::{Error, chain};
 
 /// A secret by its name or ARN. Clones share what was read, so that a process reads it once.

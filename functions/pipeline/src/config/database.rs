@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::{Aws, boolean, is_loopback};
+use super::values::{boolean, is_loopback};
+use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::secret::StoredSecret;
 

@@ -5,11 +5,31 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Aws, FlightConfig, boolean, duration, is_loopback};
+use super::values::{boolean, duration, is_loopback};
+use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::secret::StoredSecret;
 
 const TOKEN_SECRET: &str = "FLIGHT_TOKEN_SECRET_ARN";
+
+/// The Flight source.
+#[derive(Debug, Clone)]
+pub struct FlightConfig {
+    /// `FLIGHT_ENDPOINT`, as `http://` or `https://`.
+    pub endpoint: Url,
+    /// `FLIGHT_TOKEN`: sent as bearer token.
+    pub token: Option<SecretString>,
+    /// `FLIGHT_TOKEN_SECRET_ARN`: the secret that holds the token instead.
+    pub(crate) token_secret: Option<StoredSecret>,
+    /// `FLIGHT_CA_CERT`: path of a PEM file with the authorities to trust instead of the system's.
+    pub ca_cert: Option<String>,
+    /// `FLIGHT_CLIENT_CERT` and `FLIGHT_CLIENT_KEY`: by what the source knows this client.
+    pub(crate) client: Option<ClientIdentity>,
+    /// `FLIGHT_TIMEOUT`: the longest wait for the connection, an answer, or the next message of a stream.
+    pub timeout: Duration,
+    /// `FLIGHT_TRUST_END`: take a clean end of stream for the whole truth.
+    pub trust_end: bool,
+}
 
 /// The files of a client certificate.
 #[derive(Debug, Clone)]

@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_postgres::config::Host;
 
-use crate::config::{Aws, DatabaseConfig, LoginSource};
+use crate::aws::Aws;
+use crate::config::{DatabaseConfig, LoginSource};
 use crate::error::{BoxError, Error, Result};
 use crate::secret::{Reading, StoredSecret, Unreadable};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{cancel, connect};
+use super::connect::{cancel, connect};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, Result};
 

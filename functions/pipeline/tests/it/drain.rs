@@ -1,6 +1,6 @@
 //! What a drain refuses, what it takes, and that a refusal leaves nothing behind.
 
-use pipeline::{Error, ReplayOptions};
+use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Answer, Chain, Info, Row, Source, Step};
 use tonic::Status;
 
@@ -155,7 +155,8 @@ async fn of_an_undeclared_source_a_replay_takes_what_comes_before_the_last_ledge
         assert_eq!(world.objects("staging"), Vec::<String>::new());
         world.verified().await;
 
-        let trusting = ReplayOptions { trust_end: true, ..ReplayOptions::default() };
+        let trusting =
+            ReplayOptions { kind: ReplayKind::Missing { trust_end: true }, ..ReplayOptions::default() };
         assert_eq!(world.replay_with(19, 19, trusting).await.unwrap().rows(), 2);
         world.verified().await;
     }

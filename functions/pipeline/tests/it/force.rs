@@ -1,13 +1,13 @@
 //! Replays that replace: whole windows, in one transaction each, with the keys folded anew.
 
-use pipeline::{Error, ReplayOptions, WindowStatus};
+use pipeline::{Error, ReplayKind, ReplayOptions, WindowStatus};
 use testkit::{Chain, Row, Source};
 
 use crate::support::World;
 
 /// A forced replay.
 fn force() -> ReplayOptions {
-    ReplayOptions { force: true, ..ReplayOptions::default() }
+    ReplayOptions { kind: ReplayKind::Force { trust_end: false }, ..ReplayOptions::default() }
 }
 
 /// Three windows of ten ledgers; key 1 changes in all of them, key 2 only in the second.

@@ -1,13 +1,13 @@
 //! The archive alone rebuilds a database; another chain never gets into one.
 
-use pipeline::{Error, ReplayOptions};
+use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Asset, Chain, Database, Row, Source, asset};
 
 use crate::support::World;
 
 /// A replay from the archive.
 fn from_archive() -> ReplayOptions {
-    ReplayOptions { from_archive: true, ..ReplayOptions::default() }
+    ReplayOptions { kind: ReplayKind::FromArchive, ..ReplayOptions::default() }
 }
 
 /// Sixty ledgers with balances, an instance, deletions, and ledgers without rows.

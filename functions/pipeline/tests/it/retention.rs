@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pipeline::{Maintenance, ReplayOptions};
+use pipeline::{Maintenance, ReplayKind, ReplayOptions};
 use testkit::{Asset, Chain, Row, asset};
 
 use crate::support::World;
@@ -125,7 +125,7 @@ async fn survives(seed: u64) {
     rows.retain(|row| !told.contains(&row.ledger_sequence) || row.asset_type.is_some() || die.roll(3) == 0);
     let later = Chain::of_rows(rows.clone()).range(1..=LAST);
     source.answer_with(move |request| later.answer(request));
-    let options = ReplayOptions { force: true, ..ReplayOptions::default() };
+    let options = ReplayOptions { kind: ReplayKind::Force { trust_end: false }, ..ReplayOptions::default() };
     world.replay_with(*told.start(), *told.end(), options).await.unwrap();
     expect(&world, &rows, "told otherwise").await;
 

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use pipeline::{Error, ReplayOptions, Result, WindowStatus};
+use pipeline::{Error, ReplayKind, ReplayOptions, Result, WindowStatus};
 use testkit::{Asset, Chain, Row, asset};
 use url::Url;
 use uuid::Uuid;
@@ -37,7 +37,13 @@ fn chain(value: u64) -> Chain {
 }
 
 async fn forced(world: &World) -> Result<pipeline::Report> {
-    world.replay_with(1, 10, ReplayOptions { force: true, ..ReplayOptions::default() }).await
+    world
+        .replay_with(
+            1,
+            10,
+            ReplayOptions { kind: ReplayKind::Force { trust_end: false }, ..ReplayOptions::default() },
+        )
+        .await
 }
 
 /// The forced replay fails for want of a right, and says of what; all is as it was.

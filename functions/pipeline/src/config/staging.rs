@@ -1,0 +1,63 @@
+//! Where the rows are staged and archived.
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::error::{Error, Result};
+
+/// The object store.
+#[derive(Debug, Clone)]
+pub struct StagingConfig {
+    /// `STAGING_URL`: `file:///path` or `s3://bucket/prefix`.
+    pub url: Url,
+    /// The `AWS_*` variables that are set, by lower-case name.
+    pub(crate) aws: Vec<(String, SecretString)>,
+}
+
+/// The `AWS_*` variables handed to the object store.
+const AWS_VARIABLES: [&str; 12] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ALLOW_HTTP",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+];
+
+/// `STAGING_URL` and `AWS_*`.
+pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<StagingConfig> {
+    const NAME: &str = "STAGING_URL";
+    let given = get(NAME).unwrap_or_else(|| "file://./staging".to_owned());
+    let url = match given.split_once("://") {
+        Some(("file", path)) => {
+            // file://./staging is relative to the working directory, which URLs do not know
+            let path = std::path::absolute(path)
+                .map_err(|e| Error::config(NAME, format!("{given:?} is no path: {e}")))?;
+            Url::from_directory_path(path)
+                .map_err(|()| Error::config(NAME, format!("{given:?} is no path")))?
+        }
+        Some(("s3", _)) => Url::parse(&given)
+            .ok()
+            .filter(|u| u.host_str().is_some_and(|bucket| !bucket.is_empty()))
+            .ok_or_else(|| {
+                Error::config(NAME, format!("{given:?} names no bucket: write s3://bucket/prefix"))
+            })?,
+        _ => {
+            return Err(Error::config(
+                NAME,
+                format!("{given:?} is neither file:///path nor s3://bucket/prefix"),
+            ));
+        }
+    };
+    let aws = AWS_VARIABLES
+        .iter()
+        .filter_map(|name| get(name).map(|value| (name.to_ascii_lowercase(), SecretString::from(value))))
+        .collect();
+    Ok(StagingConfig { url, aws })
+}

@@ -1,0 +1,137 @@
+//! The tables of a window and their columns: `data`, a row per change of a contract data entry.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+/// What a column holds, however a source spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// UTF-8 without NUL.
+    Text,
+    /// A ledger number.
+    Ledger,
+    /// A signed 64-bit integer.
+    Amount,
+    /// True or false.
+    Flag,
+    /// An instant, in microseconds.
+    Instant,
+}
+
+/// A column of the source: name, kind, and whether it may be null.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    /// The name, in Flight, Parquet and PostgreSQL alike.
+    pub(crate) name: &'static str,
+    /// What it holds.
+    pub(crate) kind: Kind,
+    /// Whether it may be null.
+    pub(crate) nullable: bool,
+}
+
+/// Shorthand for the table below.
+const fn column(name: &'static str, kind: Kind, nullable: bool) -> Column {
+    Column { name, kind, nullable }
+}
+
+/// The columns of the source, in the order of the table.
+pub(crate) const COLUMNS: &[Column] = &[
+    column("contract_id", Kind::Text, false),
+    column("contract_key_type", Kind::Text, false),
+    column("contract_durability", Kind::Text, false),
+    column("asset_code", Kind::Text, true),
+    column("asset_issuer", Kind::Text, true),
+    column("asset_type", Kind::Text, true),
+    column("balance_holder", Kind::Text, true),
+    column("balance", Kind::Amount, true),
+    column("last_modified_ledger", Kind::Ledger, false),
+    column("deleted", Kind::Flag, false),
+    column("ledger_sequence", Kind::Ledger, false),
+    column("closed_at", Kind::Instant, false),
+    column("ledger_key_hash", Kind::Text, true),
+    column("key_xdr", Kind::Text, true),
+    column("val_xdr", Kind::Text, true),
+    column("contract_instance_type", Kind::Text, true),
+    column("contract_instance_wasm_hash", Kind::Text, true),
+    column("expiration_ledger_seq", Kind::Ledger, true),
+];
+
+/// The name of the column behind those of the source: the number of a change in its ledger.
+pub(crate) const CHANGE_INDEX: &str = "change_index";
+
+/// Positions of columns in [`COLUMNS`] and so in every staged batch.
+pub(crate) mod position {
+    use super::{COLUMNS, position_of};
+
+    pub(crate) const CONTRACT_ID: usize = position_of("contract_id");
+    pub(crate) const CONTRACT_DURABILITY: usize = position_of("contract_durability");
+    pub(crate) const ASSET_CODE: usize = position_of("asset_code");
+    pub(crate) const BALANCE_HOLDER: usize = position_of("balance_holder");
+    pub(crate) const DELETED: usize = position_of("deleted");
+    pub(crate) const LEDGER_SEQUENCE: usize = position_of("ledger_sequence");
+    pub(crate) const CLOSED_AT: usize = position_of("closed_at");
+    pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
+    pub(crate) const KEY_XDR: usize = position_of("key_xdr");
+    pub(crate) const VAL_XDR: usize = position_of("val_xdr");
+    /// Behind the columns of the source.
+    pub(crate) const CHANGE_INDEX: usize = COLUMNS.len();
+}
+
+/// The position of a column. Evaluated by the compiler: a name that is no column does not compile.
+const fn position_of(name: &str) -> usize {
+    let mut position = 0;
+    while !is_equal(COLUMNS[position].name.as_bytes(), name.as_bytes()) {
+        position += 1;
+    }
+    position
+}
+
+/// Equality of bytes, for constants.
+const fn is_equal(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < left.len() {
+        if left[at] != right[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// The Arrow type a kind is staged as.
+pub(crate) fn arrow_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Text => DataType::Utf8,
+        Kind::Ledger => DataType::UInt32,
+        Kind::Amount => DataType::Int64,
+        Kind::Flag => DataType::Boolean,
+        Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+/// The schema of staged and archived objects: the columns of the source and `change_index`. `ledger_key_hash` is never null there.
+pub(crate) static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let mut fields: Vec<Field> = COLUMNS
+        .iter()
+        .map(|c| Field::new(c.name, arrow_type(c.kind), c.nullable && c.name != "ledger_key_hash"))
+        .collect();
+    fields.push(Field::new(CHANGE_INDEX, DataType::Int32, false));
+    Arc::new(Schema::new(fields))
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_name_their_columns() {
+        for (position, column) in COLUMNS.iter().enumerate() {
+            assert_eq!(position_of(column.name), position);
+            assert_eq!(STAGED_SCHEMA.field(position).name(), column.name);
+        }
+        assert_eq!(STAGED_SCHEMA.field(position::CHANGE_INDEX).name(), CHANGE_INDEX);
+    }
+}

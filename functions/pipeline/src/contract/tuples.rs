@@ -1,0 +1,199 @@
+//! COPY BINARY: rows as PostgreSQL stores them, encoded column-wise from Arrow, and their digest.
+//!
+//! Every tuple is the columns of the source, `change_index` and `batch_id`. The digest leaves `batch_id` out, so that it
+//! equals that of `COPY (SELECT … ORDER BY ledger_sequence, change_index) TO STDOUT (FORMAT binary)`, whatever batch
+//! brought the rows.
+
+use arrow::array::{
+    Array, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::numeric;
+use super::tables::{COLUMNS, Kind, position};
+use super::xdr::{balance_amount, base16};
+use crate::error::{Error, Result};
+
+/// What begins a COPY BINARY stream: signature, flags, length of the header extension.
+pub(crate) const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What ends it.
+pub(crate) const TRAILER: [u8; 2] = [0xff, 0xff];
+
+/// Fields that the digest covers: the columns of the source and `change_index`.
+const DIGEST_FIELDS: u16 = COLUMNS.len() as u16 + 1;
+/// Bytes of the last field, `batch_id`: its length and the uuid.
+const BATCH_ID_BYTES: usize = 20;
+/// From the Unix epoch to PostgreSQL's, in microseconds.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+/// PostgreSQL's earliest timestamp, 4714-11-24 BC, in microseconds from its epoch.
+const EARLIEST: i64 = -211_813_488_000_000_000;
+/// One past PostgreSQL's latest timestamp, 294277-01-01, in microseconds from its epoch.
+const END_OF_TIME: i64 = 9_223_371_331_200_000_000;
+
+/// The rows digest: SHA-256 over the tuples, and how many there were.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowsDigest {
+    hash: Sha256,
+    rows: u64,
+}
+
+impl RowsDigest {
+    /// Adds the tuples of an encoded batch.
+    pub(crate) fn update(&mut self, tuples: &Tuples) {
+        let mut start = 0;
+        for &end in &tuples.ends {
+            self.hash.update(DIGEST_FIELDS.to_be_bytes());
+            self.hash.update(&tuples.bytes[start + 2..end - BATCH_ID_BYTES]);
+            start = end;
+        }
+        self.rows += tuples.ends.len() as u64;
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The digest, in hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        base16(&self.hash.finalize())
+    }
+}
+
+/// Encoded tuples, and where each ends. Reused from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Tuples {
+    /// The tuples, one after the other.
+    pub(crate) bytes: Vec<u8>,
+    /// For each tuple, the offset behind its last byte.
+    pub(crate) ends: Vec<usize>,
+}
+
+/// One column, downcast once per batch.
+enum Values<'a> {
+    Text(&'a StringArray),
+    Ledger(&'a UInt32Array),
+    Flag(&'a BooleanArray),
+    /// Microseconds since the Unix epoch.
+    Instant(&'a arrow::array::TimestampMicrosecondArray),
+    Balance {
+        balance: &'a Int64Array,
+        holder: &'a StringArray,
+        value: &'a StringArray,
+        deleted: &'a BooleanArray,
+    },
+}
+
+/// Encodes a staged batch for `batch_id` into `tuples`, replacing what was there.
+///
+/// # Errors
+/// [`Error::BadData`] for what PostgreSQL would refuse or change: NUL in text, an instant out of its range, a balance
+/// whose amount is nowhere.
+pub(crate) fn encode(batch: &RecordBatch, batch_id: Uuid, tuples: &mut Tuples) -> Result<()> {
+    let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
+    let change_index: &Int32Array = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
+    let mut columns = Vec::with_capacity(COLUMNS.len());
+    for (i, column) in COLUMNS.iter().enumerate() {
+        let array = batch.column(i);
+        columns.push(match column.kind {
+            Kind::Text => {
+                let text = array.as_string::<i32>();
+                refuse_nul(column.name, text, ledgers)?;
+                Values::Text(text)
+            }
+            Kind::Ledger => Values::Ledger(array.as_primitive::<UInt32Type>()),
+            Kind::Flag => Values::Flag(array.as_boolean()),
+            Kind::Instant => Values::Instant(array.as_primitive::<TimestampMicrosecondType>()),
+            Kind::Amount => Values::Balance {
+                balance: array.as_primitive::<Int64Type>(),
+                holder: batch.column(position::BALANCE_HOLDER).as_string::<i32>(),
+                value: batch.column(position::VAL_XDR).as_string::<i32>(),
+                deleted: batch.column(position::DELETED).as_boolean(),
+            },
+        });
+    }
+    tuples.bytes.clear();
+    tuples.ends.clear();
+    let out = &mut tuples.bytes;
+    for row in 0..batch.num_rows() {
+        out.extend_from_slice(&(DIGEST_FIELDS + 1).to_be_bytes());
+        for (values, column) in columns.iter().zip(COLUMNS) {
+            let bad = |cause| Error::BadData { ledger: ledgers.value(row), column: column.name, cause };
+            field(out, values, row).map_err(bad)?;
+        }
+        put(out, &change_index.value(row).to_be_bytes());
+        put(out, batch_id.as_bytes());
+        tuples.ends.push(out.len());
+    }
+    Ok(())
+}
+
+/// Appends one field of one row; the error is the cause.
+fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), String> {
+    match values {
+        Values::Text(text) if text.is_valid(row) => put(out, text.value(row).as_bytes()),
+        Values::Ledger(ledger) if ledger.is_valid(row) => {
+            put(out, &i64::from(ledger.value(row)).to_be_bytes())
+        }
+        Values::Flag(flag) if flag.is_valid(row) => put(out, &[u8::from(flag.value(row))]),
+        Values::Instant(instant) if instant.is_valid(row) => {
+            let micros = instant.value(row).checked_sub(POSTGRES_EPOCH);
+            let micros = micros.filter(|m| (EARLIEST..END_OF_TIME).contains(m));
+            let micros = micros.ok_or_else(|| {
+                format!("{} us since 1970 is out of PostgreSQL's range", instant.value(row))
+            })?;
+            put(out, &micros.to_be_bytes());
+        }
+        Values::Balance { balance, .. } if balance.is_valid(row) => {
+            numeric::put(out, i128::from(balance.value(row)));
+        }
+        Values::Balance { holder, value, deleted, .. } if holder.is_valid(row) => {
+            // The int64 is null because the amount does not fit: the value has it.
+            if value.is_valid(row) {
+                let amount = balance_amount(value.value(row))
+                    .map_err(|e| format!("is null, and val_xdr, which should have it, {e}"))?;
+                numeric::put(out, amount);
+            } else if deleted.value(row) {
+                put_null(out);
+            } else {
+                return Err("is null, and so is val_xdr, which should have it".to_owned());
+            }
+        }
+        _ => put_null(out),
+    }
+    Ok(())
+}
+
+/// A field: its length, then its bytes. No field is near 2 GiB: a message is at most 64 MiB.
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A null field.
+fn put_null(out: &mut Vec<u8>) {
+    out.extend_from_slice(&(-1i32).to_be_bytes());
+}
+
+/// PostgreSQL refuses NUL in text. Searched for once over the whole column, then, if there is one, for its row.
+fn refuse_nul(column: &'static str, text: &StringArray, ledgers: &UInt32Array) -> Result<()> {
+    let offsets = text.value_offsets();
+    let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else { return Ok(()) };
+    let (Ok(first), Ok(last)) = (usize::try_from(first), usize::try_from(last)) else { return Ok(()) };
+    if memchr::memchr(0, &text.value_data()[first..last]).is_none() {
+        return Ok(());
+    }
+    match text.iter().position(|value| value.is_some_and(|v| v.contains('\0'))) {
+        Some(row) => Err(Error::BadData {
+            ledger: ledgers.value(row),
+            column,
+            cause: "holds a NUL byte, which PostgreSQL cannot store".to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Connections to PostgreSQL.
+
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls};
+
+use super::{credentials, tls};
+use crate::config::{DatabaseConfig, SslMode};
+use crate::error::{DatabaseContext, Error, Result};
+
+/// What every session of the loader sets. Keepalives free the locks of a client that vanished from the network within 40
+/// seconds, and a statement does not outlive its client by more than 5; the lock timeout bounds every wait for another's
+/// claim; an idle transaction is a dead client's.
+const SESSION: &str = "
+    set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
+    set client_connection_check_interval = '5s';
+    set lock_timeout = '30s'; set statement_timeout = '15min'; set idle_in_transaction_session_timeout = '15min';
+    set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8'";
+
+/// How long a connection may take to come up, unless `connect_timeout` says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects and sets up the session. A password from a secret is kept, and read again once when PostgreSQL refuses it: it
+/// may have been rotated since.
+///
+/// # Errors
+/// [`Error::Database`] when the server is out of reach or refuses, [`Error::Config`] when the CA file or the secret cannot
+/// be used.
+pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
+    let login = credentials::login(config).await?;
+    let client = match open(&login.config).await {
+        Err(refusal) if is_refused_login(&refusal) => match login.after_refusal().await? {
+            Some(login) => open(&login.config).await?,
+            None => return Err(refusal),
+        },
+        opened => opened?,
+    };
+    client.batch_execute(SESSION).await.database("set up the session")?;
+    Ok(client)
+}
+
+/// Opens a connection with a complete login.
+async fn open(config: &DatabaseConfig) -> Result<Client> {
+    let mut postgres = config.postgres.clone();
+    postgres.application_name("contract-data-loader");
+    postgres.keepalives_idle(Duration::from_secs(20));
+    postgres.ssl_mode(match config.ssl_mode {
+        SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+        SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+        _ => tokio_postgres::config::SslMode::Require,
+    });
+    if postgres.get_connect_timeout().is_none() {
+        postgres.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.ssl_mode == SslMode::Disable {
+        let (client, connection) = postgres.connect(NoTls).await.database("connect")?;
+        tokio::spawn(async move { log_end(connection.await) });
+        Ok(client)
+    } else {
+        let (client, connection) = postgres.connect(tls::connector(config)?).await.database("connect")?;
+        tokio::spawn(async move { log_end(connection.await) });
+        Ok(client)
+    }
+}
+
+/// Whether the server took user or password for wrong: 28P01 and 28000.
+fn is_refused_login(error: &Error) -> bool {
+    let Error::Database { source, .. } = error else { return false };
+    let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
+        .iter()
+        .any(|c| code == Some(c))
+}
+
+/// Tells the server to stop whatever this session is at. An error leaves it to the server's own limits.
+pub(crate) async fn cancel(config: &DatabaseConfig, client: &Client) -> Result<()> {
+    let token = client.cancel_token();
+    let login = credentials::login(config).await?;
+    if login.config.ssl_mode == SslMode::Disable {
+        token.cancel_query(NoTls).await.database("cancel a statement")
+    } else {
+        token.cancel_query(tls::connector(&login.config)?).await.database("cancel a statement")
+    }
+}
+
+/// A broken connection shows as an error of whatever statement runs; the log has the connection's own words.
+fn log_end(end: Result<(), tokio_postgres::Error>) {
+    if let Err(error) = end {
+        tracing::debug!(%error, "the connection to PostgreSQL ended");
+    }
+}

@@ -1,0 +1,52 @@
+//! Fold: `key_states` and `contract_assets` brought up to completed windows.
+
+use std::time::Instant;
+
+use tokio_postgres::{Client, Transaction};
+
+use super::row::get;
+use super::sql;
+use crate::error::{DatabaseContext, Result};
+use crate::metrics;
+
+/// Rows folded in one pass, about: larger passes cost less per row, and hold the fold's lock longer.
+const ROWS_PER_PASS: i64 = 500_000;
+
+/// Folds one window inside its load transaction, after the COPY: the lock that all folds share is held no longer than it
+/// has to be.
+pub(crate) async fn fold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    let begun = Instant::now();
+    tx.execute("select contract_data.fold_windows(array[$1::bigint])", &[&id])
+        .await
+        .database("fold the window")?;
+    metrics::folded(begun.elapsed());
+    Ok(())
+}
+
+/// Folds every completed window that is not folded yet, whoever loaded it. Returns how many.
+///
+/// # Errors
+/// [`crate::Error::Database`]; each pass is a transaction, so what is folded stays folded.
+pub(crate) async fn fold_pending(client: &Client) -> Result<u64> {
+    let mut windows = 0;
+    client.execute(sql::TEND_UNFOLDED, &[]).await.database("summarise and analyse the partitions")?;
+    loop {
+        let begun = Instant::now();
+        let row = client
+            .query_one("select contract_data.fold_pending($1) as windows", &[&ROWS_PER_PASS])
+            .await
+            .database("fold the windows")?;
+        let folded = get::<i64>(&row, "windows")?.unsigned_abs();
+        if folded == 0 {
+            return Ok(windows);
+        }
+        windows += folded;
+        metrics::folded(begun.elapsed());
+        tracing::info!(
+            step = "fold",
+            windows = folded,
+            duration_ms = begun.elapsed().as_millis() as u64,
+            "folded"
+        );
+    }
+}

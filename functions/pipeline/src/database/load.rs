@@ -1,0 +1,181 @@
+//! Load: one staged object into `entries`, in one transaction with its row of progress.
+
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::{SinkExt, TryStreamExt};
+use tokio_postgres::{Client, CopyInSink, Transaction};
+
+use super::fold;
+use super::progress::{self, Claim, ClaimFacts};
+use super::transaction::{begin, commit};
+use crate::contract::tables::{CHANGE_INDEX, COLUMNS};
+use crate::contract::tuples::{HEADER, RowsDigest, TRAILER, Tuples, encode};
+use crate::contract::window::LedgerWindow;
+use crate::error::{DatabaseContext, Error, Result};
+use crate::metrics;
+use crate::store::{StagedObject, Store, object};
+
+/// Bytes of one CopyData message.
+const MESSAGE_BYTES: usize = 64 << 10;
+
+/// When the windows of a run reach `key_states`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoldWhen {
+    /// In the load transaction itself: what a schedule wants.
+    Inline,
+    /// Later, many windows at once, before success is reported: what a replay wants.
+    Later,
+}
+
+/// How a load ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Loaded {
+    /// The rows are there, and so is the row of progress with this id.
+    Completed(i64),
+    /// Somebody else has loaded these ledgers, or an earlier attempt of ours whose answer was lost.
+    AlreadyThere,
+    /// Somebody else has loaded some of these ledgers: plan again.
+    PartlyThere,
+    /// Retention has passed these ledgers since they were planned: nothing is loaded.
+    NotRetained,
+}
+
+/// Loads a staged object into ledgers that no completed window covers.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the object's rows are not those of its footer: nothing is loaded then. [`Error::Database`]; after
+/// one that came from COMMIT the outcome is open, and calling again settles it: the claim waits for the transaction in
+/// doubt, and finds its row or takes its place.
+pub(crate) async fn load(
+    client: &mut Client,
+    store: &Store,
+    object: &StagedObject,
+    facts: ClaimFacts,
+    fold_when: FoldWhen,
+) -> Result<Loaded> {
+    let begun = Instant::now();
+    let window = object.window()?;
+    // In a transaction of its own, and first: the lock that ATTACH takes on the parent must not last as long as a COPY. Below
+    // the retained ledgers it makes none, and then the claim refuses: retention only ever goes up.
+    if object.footer.rows > 0 {
+        ensure_partition(client, window).await?;
+    }
+    let tx = begin(client).await?;
+    enter(&tx, object, "pg_advisory_xact_lock_shared").await?;
+    let id = match progress::claim(&tx, object, facts).await? {
+        Claim::Taken(id) => id,
+        Claim::Covered => return Ok(Loaded::AlreadyThere),
+        Claim::PartlyCovered => return Ok(Loaded::PartlyThere),
+        Claim::NotRetained => return Ok(Loaded::NotRetained),
+    };
+    failpoint!("claimed");
+    let copying = Instant::now();
+    if object.footer.rows > 0 {
+        copy(&tx, store, object).await?;
+    }
+    let copying = copying.elapsed();
+    failpoint!("copied");
+    let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    if fold_when == FoldWhen::Inline {
+        fold::fold_window(&tx, id).await?;
+    }
+    progress::finish(&tx, id, window, load_ms).await?;
+    failpoint!("before_commit");
+    commit(tx, "commit the window").await?;
+    failpoint!("committed");
+    read_back(client, id, object).await?;
+    metrics::loaded(object.footer.rows, copying, begun.elapsed());
+    Ok(Loaded::Completed(id))
+}
+
+/// Makes the partition that a window falls in, if it is missing.
+pub(super) async fn ensure_partition(client: &Client, window: LedgerWindow) -> Result<()> {
+    client
+        .execute("select contract_data.ensure_partition($1)", &[&i64::from(window.start())])
+        .await
+        .database("make the partition")
+        .map(drop)
+}
+
+/// Names the session after the batch, and takes the lock that loads share and replacements hold alone: a replacement
+/// removes rows that no load may see half of.
+pub(super) async fn enter(tx: &Transaction<'_>, object: &StagedObject, lock: &str) -> Result<()> {
+    let batch = object.footer.batch_id;
+    tx.batch_execute(&format!(
+        "set local application_name = 'contract-data-loader {batch}';
+         select {lock}(hashtextextended('contract_data.load', 0))"
+    ))
+    .await
+    .database("wait for a window that is being replaced")
+}
+
+/// COMMIT answers Ok for a transaction that was aborted before: only the row itself says that it is there.
+pub(super) async fn read_back(client: &Client, id: i64, object: &StagedObject) -> Result<()> {
+    if progress::is_completed(client, id, object.footer.batch_id).await? {
+        return Ok(());
+    }
+    Err(Error::Database {
+        action: "commit the window",
+        transient: true,
+        source: format!(
+            "COMMIT was answered, but the row of ledgers {} is not there: the transaction was rolled back",
+            object.window()?
+        )
+        .into(),
+    })
+}
+
+/// Streams the object's rows into `entries`, and compares them with the footer, by number and digest, before anybody could
+/// commit them.
+pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+    let opened = object::open(store, &object.path, object.bytes).await?;
+    if *opened.footer() != object.footer {
+        return Err(Error::corrupt(object.path.to_string(), "its footer has changed"));
+    }
+    let mut rows = opened.rows()?;
+    let sink: CopyInSink<Bytes> = tx.copy_in(&statement()).await.database("begin the COPY")?;
+    let mut sink = pin!(sink);
+    let mut tuples = Tuples::default();
+    let mut digest = RowsDigest::default();
+    sink.feed(Bytes::from_static(&HEADER)).await.database("send rows")?;
+    while let Some(batch) = rows.try_next().await? {
+        encode(&batch, object.footer.batch_id, &mut tuples)?;
+        digest.update(&tuples);
+        let capacity = tuples.bytes.len();
+        let mut bytes = Bytes::from(std::mem::replace(&mut tuples.bytes, Vec::with_capacity(capacity)));
+        while !bytes.is_empty() {
+            let message = bytes.split_to(MESSAGE_BYTES.min(bytes.len()));
+            sink.feed(message).await.database("send rows")?;
+        }
+        failpoint!("copying");
+    }
+    let sent = digest.rows();
+    let digest = digest.finish();
+    if sent != object.footer.rows || digest != object.footer.rows_digest {
+        return Err(Error::corrupt(
+            object.path.to_string(),
+            format!(
+                "it holds {sent} rows with digest {digest}, its footer says {} rows with {}",
+                object.footer.rows, object.footer.rows_digest
+            ),
+        ));
+    }
+    sink.feed(Bytes::from_static(&TRAILER)).await.database("send rows")?;
+    let stored = sink.as_mut().finish().await.database("end the COPY")?;
+    if stored != sent {
+        return Err(Error::Database {
+            action: "load the window",
+            transient: false,
+            source: format!("{sent} rows were sent, PostgreSQL stored {stored}").into(),
+        });
+    }
+    Ok(())
+}
+
+/// The COPY of the columns of the source, `change_index` and `batch_id`.
+fn statement() -> String {
+    let columns = COLUMNS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
+    format!("copy contract_data.entries ({columns}, {CHANGE_INDEX}, batch_id) from stdin (format binary)")
+}

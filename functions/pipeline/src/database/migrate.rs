@@ -1,0 +1,108 @@
+//! Migrate: the schema brought up to date, its settings written once, and the rights of loader and reader.
+
+use tokio_postgres::Client;
+
+use super::connect::connect;
+use super::row::get;
+use super::settings::Settings;
+use super::{schema, sql};
+use crate::config::{Config, DEFAULT_PARTITION_LEDGERS};
+use crate::error::{DatabaseContext, Error, Result};
+
+/// What a `migrate` did, or would do.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Migration {
+    /// Version of the schema before; 0 is none.
+    pub from: u32,
+    /// Version of the schema that this loader wants.
+    pub to: u32,
+    /// Names of the migrations between, in order.
+    pub applied: Vec<String>,
+}
+
+/// Brings the schema up to date, writes the settings, once, and grants loader and reader what they may do. Safe beside another `migrate`, and beside loaders.
+///
+/// # Errors
+/// [`Error::Database`]; [`Error::Schema`] when the database is of another network, partition size or future.
+pub async fn migrate(config: &Config) -> Result<Migration> {
+    // One migration at a time: the lock is a transaction's, on a connection of its own, because each migration is one too.
+    let mut lock = connect(&config.database).await?;
+    let held = lock.transaction().await.database("lock the schema")?;
+    held.batch_execute("select pg_advisory_xact_lock(hashtextextended('contract_data.migrate', 0))")
+        .await
+        .database("lock the schema")?;
+
+    let mut client = connect(&config.database).await?;
+    let migration = pending(&client).await?;
+    if !migration.applied.is_empty() {
+        create_schema(&client).await?;
+        let mut runner = schema::migrations::runner();
+        runner.set_migration_table_name(schema::HISTORY);
+        runner.run_async(&mut client).await.map_err(|e| Error::Database {
+            action: "migrate",
+            transient: false,
+            source: e.into(),
+        })?;
+    }
+    let partition_ledgers = i64::from(config.partition_ledgers.unwrap_or(DEFAULT_PARTITION_LEDGERS));
+    client
+        .execute(
+            "insert into contract_data.settings (network, partition_ledgers) values ($1, $2) on conflict do nothing",
+            &[&config.network.name, &partition_ledgers],
+        )
+        .await
+        .database("write the settings")?;
+    Settings::checked(&client, config).await?;
+    client
+        .execute(
+            "insert into contract_data.contract_assets (contract_id, asset_type, learnt_from)
+             values ($1, 'native', 'network') on conflict do nothing",
+            &[&config.network.native_contract()?],
+        )
+        .await
+        .database("write what is known of native")?;
+    client.batch_execute(sql::GRANTS).await.database("grant what the roles may do")?;
+    Ok(migration)
+}
+
+/// Creates the schema if it is missing. Where it is there, the owner need not have the right to create any.
+async fn create_schema(client: &Client) -> Result<()> {
+    let row = client
+        .query_one("select to_regnamespace('contract_data') is not null as there", &[])
+        .await
+        .database("look for the schema")?;
+    if !get::<bool>(&row, "there")? {
+        client
+            .batch_execute("create schema if not exists contract_data")
+            .await
+            .database("create the schema")?;
+    }
+    Ok(())
+}
+
+/// What [`migrate`] would do, without doing it.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn check(config: &Config) -> Result<Migration> {
+    let client = connect(&config.database).await?;
+    let migration = pending(&client).await?;
+    if migration.from > 0 {
+        Settings::checked(&client, config).await?;
+    }
+    Ok(migration)
+}
+
+/// The migrations between the database and this loader.
+async fn pending(client: &Client) -> Result<Migration> {
+    let from = schema::version(client).await?;
+    let mut missing: Vec<_> = schema::migrations::runner()
+        .get_migrations()
+        .iter()
+        .filter(|m| m.version().unsigned_abs() > from)
+        .map(|m| (m.version(), m.to_string()))
+        .collect();
+    missing.sort();
+    let applied = missing.into_iter().map(|(_, name)| name).collect();
+    Ok(Migration { from, to: schema::newest(), applied })
+}

@@ -1,0 +1,229 @@
+//! Progress: the only code that reads and writes `ingestion_progress`, and so decides what is loaded.
+
+use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
+
+use super::row::{get, window};
+use super::settings::retained_from;
+use super::sql;
+use crate::contract::evidence::RowSource;
+use crate::contract::window::LedgerWindow;
+use crate::error::{DatabaseContext, Error, Result};
+use crate::store::StagedObject;
+
+/// How a claim ended.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// The ledgers are ours until the transaction ends: the row of progress.
+    Taken(i64),
+    /// Every ledger is loaded already.
+    Covered,
+    /// Some ledgers are loaded already, some are not: the window has to be planned again.
+    PartlyCovered,
+    /// The ledgers are below those that are retained.
+    NotRetained,
+}
+
+/// A completed window.
+#[derive(Debug, Clone)]
+pub(crate) struct CompletedWindow {
+    /// The row's id.
+    pub(crate) id: i64,
+    /// The object that was loaded.
+    pub(crate) batch_id: Uuid,
+    /// Its ledgers.
+    pub(crate) window: LedgerWindow,
+    /// Whether the object is in archive/ already.
+    pub(crate) archived: bool,
+}
+
+/// What a claim says besides the object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimFacts {
+    /// Where the rows came from.
+    pub(crate) source: RowSource,
+    /// Attempts at draining it.
+    pub(crate) attempts: u32,
+    /// Time to drain and stage, if this run did.
+    pub(crate) drain_ms: Option<i64>,
+}
+
+/// Claims the ledgers of a staged object, as the first statement of the load transaction.
+///
+/// Two who overlap: the second waits here for the first, up to the session's `lock_timeout`, and is told nothing but that
+/// it got no row. What is there then is read again, which at READ COMMITTED sees what the first has committed.
+pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: ClaimFacts) -> Result<Claim> {
+    let footer = &object.footer;
+    let window = object.window()?;
+    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let attempts = i32::try_from(facts.attempts).unwrap_or(i32::MAX);
+    let claimed = tx
+        .query_opt(
+            sql::CLAIM_WINDOW,
+            &[
+                &footer.batch_id,
+                &i64::from(window.start()),
+                &i64::from(window.end()),
+                &rows,
+                &facts.source.as_str(),
+                &footer.evidence.as_str(),
+                &object.path.as_ref(),
+                &bytes,
+                &footer.rows_digest,
+                &attempts,
+                &facts.drain_ms,
+                &footer.last_closed_at,
+            ],
+        )
+        .await
+        .database("claim the window")?;
+    if let Some(row) = claimed {
+        return Ok(Claim::Taken(get(&row, "id")?));
+    }
+    // A window lies within one partition, so it is retained whole or not at all.
+    if window.end() < retained_from(tx.client()).await? {
+        return Ok(Claim::NotRetained);
+    }
+    let free = uncovered(tx.client(), window).await?;
+    if free.is_empty() {
+        return Ok(Claim::Covered);
+    }
+    Ok(Claim::PartlyCovered)
+}
+
+/// The last statement before COMMIT: times, and no more hints about these ledgers.
+pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, window: LedgerWindow, load_ms: i64) -> Result<()> {
+    tx.execute(sql::FINISH_WINDOW, &[&id, &load_ms, &i64::from(window.start()), &i64::from(window.end())])
+        .await
+        .database("finish the window")
+        .map(drop)
+}
+
+/// Whether the row of a window is really there, asked outside any transaction: an Ok from COMMIT does not say so.
+pub(crate) async fn is_completed(client: &Client, id: i64, batch_id: Uuid) -> Result<bool> {
+    client
+        .query_opt(
+            "select from contract_data.ingestion_progress where id = $1 and batch_id = $2 and status = 'completed'",
+            &[&id, &batch_id],
+        )
+        .await
+        .database("read the window back")
+        .map(|row| row.is_some())
+}
+
+/// The retained parts of a range that no completed window covers, in order.
+pub(crate) async fn uncovered(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, sql::UNCOVERED, range).await
+}
+
+/// Windows that a query answers for a range.
+async fn windows(client: &Client, sql: &str, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    let rows = client
+        .query(sql, &[&i64::from(range.start()), &i64::from(range.end())])
+        .await
+        .database("read what is loaded")?;
+    rows.iter().map(window).collect()
+}
+
+/// The completed windows that share a ledger with a range.
+pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec<CompletedWindow>> {
+    let rows = client
+        .query(sql::COVERING_WINDOWS, &[&i64::from(range.start()), &i64::from(range.end())])
+        .await
+        .database("read what is loaded")?;
+    rows.iter()
+        .map(|row| {
+            Ok(CompletedWindow {
+                id: get(row, "id")?,
+                batch_id: get(row, "batch_id")?,
+                window: window(row)?,
+                archived: get(row, "archived")?,
+            })
+        })
+        .collect()
+}
+
+/// The parts of a range that a schedule should load now: retained, not completed, and not failed a short while ago. A window that
+/// failed is due again after a minute, then after two, four, … at most a day, since its last attempt.
+pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, sql::DUE, range).await
+}
+
+/// Records that a window failed, in place of what was recorded of its failures before. Returns the objects that those kept.
+pub(crate) async fn mark_failed(
+    client: &Client,
+    window: LedgerWindow,
+    error: &str,
+    object: Option<&str>,
+) -> Result<Vec<String>> {
+    let row = client
+        .query_one(
+            sql::FAIL_WINDOW,
+            &[&Uuid::new_v4(), &i64::from(window.start()), &i64::from(window.end()), &error, &object],
+        )
+        .await
+        .database("record the failed window")?;
+    get(&row, "superseded")
+}
+
+/// Replaces the row of a completed window by that of another object, inside the transaction that replaces its rows. False
+/// when the row is not there any more, or its ledgers are not retained.
+pub(crate) async fn replace(
+    tx: &Transaction<'_>,
+    id: i64,
+    object: &StagedObject,
+    facts: ClaimFacts,
+) -> Result<bool> {
+    let footer = &object.footer;
+    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    tx.execute(
+        sql::REPLACE_WINDOW,
+        &[
+            &id,
+            &i64::from(footer.start_ledger),
+            &i64::from(footer.end_ledger),
+            &footer.batch_id,
+            &rows,
+            &facts.source.as_str(),
+            &footer.evidence.as_str(),
+            &object.path.as_ref(),
+            &bytes,
+            &footer.rows_digest,
+            &facts.drain_ms,
+            &footer.last_closed_at,
+        ],
+    )
+    .await
+    .database("replace the window")
+    .map(|rows| rows == 1)
+}
+
+/// Completed windows whose object is still in staging/, with its name.
+pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, String)>> {
+    let rows = client.query(sql::UNARCHIVED_WINDOWS, &[]).await.database("look for windows to archive")?;
+    rows.iter()
+        .map(|row| {
+            let window = CompletedWindow {
+                id: get(row, "id")?,
+                batch_id: get(row, "batch_id")?,
+                window: window(row)?,
+                archived: false,
+            };
+            Ok((window, get(row, "object")?))
+        })
+        .collect()
+}
+
+/// Records that the object of a window stands in the archive.
+pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Result<()> {
+    client
+        .execute(
+            "update contract_data.ingestion_progress set archived = true, object = $2 where id = $1 and status = 'completed'",
+            &[&id, &object],
+        )
+        .await
+        .database("record the archive")
+        .map(drop)
+}

@@ -1,0 +1,158 @@
+//! The settings of a database, and the refusal of one that this loader must not write to.
+
+use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
+
+use super::digest::entries_digest;
+use super::row::get;
+use super::{schema, sql};
+use crate::config::Config;
+use crate::contract::window::LedgerWindow;
+use crate::error::{DatabaseContext, Error, Result};
+
+/// What the database is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Tells this database from any other.
+    pub(crate) database_id: Uuid,
+    /// Ledgers per partition.
+    pub(crate) partition_ledgers: u32,
+    /// Where the schedule begins, once the first scheduled run has said so.
+    pub(crate) schedule_start: Option<u32>,
+    /// A ledger loaded early on, and the digest of its rows.
+    pub(crate) fingerprint: Option<(u32, String)>,
+    /// The first ledger of the history that is kept; 0 where everything is.
+    pub(crate) retained_from: u32,
+}
+
+impl Settings {
+    /// Reads the settings, and refuses a database that this loader must not write to.
+    ///
+    /// # Errors
+    /// [`Error::Schema`], in words, when the schema is missing, too old, or made for a later loader; when the database is of
+    /// another network; when `PARTITION_LEDGERS` contradicts it.
+    pub(crate) async fn checked(client: &Client, config: &Config) -> Result<Self> {
+        let version = schema::version(client).await?;
+        let wanted = schema::newest();
+        if version == 0 {
+            return Err(Error::Schema(format!(
+                "{} has no schema yet: run `ingestctl migrate`",
+                config.database.describe()
+            )));
+        }
+        if version < wanted {
+            return Err(Error::Schema(format!(
+                "the schema is at version {version}, this loader wants {wanted}: run `ingestctl migrate`"
+            )));
+        }
+        let row = client
+            .query_opt("select * from contract_data.settings", &[])
+            .await
+            .database("read the settings")?
+            .ok_or_else(|| Error::Schema("the settings are empty: run `ingestctl migrate`".to_owned()))?;
+        let oldest_loader = get::<i32>(&row, "oldest_loader")?.unsigned_abs();
+        if oldest_loader > wanted {
+            return Err(Error::Schema(format!(
+                "the schema (version {version}) needs a loader for version {oldest_loader} at least, this one is for {wanted}: \
+                 upgrade the loader"
+            )));
+        }
+        let network: String = get(&row, "network")?;
+        if network != config.network.name {
+            return Err(Error::Schema(format!(
+                "{} holds {network}, NETWORK says {}: use another database",
+                config.database.describe(),
+                config.network.name
+            )));
+        }
+        let stored: i64 = get(&row, "partition_ledgers")?;
+        let partition_ledgers = u32::try_from(stored).map_err(|_| {
+            Error::Schema(format!("settings.partition_ledgers is {stored}, which is no number of ledgers"))
+        })?;
+        if let Some(configured) = config.partition_ledgers.filter(|c| *c != partition_ledgers) {
+            return Err(Error::Schema(format!(
+                "the database has partitions of {partition_ledgers} ledgers, PARTITION_LEDGERS says {configured}: leave it unset"
+            )));
+        }
+        let schedule_start = get::<Option<i64>>(&row, "schedule_start")?.and_then(|s| u32::try_from(s).ok());
+        let ledger = get::<Option<i64>>(&row, "fingerprint_ledger")?.and_then(|l| u32::try_from(l).ok());
+        let fingerprint = ledger.zip(get::<Option<String>>(&row, "fingerprint_digest")?);
+        let retained_from = get::<Option<i64>>(&row, "retained_from")?.and_then(|r| u32::try_from(r).ok());
+        Ok(Settings {
+            database_id: get(&row, "database_id")?,
+            partition_ledgers,
+            schedule_start,
+            fingerprint,
+            retained_from: retained_from.unwrap_or(0),
+        })
+    }
+
+    /// The retained part of a range.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], in words, when nothing of it is.
+    pub(crate) fn retained(&self, range: LedgerWindow) -> Result<LedgerWindow> {
+        range.from(self.retained_from).ok_or_else(|| {
+            Error::Usage(format!(
+                "ledgers {range} are not retained: this database keeps ledgers from {} on; what was loaded before stays in \
+                 the archive",
+                self.retained_from
+            ))
+        })
+    }
+}
+
+/// The first ledger of the history that is kept, as it is now; 0 where everything is.
+pub(crate) async fn retained_from(client: &Client) -> Result<u32> {
+    let row = client
+        .query_one("select coalesce(retained_from, 0) as ledger from contract_data.settings", &[])
+        .await
+        .database("read what is retained")?;
+    u32::try_from(get::<i64>(&row, "ledger")?)
+        .map_err(|e| Error::Schema(format!("settings.retained_from: {e}")))
+}
+
+/// Stores where the schedule begins, unless an earlier run has; returns what is stored.
+pub(crate) async fn store_schedule_start(client: &Client, ledger: u32) -> Result<u32> {
+    let row = client
+        .query_one(
+            "update contract_data.settings set schedule_start = coalesce(schedule_start, $1) returning schedule_start",
+            &[&i64::from(ledger)],
+        )
+        .await
+        .database("store where the schedule begins")?;
+    u32::try_from(get::<i64>(&row, "schedule_start")?)
+        .map_err(|e| Error::Schema(format!("settings.schedule_start: {e}")))
+}
+
+/// Remembers the first ledger with rows, unless one is remembered already.
+pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
+    let Some(row) =
+        client.query_opt(sql::FINGERPRINT_CANDIDATE, &[]).await.database("choose the fingerprint")?
+    else {
+        return Ok(());
+    };
+    let ledger: i64 = get(&row, "ledger")?;
+    let digest = entries_digest(client, LedgerWindow::from_row(ledger, ledger)?).await?;
+    client
+        .execute(
+            "update contract_data.settings set fingerprint_ledger = $1, fingerprint_digest = $2
+             where fingerprint_ledger is null",
+            &[&ledger, &digest],
+        )
+        .await
+        .database("store the fingerprint")
+        .map(drop)
+}
+
+/// Forgets the fingerprint when its ledger is among those that an operator replaces: they may tell it otherwise.
+pub(crate) async fn forget_fingerprint(tx: &Transaction<'_>, window: LedgerWindow) -> Result<()> {
+    tx.execute(
+        "update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null
+         where fingerprint_ledger between $1 and $2",
+        &[&i64::from(window.start()), &i64::from(window.end())],
+    )
+    .await
+    .database("forget the fingerprint")
+    .map(drop)
+}

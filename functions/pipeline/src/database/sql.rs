@@ -1,0 +1,36 @@
+//! Every statement of `sql/loader`, by its name.
+
+pub(crate) const CLAIM_WINDOW: &str = include_str!("../../../../sql/loader/claim_window.sql");
+pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
+pub(crate) const CONDENSABLE_PARTITIONS: &str =
+    include_str!("../../../../sql/loader/condensable_partitions.sql");
+pub(crate) const COVERAGE: &str = include_str!("../../../../sql/loader/coverage.sql");
+pub(crate) const COVERAGE_BINS: &str = include_str!("../../../../sql/loader/coverage_bins.sql");
+pub(crate) const COVERING_WINDOWS: &str = include_str!("../../../../sql/loader/covering_windows.sql");
+pub(crate) const DROPPABLE_PARTITIONS: &str = include_str!("../../../../sql/loader/droppable_partitions.sql");
+pub(crate) const DUE: &str = include_str!("../../../../sql/loader/due.sql");
+pub(crate) const FAIL_WINDOW: &str = include_str!("../../../../sql/loader/fail_window.sql");
+pub(crate) const FINGERPRINT_CANDIDATE: &str =
+    include_str!("../../../../sql/loader/fingerprint_candidate.sql");
+pub(crate) const FINISH_WINDOW: &str = include_str!("../../../../sql/loader/finish_window.sql");
+pub(crate) const FOLD_DIFFERENCES: &str = include_str!("../../../../sql/loader/fold_differences.sql");
+pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/given_up_windows.sql");
+pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql");
+pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
+pub(crate) const HINT_WINDOW: &str = include_str!("../../../../sql/loader/hint_window.sql");
+pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
+pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
+pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");
+pub(crate) const NEWEST_LEDGER: &str = include_str!("../../../../sql/loader/newest_ledger.sql");
+pub(crate) const OPEN_WINDOWS: &str = include_str!("../../../../sql/loader/open_windows.sql");
+pub(crate) const OVERLAPPING_WINDOWS: &str = include_str!("../../../../sql/loader/overlapping_windows.sql");
+pub(crate) const PACE: &str = include_str!("../../../../sql/loader/pace.sql");
+pub(crate) const REPLACE_WINDOW: &str = include_str!("../../../../sql/loader/replace_window.sql");
+pub(crate) const RETAINED_PARTITIONS: &str = include_str!("../../../../sql/loader/retained_partitions.sql");
+pub(crate) const RETENTION_BOUNDARY: &str = include_str!("../../../../sql/loader/retention_boundary.sql");
+pub(crate) const ROWS_BINARY: &str = include_str!("../../../../sql/loader/rows_binary.sql");
+pub(crate) const STRAY_ROWS: &str = include_str!("../../../../sql/loader/stray_rows.sql");
+pub(crate) const TEND_UNFOLDED: &str = include_str!("../../../../sql/loader/tend_unfolded.sql");
+pub(crate) const THROUGHPUT: &str = include_str!("../../../../sql/loader/throughput.sql");
+pub(crate) const UNARCHIVED_WINDOWS: &str = include_str!("../../../../sql/loader/unarchived_windows.sql");
+pub(crate) const UNCOVERED: &str = include_str!("../../../../sql/loader/uncovered.sql");

@@ -1,0 +1,135 @@
+//! Assets told by the operator: a Stellar asset contract's id is a hash of network and asset, so its asset may be known
+//! before its instance row is seen, or without it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use stellar_xdr::{AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, PublicKey, Uint256};
+
+use crate::config::Config;
+use crate::database::settings::Settings;
+use crate::database::{begin, commit, connect, get};
+use crate::error::{DatabaseContext, Error, Result};
+
+/// A contract and the asset it stands for.
+#[derive(Debug, Clone, Serialize)]
+pub struct KnownAsset {
+    /// Strkey of the contract.
+    pub contract_id: String,
+    /// `native`, `credit_alphanum4` or `credit_alphanum12`.
+    pub asset_type: String,
+    /// The code; none for native.
+    pub asset_code: Option<String>,
+    /// The issuer; none for native.
+    pub asset_issuer: Option<String>,
+    /// `network`, `instance` or `derived`.
+    pub learnt_from: String,
+    /// Since when.
+    pub learnt_at: DateTime<Utc>,
+}
+
+/// Adds assets written `CODE:ISSUER`; the balances of their contracts show them at once. Known ones stay as they are.
+/// Returns all of the given assets as they are known now.
+///
+/// # Errors
+/// [`Error::Usage`] for what is no `CODE:ISSUER`; nothing is added then.
+pub async fn add_assets(config: &Config, assets: &[String]) -> Result<Vec<KnownAsset>> {
+    let parsed = assets.iter().map(|asset| parse(asset)).collect::<Result<Vec<_>>>()?;
+    let mut client = connect(&config.database).await?;
+    Settings::checked(&client, config).await?;
+    let tx = begin(&mut client).await?;
+    tx.batch_execute("select pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0))")
+        .await
+        .database("wait for the fold")?;
+    let mut contracts = Vec::new();
+    for Parsed { asset, asset_type, code, issuer } in parsed {
+        let contract = config.network.asset_contract(asset)?;
+        tx.execute(
+            "insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
+             values ($1, $2, $3, $4, 'derived') on conflict do nothing",
+            &[&contract, &asset_type, &code, &issuer],
+        )
+        .await
+        .database("add the asset")?;
+        contracts.push(contract);
+    }
+    tx.execute("select contract_data.spread_assets($1)", &[&contracts])
+        .await
+        .database("fill the balances")?;
+    commit(tx, "add the assets").await?;
+    let known = list_assets(config).await?;
+    let added: Vec<KnownAsset> =
+        known.into_iter().filter(|asset| contracts.contains(&asset.contract_id)).collect();
+    if added.len() < contracts.len() {
+        // COMMIT answers Ok for an aborted transaction
+        return Err(Error::Unexpected("the assets were not stored".to_owned()));
+    }
+    Ok(added)
+}
+
+/// All assets that are known, by code.
+///
+/// # Errors
+/// [`Error::Database`], [`Error::Schema`].
+pub async fn list_assets(config: &Config) -> Result<Vec<KnownAsset>> {
+    let client = connect(&config.database).await?;
+    Settings::checked(&client, config).await?;
+    let rows = client
+        .query(
+            "select contract_id, asset_type, asset_code, asset_issuer, learnt_from, learnt_at
+             from contract_data.contract_assets order by asset_code nulls first, asset_issuer",
+            &[],
+        )
+        .await
+        .database("read the assets")?;
+    rows.iter()
+        .map(|row| {
+            Ok(KnownAsset {
+                contract_id: get(row, "contract_id")?,
+                asset_type: get(row, "asset_type")?,
+                asset_code: get(row, "asset_code")?,
+                asset_issuer: get(row, "asset_issuer")?,
+                learnt_from: get(row, "learnt_from")?,
+                learnt_at: get(row, "learnt_at")?,
+            })
+        })
+        .collect()
+}
+
+/// An asset as given.
+struct Parsed {
+    asset: Asset,
+    asset_type: &'static str,
+    code: String,
+    issuer: String,
+}
+
+/// Reads `CODE:ISSUER`.
+fn parse(text: &str) -> Result<Parsed> {
+    let bad = |problem: &str| Error::Usage(format!("{text:?} is no asset CODE:ISSUER: {problem}"));
+    let (code, issuer) = text.split_once(':').ok_or_else(|| bad("there is no colon"))?;
+    if code.is_empty() || code.len() > 12 || !code.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(bad("the code is 1 to 12 letters and digits"));
+    }
+    let key = stellar_strkey::ed25519::PublicKey::from_string(issuer)
+        .map_err(|_| bad("the issuer is a strkey G…"))?;
+    let account = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key.0)));
+    let padded = |length: usize| {
+        let mut bytes = code.as_bytes().to_vec();
+        bytes.resize(length, 0);
+        bytes
+    };
+    let (asset, asset_type) = if code.len() <= 4 {
+        let code: [u8; 4] = padded(4).try_into().map_err(|_| bad("the code is too long"))?;
+        (
+            Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(code), issuer: account }),
+            "credit_alphanum4",
+        )
+    } else {
+        let code: [u8; 12] = padded(12).try_into().map_err(|_| bad("the code is too long"))?;
+        (
+            Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(code), issuer: account }),
+            "credit_alphanum12",
+        )
+    };
+    Ok(Parsed { asset, asset_type, code: code.to_owned(), issuer: issuer.to_owned() })
+}

@@ -1,0 +1,125 @@
+//! Left-overs: what attempts of this database left in staging/ and nobody will load. The rule is to keep; an object goes only
+//! when the database proves that no COMMIT of it can be in doubt, or when it is of no use to anybody and a day old.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::maintenance::{LeftOver, Maintenance};
+use crate::config::Config;
+use crate::contract::window::LedgerWindow;
+use crate::database::settings::Settings;
+use crate::database::{get, sql};
+use crate::error::{DatabaseContext, Error, Result};
+use crate::store::archive::contradiction;
+use crate::store::names::{parse_staging_path, staging_folder};
+use crate::store::{Store, object};
+
+/// Half objects and abandoned replacements are kept so long: their makers may be at work.
+const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the database knows of an object's ledgers.
+struct Known {
+    /// Somebody works on some of the ledgers.
+    under_way: bool,
+    /// A completed window has this very object, and is not archived.
+    needed: bool,
+    /// A failed window keeps it for whoever looks into it.
+    kept: bool,
+    /// Completed windows share ledgers with it.
+    covered: bool,
+}
+
+/// Removes the left-overs of this database from staging/. `boundary`: below it nothing is loaded any more.
+///
+/// # Errors
+/// [`Error::Staging`], [`Error::Database`].
+pub(super) async fn remove(
+    client: &Client,
+    config: &Config,
+    stored: &Settings,
+    boundary: u32,
+    maintenance: &mut Maintenance,
+) -> Result<()> {
+    let store = Store::open(&config.staging, config.max_retries)?;
+    let network = &config.network.name;
+    let folder = staging_folder(network);
+    for meta in store.list(&folder).await? {
+        let Some((window, batch_id)) = parse_staging_path(&meta.location) else { continue };
+        let old = is_old(meta.last_modified);
+        let footer = match object::open(&store, &meta.location, meta.size).await {
+            Ok(opened) => Some(opened.footer().clone()),
+            Err(Error::Corrupt { .. }) if object::is_parquet(&store, &meta.location, meta.size).await? => {
+                continue; // whole, and of another format or maker: not for this release to judge
+            }
+            Err(Error::Corrupt { .. }) => None,
+            // it may be gone: another process was done with it
+            Err(_) if store.size(&meta.location).await?.is_none() => continue,
+            Err(error) => return Err(error),
+        };
+        if footer.as_ref().is_some_and(|footer| footer.database_id != stored.database_id) {
+            continue;
+        }
+        let known = known(client, window, batch_id, meta.location.as_ref()).await?;
+        if known.under_way || known.needed || known.kept {
+            continue;
+        }
+        let honest = |footer| contradiction(footer, network, window, batch_id).is_none();
+        let why = match footer {
+            None if old => "it is not whole, and older than a day",
+            Some(footer) if !honest(&footer) && old => {
+                "its footer contradicts its name, and it is older than a day"
+            }
+            Some(footer) if footer.replaces && old => "a replacement that was given up more than a day ago",
+            // A replacement covers the ledgers of a completed window as long as it is in doubt: it has to be old.
+            Some(footer) if footer.replaces || !honest(&footer) => continue,
+            // Of two windows that share a ledger one alone can be completed: this one's COMMIT is not in doubt.
+            Some(_) if known.covered => "its ledgers are loaded",
+            // A load that claimed them before the boundary was set may still be at work, unless it has had a day.
+            Some(_) if window.end() < boundary && old => "its ledgers are not retained",
+            Some(footer) if footer.bad_data.is_some() && old => {
+                "bad data that no failed window speaks of any more"
+            }
+            _ => continue,
+        };
+        if !maintenance.dry_run {
+            store.remove(&meta.location).await?;
+        }
+        maintenance.removed.push(LeftOver { object: meta.location.to_string(), bytes: meta.size, why });
+    }
+    // On S3 no listing shows them to the object store's client: a rule of the bucket aborts them.
+    for upload in store.abandoned_uploads(&folder)? {
+        if is_old(upload.modified) {
+            if !maintenance.dry_run {
+                store.remove_upload(&upload)?;
+            }
+            let why = "an upload that was never completed, older than a day";
+            maintenance.removed.push(LeftOver { object: upload.name, bytes: upload.bytes, why });
+        }
+    }
+    Ok(())
+}
+
+/// Whether something was last written more than a day ago.
+fn is_old(modified: DateTime<Utc>) -> bool {
+    Utc::now().signed_duration_since(modified).to_std().is_ok_and(|age| age > YOUNG)
+}
+
+/// Asks the database about an object.
+async fn known(client: &Client, window: LedgerWindow, batch_id: Uuid, object: &str) -> Result<Known> {
+    let row = client
+        .query_one(
+            sql::KNOWN_OF_OBJECT,
+            &[&i64::from(window.start()), &i64::from(window.end()), &batch_id, &object],
+        )
+        .await
+        .database("ask whether an object is needed")?;
+    Ok(Known {
+        under_way: get(&row, "under_way")?,
+        needed: get(&row, "needed")?,
+        kept: get(&row, "kept")?,
+        covered: get(&row, "covered")?,
+    })
+}

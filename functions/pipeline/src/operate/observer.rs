@@ -1,0 +1,140 @@
+//! The observer: looks at database and source from outside of the runs, with connections of its own, and never waits long.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::gauges;
+use super::overview::{Overview, overview};
+use super::status::{Answer, read};
+use crate::config::Config;
+use crate::database::connect;
+use crate::database::settings::Settings;
+use crate::error::{Error, Result};
+use crate::source::{Flight, SourceRange};
+
+/// The longest wait for database or source: who takes longer is out of reach.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest that an overview may take to read. Larger databases have none.
+const OVERVIEW_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether database and source answer, and what the source has.
+#[derive(Debug, Clone)]
+pub struct Reachable {
+    /// Why the database is of no use now; `None`: it is.
+    pub database_error: Option<String>,
+    /// Why its schema is not one to load into, although the database answers.
+    pub schema_error: Option<String>,
+    /// Why the source is out of reach; `None`: it answers.
+    pub source_error: Option<String>,
+    /// What the source has; `None` when it does not say.
+    pub source: Option<SourceRange>,
+}
+
+/// Looks at the database and the source of a configuration. One of them for each kind of look: a look keeps its connection,
+/// and makes a new one after any trouble.
+#[derive(Debug)]
+pub struct Observer {
+    config: Config,
+    client: Option<Client>,
+    flight: Flight,
+}
+
+impl Observer {
+    /// Prepares the looks; nothing is sent before the first.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what the configuration cannot mean.
+    pub fn new(config: &Config) -> Result<Self> {
+        let mut flight = config.flight.clone();
+        flight.timeout = flight.timeout.min(PATIENCE);
+        Ok(Observer { config: config.clone(), client: None, flight: Flight::new(&flight)? })
+    }
+
+    /// Asks both whether they are there, at the same time; takes 5 seconds at most. The metrics say the same.
+    pub async fn look(&mut self) -> Reachable {
+        let flight = &self.flight;
+        let source = async { within(PATIENCE, "source", flight.range()).await };
+        let database = async {
+            let client = taken(&mut self.client, &self.config).await?;
+            Settings::checked(client, &self.config).await.map(drop)
+        };
+        let database = within(PATIENCE, "database", database);
+        let (database, source) = tokio::join!(database, source);
+        let (database_error, schema_error) = match database {
+            Ok(()) => (None, None),
+            Err(error @ Error::Schema(_)) => (None, Some(error.chain())),
+            Err(error) => {
+                self.client = None;
+                (Some(error.chain()), None)
+            }
+        };
+        let (source, source_error) = match source {
+            Ok(source) => (source, None),
+            Err(error) => {
+                self.flight = self.flight.reconnected();
+                (None, Some(error.chain()))
+            }
+        };
+        gauges::reachable(database_error.is_none(), source_error.is_none(), source.as_ref());
+        Reachable { database_error, schema_error, source_error, source }
+    }
+
+    /// Reads the overview, with what a [look](Self::look) found of the source; `bins` for the picture of the coverage. The
+    /// metrics say the same.
+    ///
+    /// # Errors
+    /// [`Error::Database`] also when it takes longer than half a minute, [`Error::Schema`].
+    pub async fn overview(&mut self, seen: &Reachable, bins: u16) -> Result<Overview> {
+        let source: Answer = match &seen.source_error {
+            Some(error) => Err(error.clone()),
+            None => Ok(seen.source.clone()),
+        };
+        let reading = async {
+            let client = taken(&mut self.client, &self.config).await?;
+            let status = read(client, &self.config, source).await?;
+            overview(client, status, bins).await
+        };
+        let overview = within(OVERVIEW_PATIENCE, "database", reading).await;
+        match &overview {
+            Ok(overview) => gauges::overview(overview),
+            Err(_) => self.client = None,
+        }
+        overview
+    }
+}
+
+/// The connection that is kept, or a new one.
+async fn taken<'a>(kept: &'a mut Option<Client>, config: &Config) -> Result<&'a Client> {
+    let client = match kept.take() {
+        Some(client) if !client.is_closed() => client,
+        _ => {
+            let client = connect(&config.database).await?;
+            // Nobody waits longer for an answer, and a lock of somebody else is no reason to.
+            client.batch_execute("set statement_timeout = '30s'; set lock_timeout = '5s'").await.map_err(
+                |e| Error::Database { action: "set up the session", transient: true, source: e.into() },
+            )?;
+            client
+        }
+    };
+    Ok(kept.insert(client))
+}
+
+/// The outcome, or that it took too long.
+async fn within<T>(patience: Duration, who: &str, question: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(patience, question).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let problem = format!("the {who} does not answer within {} s", patience.as_secs());
+            Err(match who {
+                "source" => Error::source_transient(problem),
+                _ => Error::Database {
+                    action: "ask whether it is there",
+                    transient: true,
+                    source: problem.into(),
+                },
+            })
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Retention: whole partitions below a boundary go, and the fold keeps what they said last.
+//!
+//! Three steps, each committed before the next begins, each done again without effect when a crash came between:
+//! the boundary, the last versions of each key, the drop. V0004__retention.sql says what may run beside them.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+use super::maintenance::{DroppedPartition, Maintenance};
+use crate::config::Config;
+use crate::database::settings::{Settings, retained_from};
+use crate::database::{fold, get, sql};
+use crate::error::{DatabaseContext, Error, Result};
+
+/// The longest wait for loads that began before the boundary was committed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Condensing a large partition takes as long as it takes; it holds nobody up, and at its end it waits for a fold.
+const LONG_WORK: &str = "set lock_timeout = '5min'; set statement_timeout = 0";
+
+/// A detach waits for every query that reads entries: not for long. What was begun stays pending, and is finished next time.
+const BRIEF_WORK: &str = "set lock_timeout = '5s'; set statement_timeout = '30s'";
+
+/// Brings the boundary to where the settings want it, and drops what is below. Returns the boundary; 0 keeps everything.
+///
+/// # Errors
+/// [`Error::Database`]. What a long query or a load under way is in the way of is postponed.
+pub(super) async fn apply(
+    client: &Client,
+    config: &Config,
+    stored: &Settings,
+    maintenance: &mut Maintenance,
+) -> Result<u32> {
+    let wanted = wanted(client, config).await?;
+    let boundary = wanted.max(stored.retained_from);
+    if boundary == 0 {
+        return Ok(0);
+    }
+    maintenance.retained_from = Some(i64::from(boundary));
+    if maintenance.dry_run {
+        for partition in droppable(client, i64::from(boundary)).await? {
+            maintenance.dropped.push(partition.report);
+        }
+        return Ok(boundary);
+    }
+    let committed = commit_boundary(client, boundary).await;
+    if maintenance.unless_busy(format!("retention from ledger {boundary} on"), committed)?.is_none() {
+        maintenance.retained_from = Some(i64::from(stored.retained_from)).filter(|ledger| *ledger > 0);
+        return Ok(stored.retained_from);
+    }
+    failpoint!("boundary_committed");
+    if condense(client, maintenance).await? {
+        drop_partitions(client, maintenance).await?;
+    }
+    Ok(boundary)
+}
+
+/// The boundary that `RETAIN_LEDGERS` and `RETAIN_DAYS` ask for; 0 keeps everything.
+async fn wanted(client: &Client, config: &Config) -> Result<u32> {
+    let ledgers = config.retain_ledgers.map(i64::from);
+    // beyond a million days there is no date
+    let days = config.retain_days.map(|days| i32::try_from(days.min(1_000_000)).unwrap_or(i32::MAX));
+    let row = client
+        .query_opt(sql::RETENTION_BOUNDARY, &[&ledgers, &days])
+        .await
+        .database("compute what to retain")?;
+    let boundary = row.map(|row| get::<i64>(&row, "boundary")).transpose()?.unwrap_or(0);
+    u32::try_from(boundary).map_err(|e| Error::Unexpected(format!("retention from {boundary}: {e}")))
+}
+
+/// Commits the boundary, and reads it back: an Ok proves nothing.
+async fn commit_boundary(client: &Client, boundary: u32) -> Result<()> {
+    client
+        .execute("select contract_data.retain_from($1)", &[&i64::from(boundary)])
+        .await
+        .database("commit what to retain")?;
+    let stored = retained_from(client).await?;
+    if stored < boundary {
+        return Err(Error::Unexpected(format!(
+            "retention from {boundary} on was not stored: it is {stored}"
+        )));
+    }
+    Ok(())
+}
+
+/// Puts the last versions of every key below the boundary where the fold finds them, partition by partition. False when
+/// that had to be postponed.
+async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool> {
+    let rows =
+        client.query(sql::CONDENSABLE_PARTITIONS, &[]).await.database("look for partitions to condense")?;
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    if !loads_have_ended(client).await? {
+        maintenance.postpone("retention", "a load that began before the boundary was set is still under way");
+        return Ok(false);
+    }
+    client.batch_execute(LONG_WORK).await.database("condense a partition")?;
+    // No window below the boundary can come any more, so that after this none of them is unfolded.
+    let folded = fold::fold_pending(client).await;
+    if maintenance.unless_busy("retention: the fold before it", folded)?.is_none() {
+        return Ok(false);
+    }
+    for row in &rows {
+        let low: i64 = get(row, "low")?;
+        let begun = Instant::now();
+        let condensed = client
+            .query_one("select contract_data.condense_partition($1) as states", &[&low])
+            .await
+            .database("condense a partition");
+        let Some(row) =
+            maintenance.unless_busy(format!("retention: the partition from ledger {low}"), condensed)?
+        else {
+            return Ok(false);
+        };
+        tracing::info!(
+            step = "condense",
+            start_ledger = low,
+            states = get::<i64>(&row, "states")?,
+            duration_ms = begun.elapsed().as_millis() as u64,
+            "condensed"
+        );
+        failpoint!("condensed");
+    }
+    Ok(true)
+}
+
+/// Waits for the loads that hold the lock of loads now; those that come later see the boundary, and are not held up. Asked
+/// after the boundary was committed, by whoever condenses, for an earlier maintenance may have died before it asked.
+async fn loads_have_ended(client: &Client) -> Result<bool> {
+    let begun = Instant::now();
+    let mut before: Option<Vec<String>> = None;
+    loop {
+        let row = client.query_one(sql::LOADS_UNDER_WAY, &[]).await.database("look for loads under way")?;
+        let now: Vec<String> = get(&row, "loads")?;
+        let before = before.get_or_insert_with(|| now.clone());
+        if !before.iter().any(|load| now.contains(load)) {
+            return Ok(true);
+        }
+        if begun.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A table of entries below a boundary.
+struct Droppable {
+    report: DroppedPartition,
+    state: String,
+}
+
+/// The tables of entries below a boundary: those that a maintenance has begun with before the others.
+async fn droppable(client: &Client, boundary: i64) -> Result<Vec<Droppable>> {
+    let rows = client
+        .query(sql::DROPPABLE_PARTITIONS, &[&boundary])
+        .await
+        .database("look for partitions to drop")?;
+    rows.iter()
+        .map(|row| {
+            let (partition, rows, bytes) = (get(row, "partition")?, get(row, "rows")?, get(row, "bytes")?);
+            Ok(Droppable { report: DroppedPartition { partition, rows, bytes }, state: get(row, "state")? })
+        })
+        .collect()
+}
+
+/// Detaches and drops what is condensed. DETACH CONCURRENTLY lets readers and writers pass; what it waits for in vain leaves
+/// the partition pending, its rows out of sight, and no other can be detached before it.
+async fn drop_partitions(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
+    let row = client
+        .query_one("select coalesce(condensed_to, 0) as ledger from contract_data.settings", &[])
+        .await
+        .database("read what is condensed")?;
+    client.batch_execute(BRIEF_WORK).await.database("drop a partition")?;
+    for Droppable { report, state } in droppable(client, get(&row, "ledger")?).await? {
+        let partition = &report.partition;
+        let how = match state.as_str() {
+            "attached" => Some("concurrently"),
+            "pending" => Some("finalize"),
+            _ => None,
+        };
+        if let Some(how) = how {
+            let detach =
+                format!("alter table contract_data.entries detach partition contract_data.{partition} {how}");
+            let detached = client.batch_execute(&detach).await.database("detach a partition");
+            if maintenance.unless_busy(format!("drop of {partition}, which is in use"), detached)?.is_none() {
+                return Ok(());
+            }
+            failpoint!("detached");
+        }
+        let dropped = client
+            .batch_execute(&format!("drop table contract_data.{partition}"))
+            .await
+            .database("drop a partition");
+        if maintenance.unless_busy(format!("drop of {partition}, which is in use"), dropped)?.is_some() {
+            tracing::info!(step = "retain", partition = %partition, rows = report.rows, bytes = report.bytes, "dropped");
+            maintenance.dropped.push(report);
+            failpoint!("dropped");
+        }
+    }
+    Ok(())
+}

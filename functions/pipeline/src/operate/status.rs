@@ -1,0 +1,241 @@
+//! Status: what is loaded, what is missing, what is under way.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use crate::config::Config;
+use crate::database::settings::Settings;
+use crate::database::{connect, get, sql};
+use crate::error::{DatabaseContext, Result};
+use crate::source::{Flight, SourceRange};
+
+/// The state of a database and its distance to the source.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The network's name.
+    pub network: String,
+    /// First ledger that the schedule cares for, once a scheduled run has said so.
+    pub schedule_start: Option<u32>,
+    /// First ledger of the history that is kept, where retention has set one; windows, ledgers, rows and the first ledger
+    /// count from there.
+    pub retained_from: Option<i64>,
+    /// Completed windows.
+    pub windows: i64,
+    /// Ledgers in them.
+    pub ledgers: i64,
+    /// Rows in them.
+    pub rows: i64,
+    /// First completed ledger.
+    pub first_ledger: Option<i64>,
+    /// Last completed ledger.
+    pub last_ledger: Option<i64>,
+    /// Ledgers between completed windows that none covers, lowest first, at most [`Status::GAPS_SHOWN`].
+    pub gaps: Vec<Gap>,
+    /// How many gaps there are.
+    pub gap_count: i64,
+    /// What the source has; `None` when it did not say.
+    pub source: Option<SourceRange>,
+    /// Why the source did not say what it has.
+    pub source_error: Option<String>,
+    /// Ledgers from the last completed one to the source's tip.
+    pub lag_ledgers: Option<i64>,
+    /// Seconds from the newest row's ledger to now.
+    pub lag_seconds: Option<i64>,
+    /// Completed windows that are not in `current_states` yet.
+    pub unfolded_windows: i64,
+    /// Completed windows whose object is not in the archive yet.
+    pub unarchived_windows: i64,
+    /// Windows somebody works on.
+    pub under_way: Vec<UnderWay>,
+    /// Windows that failed, lowest first, at most [`Status::FAILED_SHOWN`].
+    pub failed: Vec<FailedWindow>,
+    /// How many windows failed.
+    pub failed_count: i64,
+    /// The last completed windows, newest first.
+    pub last_windows: Vec<LastWindow>,
+}
+
+/// Missing ledgers, both ends inclusive.
+#[derive(Debug, Clone, Serialize)]
+pub struct Gap {
+    /// First missing ledger.
+    pub start_ledger: i64,
+    /// Last missing ledger.
+    pub end_ledger: i64,
+}
+
+/// A window that somebody works on, or did a short while ago.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnderWay {
+    /// First ledger.
+    pub start_ledger: i64,
+    /// Last ledger.
+    pub end_ledger: i64,
+    /// Since when.
+    pub started_at: DateTime<Utc>,
+}
+
+/// A window that failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedWindow {
+    /// First ledger.
+    pub start_ledger: i64,
+    /// Last ledger.
+    pub end_ledger: i64,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Ledger, column and cause.
+    pub error_message: Option<String>,
+}
+
+/// A completed window.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastWindow {
+    /// First ledger.
+    pub start_ledger: i64,
+    /// Last ledger.
+    pub end_ledger: i64,
+    /// Rows.
+    pub rows: i64,
+    /// When it was completed.
+    pub completed_at: DateTime<Utc>,
+    /// Where the rows came from.
+    pub source: Option<String>,
+    /// Size of its object.
+    pub object_bytes: Option<i64>,
+    /// Milliseconds to drain and stage it.
+    pub drain_ms: Option<i64>,
+    /// Milliseconds to load it.
+    pub load_ms: Option<i64>,
+}
+
+impl Status {
+    /// How many gaps are spelled out.
+    pub const GAPS_SHOWN: i64 = 100;
+
+    /// How many windows that failed, or that are under way, are spelled out.
+    pub const FAILED_SHOWN: i64 = 200;
+}
+
+/// The longest that status waits for the source.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads the status. A source that does not answer is part of it, not an error.
+///
+/// # Errors
+/// [`crate::Error::Database`], [`crate::Error::Schema`], [`crate::Error::Config`].
+pub async fn status(config: &Config) -> Result<Status> {
+    let (client, source) = ask(config).await?;
+    read(&client, config, source).await
+}
+
+/// What the source says it has, or why it does not.
+pub(super) type Answer = std::result::Result<Option<SourceRange>, String>;
+
+/// A connection to the database, and what the source says.
+pub(super) async fn ask(config: &Config) -> Result<(Client, Answer)> {
+    let client = connect(&config.database).await?;
+    let mut flight = config.flight.clone();
+    flight.timeout = flight.timeout.min(SOURCE_PATIENCE);
+    let source = Flight::new(&flight)?.range().await.map_err(|error| error.chain());
+    Ok((client, source))
+}
+
+/// The status, by what the source said.
+pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Result<Status> {
+    let stored = Settings::checked(client, config).await?;
+    let (source, source_error) = match source {
+        Ok(range) => (range, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let coverage = client.query_one(sql::COVERAGE, &[]).await.database("read the coverage")?;
+    let last_ledger: Option<i64> = get(&coverage, "last_ledger")?;
+    let last_closed_at: Option<DateTime<Utc>> = get(&coverage, "last_closed_at")?;
+    let tip = source.as_ref().map(|s| s.end_ledger);
+    let (under_way, failed, failed_count) = open_windows(client).await?;
+    let (gaps, gap_count) = gaps(client).await?;
+    Ok(Status {
+        network: config.network.name.clone(),
+        schedule_start: stored.schedule_start,
+        retained_from: Some(stored.retained_from).filter(|ledger| *ledger > 0).map(i64::from),
+        windows: get(&coverage, "windows")?,
+        ledgers: get(&coverage, "ledgers")?,
+        rows: get(&coverage, "rows")?,
+        first_ledger: get(&coverage, "first_ledger")?,
+        last_ledger,
+        gaps,
+        gap_count,
+        lag_ledgers: tip.zip(last_ledger).map(|(tip, last)| (tip - last).max(0)),
+        lag_seconds: last_closed_at
+            .map(|closed| Utc::now().signed_duration_since(closed).num_seconds().max(0)),
+        source,
+        source_error,
+        unfolded_windows: get(&coverage, "unfolded")?,
+        unarchived_windows: get(&coverage, "unarchived")?,
+        under_way,
+        failed,
+        failed_count,
+        last_windows: last_windows(client).await?,
+    })
+}
+
+/// The gaps, lowest first, and how many there are.
+async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
+    let rows = client
+        .query(
+            "select *, count(*) over () as gaps from contract_data.ledger_gaps order by start_ledger limit $1",
+            &[&Status::GAPS_SHOWN],
+        )
+        .await
+        .database("read the gaps")?;
+    let count = rows.first().map(|row| get(row, "gaps")).transpose()?.unwrap_or(0);
+    let gaps = rows
+        .iter()
+        .map(|row| Ok(Gap { start_ledger: get(row, "start_ledger")?, end_ledger: get(row, "end_ledger")? }))
+        .collect::<Result<_>>()?;
+    Ok((gaps, count))
+}
+
+/// Windows under way, windows that failed, and how many the latter are.
+async fn open_windows(client: &Client) -> Result<(Vec<UnderWay>, Vec<FailedWindow>, i64)> {
+    let rows = client
+        .query(sql::OPEN_WINDOWS, &[&Status::FAILED_SHOWN])
+        .await
+        .database("read the windows under way")?;
+    let mut under_way = Vec::new();
+    let mut failed = Vec::new();
+    let mut failed_count = 0;
+    for row in &rows {
+        let (start_ledger, end_ledger) = (get(row, "start_ledger")?, get(row, "end_ledger")?);
+        if get::<&str>(row, "status")? == "failed" {
+            let (attempts, error_message) = (get(row, "attempts")?, get(row, "error_message")?);
+            failed_count = get(row, "of_kind")?;
+            failed.push(FailedWindow { start_ledger, end_ledger, attempts, error_message });
+        } else {
+            under_way.push(UnderWay { start_ledger, end_ledger, started_at: get(row, "started_at")? });
+        }
+    }
+    Ok((under_way, failed, failed_count))
+}
+
+/// The last completed windows, newest first.
+async fn last_windows(client: &Client) -> Result<Vec<LastWindow>> {
+    let rows = client.query(sql::LAST_WINDOWS, &[]).await.database("read the last windows")?;
+    rows.iter()
+        .map(|row| {
+            Ok(LastWindow {
+                start_ledger: get(row, "start_ledger")?,
+                end_ledger: get(row, "end_ledger")?,
+                rows: get(row, "entries_processed")?,
+                completed_at: get(row, "completed_at")?,
+                source: get(row, "source")?,
+                object_bytes: get(row, "object_bytes")?,
+                drain_ms: get(row, "drain_ms")?,
+                load_ms: get(row, "load_ms")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,285 @@
+//! Verify: object = entries = progress for every window, and the current state = the fold of the history.
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use serde::Serialize;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::contract::tuples::{RowsDigest, Tuples, encode};
+use crate::contract::window::LedgerWindow;
+use crate::database::digest::entries_digest;
+use crate::database::settings::{Settings, retained_from};
+use crate::database::{self, connect, get, progress, sql};
+use crate::error::{DatabaseContext, Error, Result};
+use crate::report::{Event, Watch};
+use crate::store::archive::contradiction;
+use crate::store::names::archive_path;
+use crate::store::{Store, object};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// First ledger concerned, if it can be told.
+    pub start_ledger: Option<u32>,
+    /// Last ledger concerned.
+    pub end_ledger: Option<u32>,
+    /// What contradicts what.
+    pub problem: String,
+}
+
+/// What was compared, and what was found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Verification {
+    /// Completed windows compared.
+    pub windows: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Completed windows that were not compared, for retention has passed them: their rows are gone on purpose, their rows of
+    /// progress and their objects in the archive stay.
+    pub not_retained: u64,
+    /// The first ledger of the history that is kept, where retention has set one.
+    pub retained_from: Option<u32>,
+    /// What is wrong; empty is good.
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    /// Adds a finding about a window.
+    fn find(&mut self, window: LedgerWindow, problem: String) {
+        let (start, end) = (Some(window.start()), Some(window.end()));
+        self.findings.push(Finding { start_ledger: start, end_ledger: end, problem });
+    }
+
+    /// Notes what is not retained of a range, and drops what was found there.
+    async fn retain(&mut self, client: &Client, range: LedgerWindow, boundary: u32) -> Result<()> {
+        if boundary == 0 {
+            return Ok(());
+        }
+        self.retained_from = Some(boundary);
+        self.not_retained = 0;
+        if let Some(below) = range.until(boundary - 1) {
+            let covering = progress::covering(client, below).await?;
+            self.not_retained =
+                covering.iter().filter(|completed| completed.window.end() < boundary).count() as u64;
+        }
+        self.findings.retain(|finding| finding.end_ledger.is_none_or(|end| end >= boundary));
+        Ok(())
+    }
+}
+
+/// A row of progress, as far as it can be compared.
+struct Recorded {
+    window: LedgerWindow,
+    batch_id: Uuid,
+    rows: i64,
+    digest: Option<String>,
+    object: Option<String>,
+    bytes: Option<i64>,
+}
+
+/// Compares the completed windows that touch `range`, or all.
+///
+/// # Errors
+/// [`Error::Database`] and [`Error::Staging`] when the comparison itself fails. What does not agree is no error but a
+/// [`Finding`].
+pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) -> Result<Verification> {
+    let client = connect(&config.database).await?;
+    let stored = Settings::checked(&client, config).await?;
+    let store = Store::open(&config.staging, config.max_retries)?;
+    let range = match range {
+        Some(range) => range,
+        None => LedgerWindow::new(0, u32::MAX)?,
+    };
+    let mut verification = Verification::default();
+    verification.retain(&client, range, stored.retained_from).await?;
+    let recorded = recorded(&client, range).await?;
+    watch(Event::Planned(recorded.iter().map(|w| w.window.ledgers()).sum()));
+    for window in recorded {
+        verification.windows += 1;
+        verification.rows += window.rows.unsigned_abs();
+        compare_entries(&client, &window, &mut verification).await?;
+        compare_object(&store, config, stored.partition_ledgers, &window, &mut verification).await?;
+        watch(Event::Verified(window.window));
+    }
+    find_overlaps(&client, &mut verification).await?;
+    find_stray_rows(&client, range, &mut verification).await?;
+    find_fold_differences(&client, range, &mut verification).await?;
+    // What retention has passed while this compared is no finding.
+    let boundary = retained_from(&client).await?;
+    if boundary != stored.retained_from {
+        verification.retain(&client, range, boundary).await?;
+    }
+    Ok(verification)
+}
+
+/// The completed windows that touch a range.
+async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Recorded>> {
+    let rows = client
+        .query(sql::COMPLETED_WINDOWS, &[&i64::from(range.start()), &i64::from(range.end())])
+        .await
+        .database("read the windows to verify")?;
+    rows.iter()
+        .map(|row| {
+            Ok(Recorded {
+                window: database::window(row)?,
+                batch_id: get(row, "batch_id")?,
+                rows: get(row, "entries_processed")?,
+                digest: get(row, "rows_digest")?,
+                object: get(row, "object")?,
+                bytes: get(row, "object_bytes")?,
+            })
+        })
+        .collect()
+}
+
+/// entries against progress.
+async fn compare_entries(
+    client: &Client,
+    recorded: &Recorded,
+    verification: &mut Verification,
+) -> Result<()> {
+    let window = recorded.window;
+    let digest = entries_digest(client, window).await?;
+    if recorded.digest.as_deref() == Some(digest.as_str()) {
+        return Ok(());
+    }
+    let row = client
+        .query_one(
+            "select count(*) as rows from contract_data.entries where ledger_sequence between $1 and $2",
+            &[&i64::from(window.start()), &i64::from(window.end())],
+        )
+        .await
+        .database("count the rows of a window")?;
+    let rows: i64 = get(&row, "rows")?;
+    verification.find(
+        window,
+        if rows == recorded.rows {
+            format!("entries: {rows} rows as recorded, but with other values: their digest is not the recorded one")
+        } else {
+            format!("entries: {rows} rows, progress records {}", recorded.rows)
+        },
+    );
+    Ok(())
+}
+
+/// The object against progress: that it is there, its size, its footer, and the digest of its rows.
+async fn compare_object(
+    store: &Store,
+    config: &Config,
+    partition_ledgers: u32,
+    recorded: &Recorded,
+    verification: &mut Verification,
+) -> Result<()> {
+    let window = recorded.window;
+    let Some(name) = &recorded.object else {
+        verification.find(window, "progress names no object".to_owned());
+        return Ok(());
+    };
+    // A window that is being archived, or whose archiving a crash cut short, has its object there before progress says so.
+    let staged = Path::from(name.as_str());
+    let archived = archive_path(&config.network.name, partition_ledgers, window);
+    let path = if store.size(&staged).await?.is_none() { archived } else { staged };
+    let Some(bytes) = recorded.bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
+        verification.find(window, format!("progress does not record the size of object {name}"));
+        return Ok(());
+    };
+    match object_digest(store, &path, bytes, recorded, config).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => verification.find(window, format!("object {name}: {problem}")),
+        Err(Error::Corrupt { problem, .. }) => verification.find(window, format!("object {name}: {problem}")),
+        Err(Error::BadData { ledger, column, cause }) => {
+            verification.find(window, format!("object {name}: ledger {ledger}, column {column}: {cause}"));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(())
+}
+
+/// What is wrong with an object, if anything.
+async fn object_digest(
+    store: &Store,
+    path: &Path,
+    bytes: u64,
+    recorded: &Recorded,
+    config: &Config,
+) -> Result<Option<String>> {
+    let opened = object::open(store, path, bytes).await?;
+    let footer = opened.footer();
+    if let Some(problem) = contradiction(footer, &config.network.name, recorded.window, recorded.batch_id) {
+        return Ok(Some(problem.to_owned()));
+    }
+    let mut rows = opened.rows()?;
+    let mut digest = RowsDigest::default();
+    let mut tuples = Tuples::default();
+    while let Some(batch) = rows.try_next().await? {
+        encode(&batch, recorded.batch_id, &mut tuples)?;
+        digest.update(&tuples);
+    }
+    let count = digest.rows();
+    Ok((recorded.digest.as_deref() != Some(digest.finish().as_str()))
+        .then(|| format!("its {count} rows have another digest than progress records")))
+}
+
+/// Completed windows that share ledgers.
+async fn find_overlaps(client: &Client, verification: &mut Verification) -> Result<()> {
+    let rows = client.query(sql::OVERLAPPING_WINDOWS, &[]).await.database("look for overlapping windows")?;
+    for row in &rows {
+        let window = database::window(row)?;
+        let other = LedgerWindow::from_row(get(row, "other_start")?, get(row, "other_end")?)?;
+        verification.find(window, format!("progress: overlaps the completed window {other}"));
+    }
+    Ok(())
+}
+
+/// Rows of ledgers that no completed window covers.
+async fn find_stray_rows(
+    client: &Client,
+    range: LedgerWindow,
+    verification: &mut Verification,
+) -> Result<()> {
+    for free in progress::uncovered(client, range).await? {
+        let rows = client
+            .query(sql::STRAY_ROWS, &[&i64::from(free.start()), &i64::from(free.end())])
+            .await
+            .database("look for rows without a window")?;
+        for row in &rows {
+            let ledger: i64 = get(row, "ledger_sequence")?;
+            let count: i64 = get(row, "rows")?;
+            let problem =
+                format!("entries: {count} rows of ledger {ledger}, which no completed window covers");
+            verification.find(LedgerWindow::from_row(ledger, ledger)?, problem);
+        }
+    }
+    Ok(())
+}
+
+/// Keys whose state is not the newest change that the history has.
+async fn find_fold_differences(
+    client: &Client,
+    range: LedgerWindow,
+    verification: &mut Verification,
+) -> Result<()> {
+    // Whatever the planner believes of the rows: merge joins would sort all values, nested loops might not end.
+    client
+        .batch_execute(
+            "set enable_mergejoin = off; set enable_nestloop = off; set jit = off; set work_mem = '64MB'",
+        )
+        .await
+        .database("prepare the comparison")?;
+    let rows = client
+        .query(sql::FOLD_DIFFERENCES, &[&i64::from(range.start()), &i64::from(range.end())])
+        .await
+        .database("compare the current state with the history")?;
+    for row in &rows {
+        let (key, problem): (&str, &str) = (get(row, "ledger_key_hash")?, get(row, "problem")?);
+        let differences: i64 = get(row, "differences")?;
+        verification.findings.push(Finding {
+            start_ledger: None,
+            end_ledger: None,
+            problem: format!("current state: key {key} {problem} ({differences} keys differ)"),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! The job: windows planned, drained, staged, loaded, recorded and archived, by workers side by side.
+
+mod budget;
+mod conclude;
+mod context;
+mod fingerprint;
+mod follow_up;
+mod pace;
+mod plan;
+mod planner;
+mod recover;
+mod replay;
+mod scheduled;
+mod stop;
+mod window;
+mod workers;
+
+pub use context::Clients;
+pub use plan::{Plan, PlannedReplay, plan};
+pub use replay::{ReplayKind, ReplayOptions, replay};
+pub use scheduled::{run, run_until_stopped};
+pub use stop::Stop;

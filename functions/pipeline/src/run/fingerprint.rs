@@ -1,0 +1,65 @@
+//! The fingerprint: one ledger that the database remembers, so that a source of another chain, or of a network that was
+//! reset, is refused before it mixes two histories.
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::contract::tuples::{RowsDigest, Tuples, encode};
+use crate::contract::window::LedgerWindow;
+use crate::database::settings::{Settings, store_fingerprint};
+use crate::error::{Error, Result};
+use crate::source::{Drained, Flight, Offer, SourceRange, Trust, drain};
+
+/// Compares the source's rows of the remembered ledger with what is remembered.
+///
+/// `scheduled`: a schedule also refuses a source that ends before that ledger; a replay may be given one that holds other
+/// ledgers only.
+///
+/// # Errors
+/// [`Error::Schema`], in words, when the source tells another story.
+pub(crate) async fn compare(
+    client: &Client,
+    flight: &Flight,
+    settings: &Settings,
+    range: Option<&SourceRange>,
+    scheduled: bool,
+) -> Result<()> {
+    let Some((ledger, remembered)) = &settings.fingerprint else { return store_fingerprint(client).await };
+    if let Some(range) = range {
+        if scheduled && range.end_ledger < i64::from(*ledger) {
+            return Err(Error::Schema(format!(
+                "the source ends at ledger {}, but the database has ledger {ledger}: the network was reset, or this is \
+                 another one; use a new database",
+                range.end_ledger
+            )));
+        }
+        if !range.ledgers().is_some_and(|available| available.contains(*ledger)) {
+            return Ok(());
+        }
+    }
+    match source_digest(flight, *ledger).await? {
+        Some(digest) if digest != *remembered => Err(Error::Schema(format!(
+            "ledger {ledger} of the source is not ledger {ledger} of the database: the network was reset, or this is \
+             another one; use a new database"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The digest of the source's rows of one ledger; `None` when it offers none.
+async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
+    let window = LedgerWindow::new(ledger, ledger)?;
+    let Offer::Ledgers(offered) = flight.offer(window, Trust::WholeStream).await? else { return Ok(None) };
+    let mut drain = drain(flight, *offered);
+    let mut digest = RowsDigest::default();
+    let mut tuples = Tuples::default();
+    loop {
+        match drain.next().await? {
+            Drained::Batch(batch) | Drained::OutOfOrder(batch) => {
+                encode(&batch, Uuid::nil(), &mut tuples)?;
+                digest.update(&tuples);
+            }
+            Drained::Complete(..) => return Ok(Some(digest.finish())),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The planner: which window is next, and where its rows come from.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::context::Context;
+use crate::contract::evidence::RowSource;
+use crate::contract::window::{LedgerWindow, WindowLimits};
+use crate::database::Session;
+use crate::database::progress::{self, CompletedWindow};
+use crate::error::Result;
+use crate::source::Offer;
+use crate::store::StagedObject;
+
+/// What a run is to load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// The ledgers, as far as they are missing.
+    pub(super) range: LedgerWindow,
+    /// As a schedule: a window cut short by the tip waits for `COMMIT_INTERVAL`, one that failed for its next turn.
+    pub(super) scheduled: bool,
+    /// At most so many windows.
+    pub(super) max_windows: Option<u32>,
+    /// At most so many ledgers in a window.
+    pub(super) window_ledgers: u32,
+}
+
+/// A window, and where its rows come from.
+#[derive(Debug)]
+pub(super) enum Planned {
+    /// From Flight.
+    Drain(LedgerWindow),
+    /// From a sealed object that an earlier attempt left.
+    Sealed(StagedObject),
+    /// From the archive.
+    Archived(StagedObject),
+    /// From Flight, in place of what a completed window holds.
+    Replace(CompletedWindow),
+}
+
+impl Planned {
+    /// The ledgers.
+    pub(super) fn window(&self) -> Result<LedgerWindow> {
+        match self {
+            Planned::Drain(window) => Ok(*window),
+            Planned::Sealed(object) | Planned::Archived(object) => object.window(),
+            Planned::Replace(completed) => Ok(completed.window),
+        }
+    }
+
+    /// Where the rows are to come from.
+    pub(super) fn source(&self) -> RowSource {
+        match self {
+            Planned::Drain(_) | Planned::Replace(_) => RowSource::Flight,
+            Planned::Sealed(_) => RowSource::Staging,
+            Planned::Archived(_) => RowSource::Archive,
+        }
+    }
+}
+
+/// Hands out windows, each once.
+pub(super) struct Planner<'a> {
+    context: &'a Context,
+    wanted: Wanted,
+    limits: WindowLimits,
+    missing: VecDeque<LedgerWindow>,
+    sealed: VecDeque<StagedObject>,
+    given: VecDeque<Planned>,
+    windows: u32,
+    stopped_early: bool,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner of what is missing in a range, from sealed objects where they fit; completed windows in `replaced` are
+    /// replaced first.
+    pub(super) async fn missing(
+        context: &'a Context,
+        wanted: Wanted,
+        sealed: Vec<StagedObject>,
+        replaced: Vec<CompletedWindow>,
+    ) -> Result<Self> {
+        let mut planner = Self::empty(context, wanted);
+        planner.missing = planner.missing_in(wanted.range).await?.into();
+        planner.sealed = sealed.into();
+        planner.given = replaced.into_iter().map(Planned::Replace).collect();
+        Ok(planner)
+    }
+
+    /// A planner of archived objects, and nothing else.
+    pub(super) fn archived(context: &'a Context, wanted: Wanted, objects: Vec<StagedObject>) -> Self {
+        let mut planner = Self::empty(context, wanted);
+        planner.given = objects.into_iter().map(Planned::Archived).collect();
+        planner
+    }
+
+    /// A planner that has nothing to hand out.
+    fn empty(context: &'a Context, wanted: Wanted) -> Self {
+        let limits = WindowLimits {
+            window_ledgers: wanted.window_ledgers,
+            partition_ledgers: context.settings.partition_ledgers,
+        };
+        Planner {
+            context,
+            wanted,
+            limits,
+            missing: VecDeque::new(),
+            sealed: VecDeque::new(),
+            given: VecDeque::new(),
+            windows: 0,
+            stopped_early: false,
+        }
+    }
+
+    /// How many ledgers are planned.
+    pub(super) fn ledgers(&self) -> u64 {
+        let given = self.given.iter().filter_map(|planned| planned.window().ok());
+        self.missing.iter().copied().chain(given).map(LedgerWindow::ledgers).sum()
+    }
+
+    /// Whether `max_windows` or the time of the host has ended the planning.
+    pub(super) fn stopped_early(&self) -> bool {
+        self.stopped_early
+    }
+
+    /// Plans nothing more: the source has ended, or a step is in trouble that concerns all windows.
+    pub(super) fn stop(&mut self) {
+        self.missing.clear();
+        self.given.clear();
+    }
+
+    /// The next window; `None` when there is no more, or no time for it.
+    pub(super) async fn next(&mut self) -> Result<Option<Planned>> {
+        if let Some(planned) = self.given.pop_front() {
+            if !self.context.budget.affords(planned.window()?, self.windows) {
+                return Ok(self.stop_early());
+            }
+            self.windows += 1;
+            return Ok(Some(planned));
+        }
+        while let Some(free) = self.missing.pop_front() {
+            if self.wanted.max_windows.is_some_and(|max| self.windows >= max) {
+                return Ok(self.stop_early());
+            }
+            let Some(limits) = self.context.budget.limits(self.limits, free.start(), self.windows) else {
+                return Ok(self.stop_early());
+            };
+            let window = limits.first_window(free);
+            // Others may have loaded it meanwhile; draining it again would be for nothing.
+            if self.missing_in(window).await? != [window] {
+                let rest = LedgerWindow::new(free.start(), self.wanted.range.end())?;
+                self.missing = self.missing_in(rest).await?.into();
+                continue;
+            }
+            let planned = match self.sealed(free).await? {
+                Some(object) if !self.context.budget.affords(object.window()?, self.windows) => {
+                    return Ok(self.stop_early());
+                }
+                Some(object) => Planned::Sealed(object),
+                None => {
+                    if self.wanted.scheduled && !ripe(self.context, limits, window).await? {
+                        self.stop();
+                        return Ok(None);
+                    }
+                    Planned::Drain(window)
+                }
+            };
+            let end = planned.window()?.end();
+            if end < free.end() {
+                self.missing.push_front(LedgerWindow::new(end + 1, free.end())?);
+            }
+            self.windows += 1;
+            return Ok(Some(planned));
+        }
+        Ok(None)
+    }
+
+    /// The sealed object that is the next window of `free`, if there is one. One whose load alone had to be given up for want
+    /// of time is removed: its ledgers are drained again, in shorter windows.
+    async fn sealed(&mut self, free: LedgerWindow) -> Result<Option<StagedObject>> {
+        while self.sealed.front().is_some_and(|object| object.footer.start_ledger < free.start()) {
+            self.sealed.pop_front();
+        }
+        let limits = self.limits;
+        let Some(object) = self.sealed.pop_front_if(|object| fits(object, free, limits)) else {
+            return Ok(None);
+        };
+        if !self.context.budget.has_given_up_staged(object.window()?) {
+            return Ok(Some(object));
+        }
+        tracing::info!(object = %object.path, "removed: its load takes longer than there is time, it is drained in parts");
+        self.context.store().remove(&object.path).await?;
+        Ok(None)
+    }
+
+    /// Plans nothing more, although there is more.
+    fn stop_early(&mut self) -> Option<Planned> {
+        self.stop();
+        self.stopped_early = true;
+        None
+    }
+
+    /// What of a range is missing.
+    async fn missing_in(&self, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+        let scheduled = self.wanted.scheduled;
+        let ask = |client: Session, _| async move {
+            if scheduled {
+                progress::due(&client, range).await
+            } else {
+                progress::uncovered(&client, range).await
+            }
+        };
+        self.context.retry_on_session("plan", ask).await
+    }
+}
+
+/// Whether a sealed object is the next window of `free`: it starts there, and keeps within it and within a partition.
+fn fits(object: &StagedObject, free: LedgerWindow, limits: WindowLimits) -> bool {
+    let footer = &object.footer;
+    footer.start_ledger == free.start()
+        && footer.end_ledger <= free.end()
+        && footer.start_ledger / limits.partition_ledgers == footer.end_ledger / limits.partition_ledgers
+}
+
+/// Whether a planned window is full, or has waited long enough at the tip.
+async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) -> Result<bool> {
+    let full = limits.first_window(LedgerWindow::new(planned.start(), u32::MAX)?);
+    if planned == full {
+        return Ok(true);
+    }
+    let first = LedgerWindow::new(planned.start(), planned.start())?;
+    let offer = context.retry("ask the source", |_| context.flight.offer(first, context.trust)).await?;
+    Ok(match offer {
+        Offer::NothingYet => false,
+        Offer::Ledgers(offered) => is_ripe(offered.latest_closed_at, context.clients.config.commit_interval),
+    })
+}
+
+/// Whether a window that is shorter than it could be should be loaded now: its first ledger closed long enough ago.
+fn is_ripe(first_closed_at: Option<DateTime<Utc>>, commit_interval: Duration) -> bool {
+    first_closed_at.is_none_or(|closed| {
+        let age = Utc::now().signed_duration_since(closed);
+        age.to_std().is_ok_and(|age| age >= commit_interval)
+    })
+}

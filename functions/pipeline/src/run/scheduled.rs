@@ -1,0 +1,124 @@
+//! A scheduled run: from the first ledger that is not loaded to the tip.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_postgres::Client;
+
+use super::budget::Budget;
+use super::conclude::conclude;
+use super::context::{Clients, Context};
+use super::fingerprint;
+use super::planner::Wanted;
+use super::recover::recover;
+use super::stop::Stop;
+use super::workers::{Job, WORKERS, Work, load_windows};
+use crate::config::StartLedger;
+use crate::contract::window::LedgerWindow;
+use crate::database::load::FoldWhen;
+use crate::database::settings::{store_fingerprint, store_schedule_start};
+use crate::database::{health, progress, try_lock};
+use crate::error::{Error, Result};
+use crate::report::{Report, Watch};
+use crate::source::Trust;
+
+/// What a scheduled invocation does, once: from the first ledger that is not loaded to the tip, or `MAX_WINDOWS` windows, or
+/// as far as there is time.
+///
+/// `until`: when the host ends. No window is begun that is not likely to be finished by then; one that takes longer is given
+/// up a moment before, and leaves nothing but a smaller next attempt.
+///
+/// # Errors
+/// The first error that retries do not cure. What was loaded before it stays loaded. [`Error::OutOfTime`] when no window
+/// was finished in the time that there was: who has time for nothing should not be thought well.
+pub async fn run(clients: &Arc<Clients>, until: Option<Instant>, watch: Watch) -> Result<Report> {
+    run_within(clients, Budget::until(until), watch).await
+}
+
+/// As [`run`], for a host that ends when it is asked to. From then on no window is begun; those under way are finished, or
+/// given up at the deadline of the wish and rolled back, and their hints taken back. To be stopped is no error.
+///
+/// # Errors
+/// The first error that retries do not cure.
+pub async fn run_until_stopped(clients: &Arc<Clients>, stop: &Stop, watch: Watch) -> Result<Report> {
+    run_within(clients, Budget::until_asked(stop), watch).await
+}
+
+/// A scheduled run within its time.
+async fn run_within(clients: &Arc<Clients>, budget: Budget, watch: Watch) -> Result<Report> {
+    let budget = Arc::new(budget);
+    let mut report = Report::default();
+    let work = load_schedule(clients, &budget, &watch, &mut report);
+    let outcome = Box::pin(budget.bound(work)).await;
+    conclude(clients, &budget, outcome, &mut report).await?;
+    if budget.is_asked_to_stop() {
+        return Ok(report);
+    }
+    if let Some(start) = report.next_ledger {
+        let rest = LedgerWindow::new(start, u32::MAX)?;
+        let client = clients.sessions.get().await?;
+        report.next_ledger = progress::uncovered(&client, rest).await?.first().map(|free| free.start());
+    }
+    Ok(report)
+}
+
+/// The work of [`run`].
+async fn load_schedule(
+    clients: &Arc<Clients>,
+    budget: &Arc<Budget>,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
+    let trust = if clients.config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
+    let (context, mut client) = Context::open(clients, budget, trust).await?;
+    // Held until the end: two scheduled runs at once would do the same work. What keeps ledgers single is the claim.
+    let mut lock = clients.sessions.get().await?;
+    let Some(_held) = try_lock(&mut lock, "contract_data.schedule").await? else {
+        report.busy = true;
+        return Ok(());
+    };
+    // By now the run before this one has ended, so that what it was at is known to be given up.
+    context.learn(&client).await?;
+    let sealed = recover(&context, &client).await?;
+    let range = context
+        .source_range()
+        .await?
+        .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))?;
+    let Some(available) = range.ledgers() else {
+        report.caught_up = true;
+        return Ok(());
+    };
+    fingerprint::compare(&client, &context.flight, &context.settings, Some(&range), true).await?;
+    let start = schedule_start(&context, &client, available).await?.max(context.settings.retained_from);
+    report.next_ledger = Some(start);
+    if let Ok(range) = LedgerWindow::new(start, available.end()) {
+        let wanted = Wanted {
+            range,
+            scheduled: true,
+            max_windows: clients.config.max_windows,
+            window_ledgers: clients.config.window_ledgers,
+        };
+        let job =
+            Job { work: Work::Missing { wanted, sealed }, fold_when: FoldWhen::Inline, workers: WORKERS };
+        load_windows(&context, job, watch, report).await?;
+        // This session has been idle for as long as all that took: who knows what it has become.
+        client = context.clients.sessions.get().await?;
+        store_fingerprint(&client).await?;
+    }
+    health::measure(&client, Some(available.end())).await;
+    report.caught_up = !report.stopped_early;
+    Ok(())
+}
+
+/// Where the schedule begins: as stored, or as START_LEDGER says this first time.
+async fn schedule_start(context: &Context, client: &Client, available: LedgerWindow) -> Result<u32> {
+    if let Some(stored) = context.settings.schedule_start {
+        return Ok(stored);
+    }
+    let wanted = match context.clients.config.start_ledger {
+        StartLedger::First => available.start(),
+        StartLedger::Latest => available.end(),
+        StartLedger::Ledger(ledger) => ledger,
+    };
+    store_schedule_start(client, wanted).await
+}

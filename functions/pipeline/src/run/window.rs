@@ -1,0 +1,337 @@
+//! One window: staged, loaded with its row of progress, archived.
+
+use std::time::{Duration, Instant};
+
+use object_store::path::Path;
+use uuid::Uuid;
+
+use super::context::Context;
+use super::planner::Planned;
+use super::recover::archive;
+use crate::contract::evidence::RowSource;
+use crate::contract::window::LedgerWindow;
+use crate::database::load::{FoldWhen, Loaded, load};
+use crate::database::progress::{self, ClaimFacts, CompletedWindow};
+use crate::database::replace::replace;
+use crate::database::{Session, hints};
+use crate::error::{Error, Result};
+use crate::metrics;
+use crate::report::{WindowReport, WindowStatus};
+use crate::source::{Offer, OfferedWindow, drain};
+use crate::store::StagedObject;
+use crate::store::stage::{StageTarget, Staged, stage, stage_sorted};
+
+/// How a window ended.
+pub(super) enum Performed {
+    /// It is loaded, or recorded as failed.
+    Done(WindowReport),
+    /// The source has no more: what it had of the window is loaded, if anything.
+    AtTip(Option<WindowReport>),
+}
+
+/// What staging a window may come to.
+enum Prepared {
+    /// An object to load.
+    Ready(StagedObject, ClaimFacts),
+    /// A value that cannot be loaded: the reason, and the object that was kept, if it could be.
+    Bad(Error, Option<String>),
+    /// The source has nothing of it yet.
+    Nothing,
+}
+
+/// Does all that a planned window needs, with a hint for others that it is under way. A hint that nobody takes back, since
+/// the host ended first, tells the next attempt to take less.
+pub(super) async fn perform(context: &Context, planned: Planned, fold_when: FoldWhen) -> Result<Performed> {
+    let hint = Uuid::new_v4();
+    let (window, lifetime, source) = (planned.window()?, context.budget.hint_lifetime(), planned.source());
+    context.budget.begun(hint);
+    if let Err(error) = leave_hint(context, window, hint, lifetime, source).await {
+        tracing::warn!(error = %error.chain(), "no hint of the window under way");
+    }
+    let performed = Box::pin(stage_and_load(context, planned, fold_when)).await;
+    if let Err(error) = take_hint_back(context, hint).await {
+        tracing::warn!(error = %error.chain(), "the hint stays until it expires");
+    }
+    context.budget.finished(hint);
+    performed
+}
+
+async fn leave_hint(
+    context: &Context,
+    window: LedgerWindow,
+    hint: Uuid,
+    lifetime: Duration,
+    source: RowSource,
+) -> Result<()> {
+    hints::hint(&*context.session().await?, window, hint, lifetime, source).await
+}
+
+async fn take_hint_back(context: &Context, hint: Uuid) -> Result<()> {
+    hints::unhint(&*context.session().await?, hint).await
+}
+
+/// Window, drain, stage, load, progress, archive.
+async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen) -> Result<Performed> {
+    let window = planned.window()?;
+    let replaced = match &planned {
+        Planned::Replace(completed) => Some(completed.clone()),
+        _ => None,
+    };
+    let prepared = match planned {
+        Planned::Sealed(object) => ready(object, RowSource::Staging),
+        Planned::Archived(object) => ready(object, RowSource::Archive),
+        Planned::Drain(window) => stage_window(context, window, false).await?,
+        Planned::Replace(completed) => stage_window(context, completed.window, true).await?,
+    };
+    let (object, facts) = match prepared {
+        Prepared::Ready(object, facts) => (object, facts),
+        Prepared::Nothing if replaced.is_some() => {
+            return Err(Error::source_permanent(format!(
+                "has nothing of ledgers {window} to replace it with"
+            )));
+        }
+        Prepared::Nothing => return Ok(Performed::AtTip(None)),
+        Prepared::Bad(error, object) => return record_failure(context, window, error, object).await,
+    };
+    let end = object.footer.end_ledger;
+    let report = match replaced {
+        Some(completed) => replace_window(context, completed, object, facts).await?,
+        None => match load_window(context, object, facts, fold_when).await {
+            Err(error @ Error::BadData { .. }) => {
+                return record_failure(context, window, error, None).await;
+            }
+            loaded => loaded?,
+        },
+    };
+    Ok(if end < window.end() { Performed::AtTip(Some(report)) } else { Performed::Done(report) })
+}
+
+/// An object that needs no drain.
+fn ready(object: StagedObject, source: RowSource) -> Prepared {
+    Prepared::Ready(object, ClaimFacts { source, attempts: 1, drain_ms: None })
+}
+
+/// Marks the window as failed, for all to see; the windows after it go on.
+async fn record_failure(
+    context: &Context,
+    window: LedgerWindow,
+    error: Error,
+    object: Option<String>,
+) -> Result<Performed> {
+    let message = error.chain();
+    metrics::failed();
+    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
+    let client = context.session().await?;
+    for superseded in progress::mark_failed(&client, window, &message, object.as_deref()).await? {
+        context.store().remove(&Path::from(superseded)).await?;
+    }
+    Ok(Performed::Done(WindowReport::failed(window, &error)))
+}
+
+/// Drains and stages one window, trying again after trouble that may pass.
+async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
+    let begun = Instant::now();
+    let attempt = |attempts| async move { Ok((attempts, stage_once(context, window, replaces).await?)) };
+    let (attempts, object) = match context.retry("drain", attempt).await {
+        Ok((attempts, Staged::Sealed(object))) => (attempts, *object),
+        Ok((_, Staged::Bad(object, error))) => {
+            return Ok(Prepared::Bad(error, Some(object.path.to_string())));
+        }
+        Ok((_, Staged::Nothing | Staged::NeedsSorting)) => return Ok(Prepared::Nothing),
+        Err(error @ Error::BadData { .. }) => return Ok(Prepared::Bad(error, None)),
+        Err(error) => return Err(error),
+    };
+    let drain_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    tracing::info!(
+        step = "stage",
+        start_ledger = object.footer.start_ledger,
+        end_ledger = object.footer.end_ledger,
+        rows = object.footer.rows,
+        object_bytes = object.bytes,
+        duration_ms = drain_ms,
+        "staged"
+    );
+    Ok(Prepared::Ready(object, ClaimFacts { source: RowSource::Flight, attempts, drain_ms: Some(drain_ms) }))
+}
+
+/// One attempt: ask, drain, stage; a source that sends ledgers out of order is asked twice.
+async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
+    let target = StageTarget {
+        network: context.network().to_owned(),
+        database_id: context.settings.database_id,
+        batch_rows: context.clients.config.batch_rows,
+        replaces,
+    };
+    let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
+    let window = offered.window;
+    if replaces && window != planned {
+        return Err(Error::source_permanent(format!(
+            "has only ledgers {window} of {planned}, which is to be replaced"
+        )));
+    }
+    match stage(context.store(), &target, window, drain(&context.flight, offered)).await? {
+        Staged::NeedsSorting => {
+            let again =
+                self::offered(context, window).await?.filter(|offered| offered.window == window).ok_or_else(
+                    || Error::source_transient(format!("offers less of ledgers {window} than a moment ago")),
+                )?;
+            stage_sorted(context.store(), &target, window, drain(&context.flight, again)).await
+        }
+        staged => Ok(staged),
+    }
+}
+
+/// The source's offer of a window; `None` when it has nothing of it yet.
+async fn offered(context: &Context, planned: LedgerWindow) -> Result<Option<OfferedWindow>> {
+    match context.flight.offer(planned, context.trust).await? {
+        Offer::NothingYet => Ok(None),
+        Offer::Ledgers(offered) => Ok(Some(*offered)),
+    }
+}
+
+/// Loads a staged object, and archives it.
+async fn load_window(
+    context: &Context,
+    object: StagedObject,
+    facts: ClaimFacts,
+    fold_when: FoldWhen,
+) -> Result<WindowReport> {
+    let begun = Instant::now();
+    let window = object.window()?;
+    let load = |mut client: Session, object: StagedObject, facts| async move {
+        load(&mut client, context.store(), &object, facts, fold_when).await
+    };
+    let Trusted { outcome, attempts, object, facts } =
+        load_trusted(context, object, facts, false, load).await?;
+    let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
+    if let Loaded::Completed(id) = outcome {
+        log_loaded(&report, begun);
+        archive_window(context, id, window, &object.path, facts.source).await?;
+        return Ok(report);
+    }
+    let covering = progress::covering(&*context.session().await?, window).await?;
+    let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
+    match ours {
+        // Another process may have adopted and loaded it, and be archiving it: doing so twice does no harm.
+        Some(ours) if !ours.archived => {
+            archive_window(context, ours.id, window, &object.path, facts.source).await?;
+        }
+        Some(_) => {}
+        None if facts.source == RowSource::Archive => {}
+        None => context.store().remove(&object.path).await?,
+    }
+    // Loaded by an attempt of this process whose answer was lost, or by another process.
+    if ours.is_some() && attempts > 1 {
+        log_loaded(&report, begun);
+    } else {
+        report.rows = 0;
+        report.status = match outcome {
+            Loaded::NotRetained => WindowStatus::NotRetained,
+            Loaded::PartlyThere => WindowStatus::PartlyLoaded,
+            _ => WindowStatus::AlreadyLoaded,
+        };
+    }
+    Ok(report)
+}
+
+/// Replaces a completed window by a staged object, and its object in the archive.
+async fn replace_window(
+    context: &Context,
+    completed: CompletedWindow,
+    object: StagedObject,
+    facts: ClaimFacts,
+) -> Result<WindowReport> {
+    let begun = Instant::now();
+    let CompletedWindow { id, window, .. } = completed;
+    let load = |mut client: Session, object: StagedObject, facts| async move {
+        replace(&mut client, context.store(), &object, facts, id).await
+    };
+    let Trusted { object, facts, .. } = load_trusted(context, object, facts, true, load).await?;
+    let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
+    report.status = WindowStatus::Replaced;
+    log_loaded(&report, begun);
+    archive_window(context, id, window, &object.path, facts.source).await?;
+    Ok(report)
+}
+
+/// The outcome of a load, and the object that it was of.
+struct Trusted<T> {
+    outcome: T,
+    /// Attempts at loading this object.
+    attempts: u32,
+    object: StagedObject,
+    facts: ClaimFacts,
+}
+
+/// Loads an object by `load`, with a new session and a new attempt after trouble that passes. A staged object that is not what
+/// its footer says is removed, and its window staged once more; an archived one is an error.
+async fn load_trusted<T, F: Future<Output = Result<T>>>(
+    context: &Context,
+    mut object: StagedObject,
+    mut facts: ClaimFacts,
+    replaces: bool,
+    load: impl Fn(Session, StagedObject, ClaimFacts) -> F,
+) -> Result<Trusted<T>> {
+    let (load, window) = (&load, object.window()?);
+    let mut drained_again = false;
+    loop {
+        let loaded = &object;
+        let attempt =
+            |client, attempts| async move { Ok((load(client, loaded.clone(), facts).await?, attempts)) };
+        match context.retry_on_session("load", attempt).await {
+            Ok((outcome, attempts)) => return Ok(Trusted { outcome, attempts, object, facts }),
+            Err(error @ Error::Corrupt { .. }) if !drained_again && facts.source != RowSource::Archive => {
+                (object, facts) = drain_again(context, &object, window, error, replaces).await?;
+                drained_again = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes an object that cannot be trusted, and stages its window anew.
+async fn drain_again(
+    context: &Context,
+    object: &StagedObject,
+    window: LedgerWindow,
+    error: Error,
+    replaces: bool,
+) -> Result<(StagedObject, ClaimFacts)> {
+    tracing::warn!(error = %error.chain(), "removed: the window is drained again");
+    context.store().remove(&object.path).await?;
+    match stage_window(context, window, replaces).await? {
+        Prepared::Ready(object, facts) => Ok((object, facts)),
+        Prepared::Bad(error, _) => Err(error),
+        Prepared::Nothing => Err(Error::source_transient(format!("no longer offers ledgers {window}"))),
+    }
+}
+
+/// The line that every loaded window leaves in the log.
+fn log_loaded(report: &WindowReport, begun: Instant) {
+    tracing::info!(
+        step = "load",
+        start_ledger = report.start_ledger,
+        end_ledger = report.end_ledger,
+        rows = report.rows,
+        source = report.source.as_str(),
+        duration_ms = begun.elapsed().as_millis() as u64,
+        "loaded"
+    );
+}
+
+/// Archives a completed window, on a new session where that helps. What fails here for good is finished by the next run.
+async fn archive_window(
+    context: &Context,
+    id: i64,
+    window: LedgerWindow,
+    object: &Path,
+    source: RowSource,
+) -> Result<()> {
+    let attempt = |client: Session, _| async move {
+        if source == RowSource::Archive {
+            return progress::mark_archived(&client, id, object.as_ref()).await; // it is there
+        }
+        archive(context, &client, id, window, object).await
+    };
+    context.retry_on_session("archive", attempt).await
+}

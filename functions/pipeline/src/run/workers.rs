@@ -1,0 +1,232 @@
+//! Workers: each takes a window, stages it, loads it, and takes the next. With two of them the source and PostgreSQL are
+//! busy at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::context::Context;
+use super::follow_up::{fold_pending, tend};
+use super::planner::{Planned, Planner, Wanted};
+use super::window::{Performed, perform};
+use crate::database::load::FoldWhen;
+use crate::database::progress::{self, CompletedWindow};
+use crate::error::{Error, Result};
+use crate::report::{Event, Report, Watch, WindowReport, WindowStatus};
+use crate::store::StagedObject;
+
+/// Windows worked on at once where nobody says otherwise: one is drained while another is loaded.
+pub(super) const WORKERS: usize = 2;
+
+/// Windows loaded since the last fold, in rows: more than this, and a replay folds before it goes on.
+const ROWS_BETWEEN_FOLDS: u64 = 500_000;
+
+/// What a run is to do.
+pub(super) struct Job {
+    /// The windows, and where their rows come from.
+    pub(super) work: Work,
+    /// When the windows are folded.
+    pub(super) fold_when: FoldWhen,
+    /// How many windows are worked on at once; at least 1.
+    pub(super) workers: usize,
+}
+
+/// Windows, and where their rows come from.
+pub(super) enum Work {
+    /// What is missing, from the source; from sealed objects where they fit.
+    Missing { wanted: Wanted, sealed: Vec<StagedObject> },
+    /// Completed windows to replace; then what is missing between them.
+    Replace { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
+    /// Objects of the archive.
+    Archived { wanted: Wanted, objects: Vec<StagedObject> },
+}
+
+impl Work {
+    /// What is wanted in all.
+    fn wanted(&self) -> Wanted {
+        match self {
+            Work::Missing { wanted, .. } | Work::Replace { wanted, .. } | Work::Archived { wanted, .. } => {
+                *wanted
+            }
+        }
+    }
+}
+
+/// What a worker has to tell.
+enum Told {
+    /// A window is done, or failed by itself.
+    Window(WindowReport),
+    /// A window failed by the source; whether it or the source is to blame, the next ones show.
+    SourceFailed(WindowReport, Error),
+    /// Nothing goes on.
+    Trouble(Error),
+}
+
+/// Does the job, and once more where another process was faster with a part of a window: what is then missing is planned
+/// anew. Ends with everything folded, summarised and analysed. `report` always has what was done so far: this may be dropped
+/// in the middle, when the host's time is over.
+///
+/// # Errors
+/// The first trouble that concerns more than one window. What was loaded before stays loaded.
+pub(super) async fn load_windows(
+    context: &Arc<Context>,
+    mut job: Job,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let done_before = report.windows.len();
+        load_once(context, &mut job, watch, report).await?;
+        let done = &report.windows[done_before..];
+        if !done.iter().any(|window| window.status == WindowStatus::PartlyLoaded) {
+            break;
+        }
+    }
+    if job.fold_when == FoldWhen::Later {
+        fold_pending(context, watch).await?;
+    }
+    tend(context, report).await?;
+    report.duration = begun.elapsed();
+    Ok(())
+}
+
+/// One plan, worked off.
+async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
+    let again = Work::Missing { wanted: job.work.wanted(), sealed: Vec::new() };
+    let planner = match std::mem::replace(&mut job.work, again) {
+        Work::Missing { wanted, sealed } => Planner::missing(context, wanted, sealed, Vec::new()).await?,
+        Work::Replace { wanted, sealed, replaced } => {
+            Planner::missing(context, wanted, sealed, replaced).await?
+        }
+        Work::Archived { wanted, objects } => Planner::archived(context, wanted, objects),
+    };
+    watch(Event::Planned(planner.ledgers()));
+    let planner = Mutex::new(planner);
+    let (teller, mut told) = mpsc::unbounded_channel();
+    let failures = AtomicU32::new(0);
+    let mut workers = Vec::new();
+    for _ in 0..job.workers.max(1) {
+        workers.push(work(context, &planner, &failures, teller.clone(), job.fold_when));
+    }
+    drop(teller);
+    let listening = listen(context, &mut told, job.fold_when, watch, report, &planner);
+    let (heard, ()) = futures::future::join(listening, async {
+        futures::future::join_all(workers).await;
+    })
+    .await;
+    report.stopped_early = planner.into_inner().stopped_early();
+    heard
+}
+
+/// Hears the workers out, folds between windows, and tells windows that fail by themselves from a source that fails.
+async fn listen(
+    context: &Arc<Context>,
+    told: &mut mpsc::UnboundedReceiver<Told>,
+    fold_when: FoldWhen,
+    watch: &Watch,
+    report: &mut Report,
+    planner: &Mutex<Planner<'_>>,
+) -> Result<()> {
+    let mut unfolded_rows = 0;
+    let mut suspects: Vec<(WindowReport, Error)> = Vec::new();
+    let mut trouble: Option<Error> = None;
+    while let Some(told) = told.recv().await {
+        match told {
+            Told::Window(window) => {
+                // Others pass: the windows that failed before do so by themselves.
+                for (suspect, error) in suspects.drain(..) {
+                    mark_failed(context, &suspect, &error).await?;
+                    watch(Event::Window(&suspect));
+                    report.windows.push(suspect);
+                }
+                unfolded_rows += window.rows;
+                watch(Event::Window(&window));
+                report.windows.push(window);
+                if fold_when == FoldWhen::Later && unfolded_rows >= ROWS_BETWEEN_FOLDS {
+                    fold_pending(context, watch).await?;
+                    unfolded_rows = 0;
+                }
+            }
+            Told::SourceFailed(window, error) => {
+                suspects.push((window, error));
+            }
+            Told::Trouble(error) => {
+                planner.lock().await.stop();
+                trouble = trouble.or(Some(error));
+            }
+        }
+    }
+    match trouble.or_else(|| suspects.into_iter().next().map(|(_, error)| error)) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// One worker: window after window, each as a task of its own, so that a panic in there is an error here. `failures` counts
+/// the windows that the source has failed since one passed: at the second, nothing more is asked of it.
+async fn work(
+    context: &Arc<Context>,
+    planner: &Mutex<Planner<'_>>,
+    failures: &AtomicU32,
+    teller: mpsc::UnboundedSender<Told>,
+    fold_when: FoldWhen,
+) {
+    let tell = |told| {
+        // the listener hears every worker out
+        let _ = teller.send(told);
+    };
+    loop {
+        let planned: Planned = match planner.lock().await.next().await {
+            Ok(Some(planned)) => planned,
+            Ok(None) => return,
+            Err(error) => return tell(Told::Trouble(error)),
+        };
+        let window = match planned.window() {
+            Ok(window) => window,
+            Err(error) => return tell(Told::Trouble(error)),
+        };
+        let begun = Instant::now();
+        let mut task = JoinSet::new();
+        let shared = Arc::clone(context);
+        let performing = async move { perform(&shared, planned, fold_when).await };
+        task.spawn(performing.in_current_span());
+        let performed = match task.join_next().await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => {
+                return tell(Told::Trouble(Error::Unexpected(format!("ledgers {window}: {error}"))));
+            }
+            None => return,
+        };
+        match performed {
+            Ok(Performed::Done(report)) => {
+                failures.store(0, Ordering::Relaxed);
+                context.budget.observe(window, begun.elapsed());
+                tell(Told::Window(report));
+            }
+            Ok(Performed::AtTip(report)) => {
+                planner.lock().await.stop();
+                if let Some(report) = report {
+                    tell(Told::Window(report));
+                }
+            }
+            Err(error @ Error::Source { .. }) => {
+                if failures.fetch_add(1, Ordering::Relaxed) > 0 {
+                    planner.lock().await.stop();
+                }
+                tell(Told::SourceFailed(WindowReport::failed(window, &error), error));
+            }
+            Err(error) => return tell(Told::Trouble(error)),
+        }
+    }
+}
+
+/// Records a window that the source fails while it serves others.
+async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
+    let client = context.session().await?;
+    progress::mark_failed(&client, window.window()?, &error.chain(), None).await.map(drop)
+}

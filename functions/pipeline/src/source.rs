@@ -1,0 +1,14 @@
+//! The Flight source: what it offers of a window, and the drain that proves it complete.
+
+mod cast;
+mod compression;
+mod drain;
+mod flight;
+mod numbering;
+mod offer;
+mod tls;
+
+pub(crate) use drain::{Drain, Drained, drain};
+pub(crate) use flight::Flight;
+pub use offer::SourceRange;
+pub(crate) use offer::{Offer, OfferedWindow, Trust};

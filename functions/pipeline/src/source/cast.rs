@@ -1,0 +1,185 @@
+//! From whatever a source sends to the staged columns: found by name, cast without loss, completed where a rule says so.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, UInt32Array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampNanosecondType, UInt32Type};
+use arrow::util::display::array_value_to_string;
+
+use crate::contract::tables::{COLUMNS, Column, Kind, arrow_type, position};
+use crate::contract::xdr;
+use crate::error::{Error, Result};
+
+/// Where the columns of a row are in a stream's schema.
+#[derive(Debug)]
+pub(crate) struct Columns([usize; COLUMNS.len()]);
+
+impl Columns {
+    /// Finds the columns by name, in any order and among any others.
+    ///
+    /// # Errors
+    /// [`Error::Source`] that names a column which is missing, there twice, or of a type that does not fit.
+    pub(crate) fn find(schema: &Schema) -> Result<Self> {
+        let mut indices = [0; COLUMNS.len()];
+        for (slot, column) in indices.iter_mut().zip(COLUMNS) {
+            let mut found =
+                schema.fields().iter().enumerate().filter(|(_, field)| field.name() == column.name);
+            let Some((index, field)) = found.next() else {
+                return Err(Error::source_permanent(format!("the stream has no column {}", column.name)));
+            };
+            if found.next().is_some() {
+                return Err(Error::source_permanent(format!("the stream has column {} twice", column.name)));
+            }
+            let all_null = column.nullable && *field.data_type() == DataType::Null;
+            if !all_null && !fits(column.kind, field.data_type()) {
+                return Err(Error::source_permanent(format!(
+                    "column {} is {}, which does not fit {}",
+                    column.name,
+                    field.data_type(),
+                    arrow_type(column.kind)
+                )));
+            }
+            *slot = index;
+        }
+        Ok(Columns(indices))
+    }
+
+    /// The staged columns of a batch.
+    ///
+    /// # Errors
+    /// [`Error::BadData`] for a value that the staged type cannot hold, or a null where none may be.
+    pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        // The ledger first: every other complaint names it.
+        let ledger_column = &COLUMNS[position::LEDGER_SEQUENCE];
+        let ledger_array = convert(ledger_column, batch.column(self.0[position::LEDGER_SEQUENCE]), None)?;
+        let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
+        let mut arrays = Vec::with_capacity(COLUMNS.len() + 1);
+        for (index, column) in self.0.iter().zip(COLUMNS) {
+            arrays.push(if column.name == ledger_column.name {
+                Arc::clone(&ledger_array)
+            } else {
+                convert(column, batch.column(*index), Some(&ledgers))?
+            });
+        }
+        arrays[position::ASSET_CODE] = without_padding(&arrays[position::ASSET_CODE]);
+        arrays[position::LEDGER_KEY_HASH] = with_derived_hashes(&arrays, &ledgers)?;
+        Ok(arrays)
+    }
+}
+
+/// Whether a column of this type can be cast to the kind, value by value, without loss.
+fn fits(kind: Kind, data_type: &DataType) -> bool {
+    if let DataType::Dictionary(_, values) = data_type {
+        return kind != Kind::Flag && kind != Kind::Instant && fits(kind, values);
+    }
+    match kind {
+        Kind::Text => matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+        Kind::Ledger | Kind::Amount => data_type.is_integer(),
+        Kind::Flag => *data_type == DataType::Boolean,
+        // An instant is one whatever the zone it is shown in; without a zone it is UTC, as all ledger times are.
+        Kind::Instant => matches!(data_type, DataType::Timestamp(..)),
+    }
+}
+
+/// Casts one column, and refuses what changes on the way.
+fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> Result<ArrayRef> {
+    let bad = |row: usize, cause: String| Error::BadData {
+        ledger: ledgers.map_or(0, |l| l.value(row)),
+        column: column.name,
+        cause,
+    };
+    let value =
+        |row: usize| array_value_to_string(array, row).unwrap_or_else(|e| format!("unprintable: {e}"));
+    if let DataType::Timestamp(TimeUnit::Nanosecond, _) = array.data_type() {
+        let instants = array.as_primitive::<TimestampNanosecondType>();
+        let finer =
+            (0..instants.len()).find(|&row| instants.is_valid(row) && instants.value(row) % 1_000 != 0);
+        if let Some(row) = finer {
+            return Err(bad(row, format!("{} is finer than a microsecond", value(row))));
+        }
+    }
+    let target = arrow_type(column.kind);
+    // An instant keeps its number whatever zone it is labelled with: only the unit is cast, the label replaced.
+    let array = &relabelled(array, &target);
+    let converted = if *array.data_type() == target {
+        Arc::clone(array)
+    } else {
+        // safe: what does not fit becomes null, which shows the row
+        let options = CastOptions { safe: true, ..CastOptions::default() };
+        let converted = cast_with_options(array, &target, &options).map_err(|e| Error::Source {
+            problem: format!("column {} cannot be read", column.name),
+            transient: false,
+            status: None,
+            source: Some(e.into()),
+        })?;
+        if converted.null_count() != array.logical_null_count() {
+            let nulls = array.logical_nulls();
+            let lost = (0..array.len())
+                .find(|&row| converted.is_null(row) && nulls.as_ref().is_none_or(|n| n.is_valid(row)));
+            if let Some(row) = lost {
+                return Err(bad(row, format!("{} is out of range for {target}", value(row))));
+            }
+        }
+        converted
+    };
+    if !column.nullable
+        && let Some(row) = (0..converted.len()).find(|&row| converted.is_null(row))
+    {
+        return Err(bad(row, "null where a value must be".to_owned()));
+    }
+    Ok(converted)
+}
+
+/// A timestamp in the zone of the target; anything else as it is.
+fn relabelled(array: &ArrayRef, target: &DataType) -> ArrayRef {
+    let (DataType::Timestamp(unit, _), DataType::Timestamp(_, zone)) = (array.data_type(), target) else {
+        return Arc::clone(array);
+    };
+    let data_type = DataType::Timestamp(*unit, zone.clone());
+    match array.to_data().into_builder().data_type(data_type).build() {
+        Ok(data) => arrow::array::make_array(data),
+        Err(_) => Arc::clone(array), // the cast will say what is wrong
+    }
+}
+
+/// `asset_code` without the NUL bytes that pad it to 4 or 12 characters.
+fn without_padding(array: &ArrayRef) -> ArrayRef {
+    let codes = array.as_string::<i32>();
+    if memchr::memchr(0, codes.value_data()).is_none() {
+        return Arc::clone(array);
+    }
+    Arc::new(codes.iter().map(|code| code.map(|c| c.trim_end_matches('\0'))).collect::<StringArray>())
+}
+
+/// `ledger_key_hash`, derived from contract, key and durability where the source leaves it out.
+fn with_derived_hashes(arrays: &[ArrayRef], ledgers: &UInt32Array) -> Result<ArrayRef> {
+    let hashes = arrays[position::LEDGER_KEY_HASH].as_string::<i32>();
+    if hashes.null_count() == 0 {
+        return Ok(Arc::clone(&arrays[position::LEDGER_KEY_HASH]));
+    }
+    let contracts = arrays[position::CONTRACT_ID].as_string::<i32>();
+    let durabilities = arrays[position::CONTRACT_DURABILITY].as_string::<i32>();
+    let keys = arrays[position::KEY_XDR].as_string::<i32>();
+    let mut complete = StringBuilder::with_capacity(hashes.len(), hashes.len() * 64);
+    for row in 0..hashes.len() {
+        if hashes.is_valid(row) {
+            complete.append_value(hashes.value(row));
+            continue;
+        }
+        let key = keys.is_valid(row).then(|| keys.value(row));
+        let hash =
+            xdr::ledger_key_hash(contracts.value(row), key, durabilities.value(row)).map_err(|cause| {
+                Error::BadData {
+                    ledger: ledgers.value(row),
+                    column: COLUMNS[position::LEDGER_KEY_HASH].name,
+                    cause: format!("is null and cannot be derived: {cause}"),
+                }
+            })?;
+        complete.append_value(hash);
+    }
+    Ok(Arc::new(complete.finish()))
+}
+
+#[cfg(test)]
+mod tests;

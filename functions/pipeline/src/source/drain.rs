@@ -1,0 +1,227 @@
+//! Drain: one window of rows out of Flight, proven complete or refused.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::UInt32Type;
+use arrow_flight::decode::FlightRecordBatchStream;
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::cast::Columns;
+use super::flight::{Flight, failure};
+use super::numbering::Numbering;
+use super::offer::OfferedWindow;
+use crate::contract::evidence::Evidence;
+use crate::contract::tables::{STAGED_SCHEMA, position};
+use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result};
+
+/// A whole window may keep its drain waiting for so many times `FLIGHT_TIMEOUT`: half an hour where that is a minute. Each
+/// message is waited for by itself, and a source that drips them, with a row in each or with none, would hold it for days.
+const PATIENCE: u32 = 30;
+
+/// What comes out of a drain.
+#[derive(Debug)]
+pub(crate) enum Drained {
+    /// The next rows, in order of (ledger, change index).
+    Batch(RecordBatch),
+    /// A ledger came after a later one: whoever streams has to sort.
+    OutOfOrder(RecordBatch),
+    /// The end, and what is proven: the ledgers, if any.
+    Complete(Evidence, Option<LedgerWindow>),
+}
+
+/// A drain under way. [`next`](Drain::next) until it says [`Drained::Complete`]; anything else is no window.
+pub(crate) struct Drain<'a> {
+    flight: &'a Flight,
+    offered: OfferedWindow,
+    endpoint: usize,
+    stream: Option<OpenStream>,
+    numbering: Numbering,
+    received: u64,
+    /// Rows of the last ledger seen, kept back until a later one proves it whole; only for [`Evidence::BeforeLast`].
+    held: Vec<RecordBatch>,
+    timeout: Duration,
+    /// How much longer the source may keep us waiting, in all. Time that staging takes is not the source's.
+    patience: Duration,
+}
+
+/// The endpoint being read.
+struct OpenStream {
+    batches: FlightRecordBatchStream,
+    columns: Option<Columns>,
+}
+
+/// Opens the drain of an offered window.
+pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
+    Drain {
+        timeout: flight.timeout(),
+        patience: flight.timeout().saturating_mul(PATIENCE),
+        flight,
+        numbering: Numbering::new(offered.ordered),
+        offered,
+        endpoint: 0,
+        stream: None,
+        received: 0,
+        held: Vec::new(),
+    }
+}
+
+impl Drain<'_> {
+    /// The next batch, at most as large as the source sent it.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, takes 30 times as long in all, leaves the
+    /// window, repeats a ledger in another endpoint, or ends with other rows than declared; [`Error::BadData`] for a value that cannot be staged.
+    pub(crate) async fn next(&mut self) -> Result<Drained> {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                let Some(endpoint) = self.offered.endpoints.pop_front() else {
+                    return self.complete();
+                };
+                let begun = Instant::now();
+                let batches = self.flight.open(endpoint, self.offered.window).await?;
+                self.patience = self.patience.saturating_sub(begun.elapsed());
+                self.endpoint += 1;
+                self.stream = Some(OpenStream { batches, columns: None });
+                continue;
+            };
+            let begun = Instant::now();
+            // The decoder takes lengths that contradict each other for a defect of its caller, and panics.
+            let next = AssertUnwindSafe(stream.batches.next()).catch_unwind();
+            let next = tokio::time::timeout(self.timeout.min(self.patience), next).await;
+            self.patience = self.patience.saturating_sub(begun.elapsed());
+            let batch = match next {
+                Err(_) => return Err(self.gave_up()),
+                Ok(Err(_)) => {
+                    let window = self.offered.window;
+                    return Err(Error::source_transient(format!(
+                        "sent a message of ledgers {window} that does not decode"
+                    )));
+                }
+                Ok(Ok(None)) => {
+                    self.stream = None;
+                    continue;
+                }
+                Ok(Ok(Some(batch))) => {
+                    batch.map_err(|e| failure("the stream broke", self.offered.window, e))?
+                }
+            };
+            let columns = match &stream.columns {
+                Some(columns) => columns,
+                None => stream.columns.insert(Columns::find(&batch.schema())?),
+            };
+            if batch.num_rows() > 0 {
+                let arrays = columns.read(&batch)?;
+                if let Some(drained) = self.accept(arrays)? {
+                    return Ok(drained);
+                }
+            }
+        }
+    }
+
+    /// Why the wait for a message was ended.
+    fn gave_up(&self) -> Error {
+        let window = self.offered.window;
+        if self.patience > Duration::ZERO {
+            let silence = humantime::format_duration(self.timeout);
+            return Error::source_transient(format!(
+                "silent for {silence} in the middle of ledgers {window}"
+            ));
+        }
+        Error::source_transient(format!(
+            "kept the loader waiting for {} in all, and has sent {} rows of ledgers {window}: ask for smaller windows, or raise FLIGHT_TIMEOUT",
+            humantime::format_duration(self.timeout.saturating_mul(PATIENCE)),
+            self.received
+        ))
+    }
+
+    /// Checks a batch against the window and what was declared, and numbers its rows. `None` when all of it is kept back.
+    fn accept(&mut self, mut arrays: Vec<ArrayRef>) -> Result<Option<Drained>> {
+        let ledgers = arrays[position::LEDGER_SEQUENCE].as_primitive::<UInt32Type>();
+        let window = self.offered.window;
+        if let Some(outside) = ledgers.values().iter().find(|l| !window.contains(**l)) {
+            return Err(Error::source_transient(format!(
+                "sent a row of ledger {outside}, outside ledgers {window}"
+            )));
+        }
+        self.received += ledgers.len() as u64;
+        if let Some(total) = self.offered.total_records.filter(|total| self.received > *total) {
+            return Err(Error::source_transient(format!(
+                "sent more than the {total} rows it declared for ledgers {window}"
+            )));
+        }
+        let numbered = self.numbering.number(self.endpoint, ledgers.values())?;
+        let last = ledgers.values().last().copied();
+        let complete_rows = ledgers.values().partition_point(|ledger| Some(*ledger) != last);
+        arrays.push(Arc::new(numbered.change_index));
+        let batch = RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), arrays)
+            .map_err(|e| Error::Unexpected(format!("staged columns do not fit their schema: {e}")))?;
+        if self.offered.evidence != Evidence::BeforeLast {
+            return Ok(Some(if numbered.in_order {
+                Drained::Batch(batch)
+            } else {
+                Drained::OutOfOrder(batch)
+            }));
+        }
+        if !numbered.in_order {
+            return Err(Error::source_permanent(format!(
+                "neither declares ledgers {window} nor sends its ledgers in order, so nothing tells which are whole"
+            )));
+        }
+        self.hold_back(batch, last, complete_rows)
+    }
+
+    /// Lets the rows of whole ledgers pass, and keeps those of the last one seen.
+    fn hold_back(
+        &mut self,
+        batch: RecordBatch,
+        last: Option<u32>,
+        complete_rows: usize,
+    ) -> Result<Option<Drained>> {
+        let mut whole = Vec::new();
+        if self.held_ledger() != last {
+            whole.append(&mut self.held);
+        }
+        if complete_rows > 0 {
+            whole.push(batch.slice(0, complete_rows));
+        }
+        self.held.push(batch.slice(complete_rows, batch.num_rows() - complete_rows));
+        if whole.is_empty() {
+            return Ok(None);
+        }
+        let batch = arrow::compute::concat_batches(&STAGED_SCHEMA, &whole)
+            .map_err(|e| Error::Unexpected(format!("batches do not join: {e}")))?;
+        Ok(Some(Drained::Batch(batch)))
+    }
+
+    /// The ledger whose rows are kept back.
+    fn held_ledger(&self) -> Option<u32> {
+        let batch = self.held.first()?;
+        batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values().first().copied()
+    }
+
+    /// The end of the last stream proves nothing by itself; the declared number of rows does.
+    fn complete(&self) -> Result<Drained> {
+        let window = self.offered.window;
+        if let Some(total) = self.offered.total_records.filter(|total| self.received != *total) {
+            return Err(Error::source_transient(format!(
+                "ended after {} of the {total} rows it declared for ledgers {window}",
+                self.received
+            )));
+        }
+        let proven = match self.offered.evidence {
+            Evidence::Declared | Evidence::TrustedEnd => Some(window),
+            Evidence::BeforeLast => {
+                self.held_ledger().and_then(|last| last.checked_sub(1)).and_then(|end| window.until(end))
+            }
+        };
+        Ok(Drained::Complete(self.offered.evidence, proven))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! The Flight connection: what is asked, how answers are read, and how failures are told apart.
+
+use std::time::Duration;
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use futures::StreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use super::compression::refuse_compressed;
+use super::offer::{Offer, SourceRange, Trust, read_metadata};
+use super::tls;
+use crate::config::FlightConfig;
+use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result, is_distrust};
+use crate::secret::{Reading, StoredSecret};
+
+/// The largest gRPC message taken: 64 MiB, as the contract of the source says.
+const MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to the source. Connects when first used, and again by itself after a break.
+pub(crate) struct Flight {
+    prepared: Endpoint,
+    channel: Channel,
+    token: Token,
+    timeout: Duration,
+    endpoint: String,
+}
+
+/// By what the source knows this client.
+#[derive(Clone)]
+enum Token {
+    None,
+    Given(SecretString),
+    Stored(StoredSecret),
+}
+
+/// A token as it is sent; and if it comes from a secret, what was read there.
+#[derive(Clone)]
+struct Bearer {
+    token: Option<SecretString>,
+    reading: Option<Reading>,
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Flight {
+    /// Prepares the connection; nothing is sent before the first request.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the endpoint or a PEM file cannot be used.
+    pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
+        let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
+        // A network that swallows everything is noticed before a silent source is given up, and told apart from it. No more
+        // often than every 20 seconds where that is enough: some servers end connections that ping them much.
+        let keep_alive = (config.timeout / 3).clamp(Duration::from_secs(2), Duration::from_secs(20));
+        let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
+            .and_then(|e| e.user_agent(concat!("contract-data-loader/", env!("CARGO_PKG_VERSION"))))
+            .map_err(|e| bad(e.to_string()))?
+            .connect_timeout(config.timeout)
+            .http2_keep_alive_interval(keep_alive)
+            .keep_alive_timeout(keep_alive)
+            .http2_adaptive_window(true);
+        if config.endpoint.scheme() == "https" {
+            endpoint = endpoint.tls_config(tls::of(config)?).map_err(tls::unusable)?;
+        }
+        Ok(Flight {
+            channel: endpoint.connect_lazy(),
+            prepared: endpoint,
+            token: match (&config.token, &config.token_secret) {
+                (Some(token), _) => Token::Given(token.clone()),
+                (None, Some(secret)) => Token::Stored(secret.clone()),
+                (None, None) => Token::None,
+            },
+            timeout: config.timeout,
+            endpoint: config.endpoint.to_string(),
+        })
+    }
+
+    /// The same, on a connection of its own: one that a host has kept through a pause may be dead without knowing it.
+    pub(crate) fn reconnected(&self) -> Self {
+        Flight {
+            channel: self.prepared.connect_lazy(),
+            prepared: self.prepared.clone(),
+            token: self.token.clone(),
+            timeout: self.timeout,
+            endpoint: self.endpoint.clone(),
+        }
+    }
+
+    /// The longest wait for an answer or the next message.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A client of this connection, with the token. Clients are cheap: the channel is shared.
+    fn client(&self, bearer: &Bearer) -> Result<FlightClient> {
+        let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
+        let mut client = FlightClient::new_from_inner(inner);
+        if let Some(token) = &bearer.token {
+            let variable = if bearer.reading.is_some() { "FLIGHT_TOKEN_SECRET_ARN" } else { "FLIGHT_TOKEN" };
+            client
+                .add_header("authorization", &format!("Bearer {}", token.expose_secret()))
+                .map_err(|_| Error::config(variable, "holds characters that no header may"))?;
+        }
+        Ok(client)
+    }
+
+    /// The token to ask with. One from a secret is read there once.
+    async fn bearer(&self) -> Result<Bearer> {
+        match &self.token {
+            Token::None => Ok(Bearer { token: None, reading: None }),
+            Token::Given(token) => Ok(Bearer { token: Some(token.clone()), reading: None }),
+            Token::Stored(secret) => Ok(Bearer::of(secret.read().await.map_err(of_source)?)),
+        }
+    }
+
+    /// The token to ask with after this failure: the source refused the last one, and the secret says something else by
+    /// now. `None` when there is nothing else to try.
+    async fn bearer_after(&self, failure: &Error, last: &Bearer) -> Result<Option<Bearer>> {
+        let refused = matches!(failure, Error::Source { status: Some(Code::Unauthenticated), .. });
+        let (true, Token::Stored(secret), Some(last)) = (refused, &self.token, &last.reading) else {
+            return Ok(None);
+        };
+        let reading = secret.read_again(last).await.map_err(of_source)?;
+        let is_new = reading.value.expose_secret() != last.value.expose_secret();
+        Ok(is_new.then(|| Bearer::of(reading)))
+    }
+
+    /// Asks with the token; once more where the source refused it and its secret says something else by now.
+    async fn with_bearer<T, A>(&self, ask: impl Fn(Bearer) -> A) -> Result<T>
+    where
+        A: Future<Output = Result<T>>,
+    {
+        let bearer = self.bearer().await?;
+        match ask(bearer.clone()).await {
+            Err(failure) => match self.bearer_after(&failure, &bearer).await? {
+                Some(bearer) => ask(bearer).await,
+                None => Err(failure),
+            },
+            answer => answer,
+        }
+    }
+
+    /// `GetFlightInfo` under the deadline; once more where the token has been rotated.
+    async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        self.with_bearer(|bearer| self.info_as(bearer, path.clone(), asking)).await
+    }
+
+    async fn info_as(&self, bearer: Bearer, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        let mut client = self.client(&bearer)?;
+        let request = client.get_flight_info(FlightDescriptor::new_path(path));
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(answer) => {
+                answer.map_err(|e| failure_at(format!("{} does not answer for {asking}", self.endpoint), e))
+            }
+            Err(_) => Err(Error::source_transient(format!(
+                "{} does not answer for {asking} within {}",
+                self.endpoint,
+                humantime::format_duration(self.timeout)
+            ))),
+        }
+    }
+
+    /// All that the source has; `None` from one that does not say.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when it is out of reach.
+    pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
+        let path = vec!["contract".to_owned(), "data".to_owned()];
+        match self.info(path, "its range of ledgers").await {
+            Ok(info) => Ok(read_metadata(&info)),
+            Err(Error::Source {
+                status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for a window.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when the source is out of reach, and those of [`Offer::read`].
+    pub(crate) async fn offer(&self, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
+        let path = ["contract", "data", &asked.start().to_string(), &asked.end().to_string()];
+        let info = self.info(path.map(str::to_owned).to_vec(), &format!("ledgers {asked}")).await?;
+        Offer::read(info, asked, trust)
+    }
+
+    /// `DoGet` of one endpoint under the deadline; once more where the token has been rotated. Locations are ignored: tickets
+    /// are redeemed where they were given.
+    pub(super) async fn open(
+        &self,
+        endpoint: FlightEndpoint,
+        window: LedgerWindow,
+    ) -> Result<FlightRecordBatchStream> {
+        let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
+            Error::source_permanent(format!("offers an endpoint without ticket for ledgers {window}"))
+        })?;
+        self.with_bearer(|bearer| self.open_as(bearer, ticket.clone(), window)).await
+    }
+
+    async fn open_as(
+        &self,
+        bearer: Bearer,
+        ticket: Ticket,
+        window: LedgerWindow,
+    ) -> Result<FlightRecordBatchStream> {
+        let mut client = self.client(&bearer)?;
+        let mut request = tonic::Request::new(ticket);
+        *request.metadata_mut() = client.metadata().clone();
+        match tokio::time::timeout(self.timeout, client.inner_mut().do_get(request)).await {
+            Ok(Ok(stream)) => Ok(FlightRecordBatchStream::new_from_flight_data(
+                stream.into_inner().map(|message| refuse_compressed(message?)),
+            )),
+            Ok(Err(status)) => Err(failure("the stream does not open", window, status.into())),
+            Err(_) => Err(Error::source_transient(format!(
+                "no stream for ledgers {window} within {}",
+                humantime::format_duration(self.timeout)
+            ))),
+        }
+    }
+}
+
+impl Bearer {
+    /// A secret's string is the token, less what editors put around it.
+    fn of(reading: Reading) -> Self {
+        Bearer { token: Some(reading.value.expose_secret().trim().into()), reading: Some(reading) }
+    }
+}
+
+/// A token that could not be read, as trouble of the source where it may pass.
+fn of_source(unreadable: crate::secret::Unreadable) -> Error {
+    unreadable.into_error(|unreadable| Error::source_transient(unreadable.to_string()))
+}
+
+/// A failed stream, with the window it belongs to.
+pub(super) fn failure(what: &str, window: LedgerWindow, error: FlightError) -> Error {
+    failure_at(format!("{what} in ledgers {window}"), error)
+}
+
+/// Tells what may pass from what stays.
+fn failure_at(problem: String, error: FlightError) -> Error {
+    let status = match &error {
+        FlightError::Tonic(status) => Some(status.code()),
+        _ => None,
+    };
+    let transient = match &error {
+        FlightError::Tonic(status) if is_distrust(status.as_ref()) => false,
+        FlightError::Tonic(status) => !matches!(
+            status.code(),
+            Code::InvalidArgument
+                | Code::NotFound
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+        ),
+        // What does not decode may have been damaged on the way.
+        FlightError::Arrow(_) | FlightError::DecodeError(_) | FlightError::ProtocolError(_) => true,
+        _ => false,
+    };
+    let (problem, source) = match error {
+        FlightError::Tonic(status) => describe(problem, *status),
+        FlightError::ExternalError(cause) => (problem, Some(cause)),
+        other => (problem, Some(other.into())),
+    };
+    Error::Source { problem, transient, status, source }
+}
+
+/// A status in words: its own message, or the transport's cause underneath.
+fn describe(problem: String, status: tonic::Status) -> (String, Option<crate::error::BoxError>) {
+    let mut root: Option<&dyn std::error::Error> = std::error::Error::source(&status);
+    while let Some(next) = root.and_then(std::error::Error::source) {
+        root = Some(next);
+    }
+    let cause = root.map_or_else(|| status.message().to_owned(), ToString::to_string);
+    let code = status.code().description();
+    let sentence = if cause.is_empty() { code.to_owned() } else { cause };
+    (format!("{problem}: {sentence}"), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_sentence() {
+        let sentence = |status: tonic::Status| failure_at("it broke".to_owned(), status.into()).chain();
+        assert_eq!(sentence(tonic::Status::internal("disk on fire")), "source: it broke: disk on fire");
+        let bare = sentence(tonic::Status::new(Code::Unavailable, ""));
+        assert_eq!(bare, "source: it broke: The service is currently unavailable");
+        let decoding = failure_at("it broke".to_owned(), FlightError::DecodeError("bad offsets".to_owned()));
+        assert_eq!(decoding.chain(), "source: it broke: Decode error: bad offsets");
+    }
+}

@@ -1,0 +1,13 @@
+//! The object store: what a window is staged as, and the archive of completed windows.
+
+pub(crate) mod archive;
+pub(crate) mod footer;
+pub(crate) mod names;
+pub(crate) mod object;
+mod sort;
+pub(crate) mod stage;
+#[allow(clippy::module_inception, reason = "the room holds more than the store")]
+mod store;
+
+pub(crate) use object::StagedObject;
+pub(crate) use store::Store;

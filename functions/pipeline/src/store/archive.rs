@@ -1,0 +1,121 @@
+//! The archive: the object of a completed window under its final name, and what lies in the two folders.
+
+use object_store::path::Path;
+use uuid::Uuid;
+
+use super::footer::Footer;
+use super::names::{archive_folder, archive_path, parse_archive_path, parse_staging_path, staging_folder};
+use super::object::{self, StagedObject};
+use super::store::Store;
+use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result};
+
+/// Moves the object of a completed window from staging/ to archive/, and returns its name there. Of two that move it at
+/// once, the second finds the staged object gone and the archived one there.
+///
+/// # Errors
+/// [`Error::Staging`]; [`Error::Corrupt`] when the object is in neither place.
+pub(crate) async fn move_to_archive(
+    store: &Store,
+    network: &str,
+    partition_ledgers: u32,
+    window: LedgerWindow,
+    staged: &Path,
+) -> Result<Path> {
+    let target = archive_path(network, partition_ledgers, window);
+    // What was restored from the archive stands there already: moved onto itself it would be lost.
+    let moved = *staged == target || store.rename(staged, &target).await?;
+    if !moved && store.size(&target).await?.is_none() {
+        return Err(Error::corrupt(
+            staged.to_string(),
+            format!("it is gone, and {target} is not there either"),
+        ));
+    }
+    Ok(target)
+}
+
+/// The objects of a database in staging/, by name, replacements left out. What does not read is left alone: staging/ expires.
+///
+/// # Errors
+/// [`Error::Staging`].
+pub(crate) async fn staged_objects(
+    store: &Store,
+    network: &str,
+    database_id: Uuid,
+) -> Result<Vec<StagedObject>> {
+    let mut objects = Vec::new();
+    for meta in store.list(&staging_folder(network)).await? {
+        let path = meta.location;
+        let Some((window, batch_id)) = parse_staging_path(&path) else { continue };
+        let footer = match object::open(store, &path, meta.size).await {
+            Ok(opened) => opened.footer().clone(),
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::warn!(object = %path, error = %error.chain(), "left alone: the window is drained again");
+                continue;
+            }
+            // Another process was done with it.
+            Err(_) if store.size(&path).await?.is_none() => continue,
+            Err(error) => return Err(error),
+        };
+        if footer.database_id != database_id || footer.replaces {
+            continue;
+        }
+        if let Some(problem) = contradiction(&footer, network, window, batch_id) {
+            tracing::warn!(object = %path, problem, "left alone: the window is drained again");
+            continue;
+        }
+        objects.push(StagedObject { path, bytes: meta.size, footer });
+    }
+    Ok(objects)
+}
+
+/// The name, size and window of each archived object that shares ledgers with a range, by name.
+///
+/// # Errors
+/// [`Error::Staging`].
+pub(crate) async fn archived_names(
+    store: &Store,
+    network: &str,
+    range: LedgerWindow,
+) -> Result<Vec<(Path, u64, LedgerWindow)>> {
+    let objects = store.list(&archive_folder(network)).await?.into_iter();
+    Ok(objects
+        .filter_map(|meta| Some((parse_archive_path(&meta.location)?, meta)))
+        .filter(|(window, _)| range.overlaps(*window))
+        .map(|(window, meta)| (meta.location, meta.size, window))
+        .collect())
+}
+
+/// Reads an archived object's footer, and holds it against the object's name.
+///
+/// # Errors
+/// [`Error::Corrupt`] for an object that does not read or is not what its name says; [`Error::Staging`].
+pub(crate) async fn archived_object(
+    store: &Store,
+    network: &str,
+    (path, bytes, window): (Path, u64, LedgerWindow),
+) -> Result<StagedObject> {
+    let footer = object::open(store, &path, bytes).await?.footer().clone();
+    if let Some(problem) = contradiction(&footer, network, window, footer.batch_id) {
+        return Err(Error::corrupt(path.to_string(), problem));
+    }
+    Ok(StagedObject { path, bytes, footer })
+}
+
+/// What the footer says against the name it stands under.
+pub(crate) fn contradiction(
+    footer: &Footer,
+    network: &str,
+    window: LedgerWindow,
+    batch_id: Uuid,
+) -> Option<&'static str> {
+    if footer.network != network {
+        Some("its footer names another network")
+    } else if (footer.start_ledger, footer.end_ledger) != (window.start(), window.end()) {
+        Some("its footer names another window")
+    } else if footer.batch_id != batch_id {
+        Some("its footer names another batch")
+    } else {
+        None
+    }
+}

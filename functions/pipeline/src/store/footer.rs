@@ -1,0 +1,44 @@
+//! The footer: what a staged or archived object says of itself.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::contract::evidence::Evidence;
+
+/// The version of the objects' format, in their footer and in the archive's path.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// The key of the footer's key-value metadata under which an object describes itself, as JSON.
+pub(crate) const FOOTER_KEY: &str = "contract_data_loader";
+
+/// What an object says of itself, in its Parquet footer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Footer {
+    /// [`FORMAT_VERSION`] of the writer.
+    pub(crate) format_version: u32,
+    /// The network's name.
+    pub(crate) network: String,
+    /// `settings.database_id` of the database it was staged for.
+    pub(crate) database_id: Uuid,
+    /// First ledger of the window.
+    pub(crate) start_ledger: u32,
+    /// Last ledger of the window.
+    pub(crate) end_ledger: u32,
+    /// Number of rows.
+    pub(crate) rows: u64,
+    /// Names this object, in its path, in `ingestion_progress` and in `entries`.
+    pub(crate) batch_id: Uuid,
+    /// How it is known to be complete.
+    pub(crate) evidence: Evidence,
+    /// Hex SHA-256 over the COPY BINARY tuples of the rows, in order.
+    pub(crate) rows_digest: String,
+    /// Close time of the newest row; none without rows.
+    pub(crate) last_closed_at: Option<DateTime<Utc>>,
+    /// Set when a value among the rows cannot be loaded: the object is kept for whoever looks into it, never loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bad_data: Option<String>,
+    /// Whether the object is to replace a completed window: only the replay that made it loads it.
+    #[serde(default)]
+    pub(crate) replaces: bool,
+}

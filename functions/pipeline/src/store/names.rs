@@ -1,0 +1,72 @@
+//! The names of objects in staging/ and archive/.
+
+use object_store::path::Path;
+use uuid::Uuid;
+
+use super::footer::FORMAT_VERSION;
+use crate::contract::window::LedgerWindow;
+
+/// The folder of a network's staged objects.
+pub(crate) fn staging_folder(network: &str) -> Path {
+    Path::from(format!("staging/network={network}"))
+}
+
+/// The name of a staged object.
+pub(crate) fn staging_path(network: &str, window: LedgerWindow, batch_id: Uuid) -> Path {
+    Path::from(format!("staging/network={network}/{window}-{batch_id}.parquet"))
+}
+
+/// The window and batch in the name of a staged object; `None` for any other name.
+pub(crate) fn parse_staging_path(path: &Path) -> Option<(LedgerWindow, Uuid)> {
+    let mut parts = path.filename()?.strip_suffix(".parquet")?.splitn(3, '-');
+    let start = parts.next()?.parse().ok()?;
+    let end = parts.next()?.parse().ok()?;
+    let batch_id = parts.next()?.parse().ok()?;
+    Some((LedgerWindow::new(start, end).ok()?, batch_id))
+}
+
+/// The folder of a network's archived objects.
+pub(crate) fn archive_folder(network: &str) -> Path {
+    Path::from(format!("archive/contract_data/v{FORMAT_VERSION}/network={network}"))
+}
+
+/// The window in the name of an archived object; `None` for any other name.
+pub(crate) fn parse_archive_path(path: &Path) -> Option<LedgerWindow> {
+    let (start, end) = path.filename()?.strip_suffix(".parquet")?.split_once('-')?;
+    LedgerWindow::new(start.parse().ok()?, end.parse().ok()?).ok()
+}
+
+/// The name of a completed window in the archive: a hive dataset on `network` and `ledger_range`.
+pub(crate) fn archive_path(network: &str, partition_ledgers: u32, window: LedgerWindow) -> Path {
+    let floor = window.start() / partition_ledgers * partition_ledgers;
+    Path::from(format!("{}/ledger_range={floor}/{window}.parquet", archive_folder(network)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_read_back() {
+        let window = LedgerWindow::new(51_340_657, 51_340_749).unwrap();
+        let id = Uuid::from_u128(7);
+        let path = staging_path("pubnet", window, id);
+        assert_eq!(
+            path.as_ref(),
+            "staging/network=pubnet/51340657-51340749-00000000-0000-0000-0000-000000000007.parquet"
+        );
+        assert_eq!(parse_staging_path(&path), Some((window, id)));
+        for other in [
+            "x",
+            "staging/1-2.parquet",
+            "staging/2-1-00000000-0000-0000-0000-000000000007.parquet",
+            "staging/1-2-x.tmp",
+        ] {
+            assert_eq!(parse_staging_path(&Path::from(other)), None, "{other}");
+        }
+        assert_eq!(
+            archive_path("pubnet", 100_000, window).as_ref(),
+            "archive/contract_data/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
+        );
+    }
+}

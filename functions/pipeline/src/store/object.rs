@@ -1,0 +1,150 @@
+//! Reading staged and archived objects back: the footer first, then the rows, never trusted before their digest is known.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer};
+use super::store::Store;
+use crate::contract::tables::STAGED_SCHEMA;
+use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result, as_parquet};
+
+/// Rows of one batch read back: with a tuple of 600 bytes, 2.5 MB.
+const READ_ROWS: usize = 4_096;
+
+/// A sealed object.
+#[derive(Debug, Clone)]
+pub(crate) struct StagedObject {
+    /// Where it is, relative to the staging URL.
+    pub(crate) path: Path,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// What it says of itself.
+    pub(crate) footer: Footer,
+}
+
+impl StagedObject {
+    /// The ledgers in it.
+    pub(crate) fn window(&self) -> Result<LedgerWindow> {
+        LedgerWindow::new(self.footer.start_ledger, self.footer.end_ledger)
+    }
+}
+
+/// An object that is opened: its footer is read, its rows are not.
+pub(crate) struct OpenObject {
+    path: Path,
+    footer: Footer,
+    builder: ParquetRecordBatchStreamBuilder<ObjectReader>,
+}
+
+/// Opens an object of so many bytes and reads its footer.
+///
+/// # Errors
+/// [`Error::Corrupt`] when it is gone, of another size, or no Parquet of ours; [`Error::Staging`] when the store fails.
+pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenObject> {
+    let corrupt = |problem: String| Error::corrupt(path.to_string(), problem);
+    let found = store.size(path).await?.ok_or_else(|| corrupt("it is gone".to_owned()))?;
+    if found != bytes {
+        return Err(corrupt(format!("it has {found} bytes instead of {bytes}")));
+    }
+    let reader = ObjectReader { store: Arc::clone(store.inner()), path: path.clone(), bytes };
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|e| unreadable(path, e))?;
+    let metadata = builder.metadata().file_metadata();
+    let text = metadata
+        .key_value_metadata()
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == FOOTER_KEY))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| corrupt(format!("its footer has no {FOOTER_KEY}")))?;
+    let footer: Footer =
+        serde_json::from_str(text).map_err(|e| corrupt(format!("its footer does not read: {e}")))?;
+    if footer.format_version != FORMAT_VERSION {
+        return Err(corrupt(format!(
+            "it has format {}, this loader reads {FORMAT_VERSION}",
+            footer.format_version
+        )));
+    }
+    if builder.schema().fields() != STAGED_SCHEMA.fields() {
+        return Err(corrupt("its columns are not the staged columns".to_owned()));
+    }
+    Ok(OpenObject { path: path.clone(), footer, builder })
+}
+
+/// Whether an object of so many bytes is a whole Parquet file, of whatever making.
+///
+/// # Errors
+/// [`Error::Staging`] when the store fails.
+pub(crate) async fn is_parquet(store: &Store, path: &Path, bytes: u64) -> Result<bool> {
+    let reader = ObjectReader { store: Arc::clone(store.inner()), path: path.clone(), bytes };
+    match ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|e| unreadable(path, e)) {
+        Ok(_) => Ok(true),
+        Err(Error::Corrupt { .. }) => Ok(false),
+        Err(_) if store.size(path).await?.is_none() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl OpenObject {
+    /// What the object says of itself.
+    pub(crate) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The rows, in order.
+    pub(crate) fn rows(self) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + Unpin> {
+        let path = self.path;
+        let stream = self.builder.with_batch_size(READ_ROWS).build().map_err(|e| unreadable(&path, e))?;
+        Ok(stream.map_err(move |e| unreadable(&path, e)))
+    }
+}
+
+/// Parquet's view of an object: ranges of its bytes.
+struct ObjectReader {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    bytes: u64,
+}
+
+impl AsyncFileReader for ObjectReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        async move {
+            // A footer that points beyond the end is the object's fault, not the store's.
+            if range.end > self.bytes {
+                return Err(ParquetError::EOF(format!("byte {} of {}", range.end, self.bytes)));
+            }
+            self.store.get_range(&self.path, range).await.map_err(as_parquet)
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        async move {
+            let bytes = self.bytes;
+            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
+            reader.load_and_finish(self, bytes).await.map(Arc::new)
+        }
+        .boxed()
+    }
+}
+
+/// Tells a store that fails from bytes that are wrong.
+fn unreadable(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) => Error::Staging { action: "read", object: path.to_string(), source },
+        other => Error::corrupt(path.to_string(), format!("it does not decode: {other}")),
+    }
+}

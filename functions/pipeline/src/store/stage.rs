@@ -1,0 +1,329 @@
+//! Stage: a drain becomes one sealed, self-describing Parquet object.
+//!
+//! An object is whole or absent: the store shows it only when the upload is completed, and the upload is completed only
+//! when the drain is proven complete. Its presence is the seal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::DateTime;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer};
+use super::names::staging_path;
+use super::object::StagedObject;
+use super::sort::Sorter;
+use super::store::Store;
+use crate::config::BATCH_BYTES;
+use crate::contract::evidence::Evidence;
+use crate::contract::tables::{STAGED_SCHEMA, position};
+use crate::contract::tuples::{RowsDigest, Tuples, encode};
+use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result, StagingContext, as_parquet};
+use crate::metrics;
+use crate::source::{Drain, Drained};
+
+/// Bytes of one part of an upload; S3 takes none smaller than 5 MiB.
+const PART_BYTES: usize = 5 << 20;
+
+/// What a staged object is made for: whose it is, and how large its row groups may get.
+#[derive(Debug, Clone)]
+pub(crate) struct StageTarget {
+    /// The network's name.
+    pub(crate) network: String,
+    /// `settings.database_id`.
+    pub(crate) database_id: Uuid,
+    /// Rows per row group, at most; a row group also ends at [`BATCH_BYTES`].
+    pub(crate) batch_rows: usize,
+    /// Whether the object is to replace a completed window.
+    pub(crate) replaces: bool,
+}
+
+/// How staging a drain may end, other than by an error.
+pub(crate) enum Staged {
+    /// Sealed, ready to be loaded.
+    Sealed(Box<StagedObject>),
+    /// Sealed and kept, but a value among its rows cannot be loaded.
+    Bad(Box<StagedObject>, Error),
+    /// The source proves no ledger.
+    Nothing,
+    /// Ledgers came out of order and nothing was sealed: drain once more, sorting.
+    NeedsSorting,
+}
+
+/// Writes what the drain gives, as it comes, and seals it.
+///
+/// # Errors
+/// Those of the drain, and [`Error::Staging`]. Nothing is left in the store then.
+pub(crate) async fn stage(
+    store: &Store,
+    target: &StageTarget,
+    window: LedgerWindow,
+    mut drain: Drain<'_>,
+) -> Result<Staged> {
+    let begun = Instant::now();
+    let mut writing = Duration::ZERO;
+    let mut writer = ObjectWriter::create(store, target, window)?;
+    loop {
+        match drain.next().await {
+            Ok(Drained::Batch(batch)) => {
+                metrics::received(batch.num_rows() as u64);
+                let write = Instant::now();
+                if let Err(error) = writer.write(&batch).await {
+                    return Err(writer.abandon(error).await);
+                }
+                writing += write.elapsed();
+            }
+            Ok(Drained::OutOfOrder(_)) => {
+                writer.discard().await;
+                return Ok(Staged::NeedsSorting);
+            }
+            Ok(Drained::Complete(evidence, Some(proven))) => {
+                failpoint!("drained");
+                let write = Instant::now();
+                let staged = writer.seal(evidence, proven).await?;
+                writing += write.elapsed();
+                metrics::staged(begun.elapsed().saturating_sub(writing), writing);
+                return Ok(staged);
+            }
+            Ok(Drained::Complete(_, None)) => {
+                writer.discard().await;
+                return Ok(Staged::Nothing);
+            }
+            Err(error) => return Err(writer.abandon(error).await),
+        }
+    }
+}
+
+/// As [`stage`], for a source that sends ledgers out of order: everything goes to local disk first.
+///
+/// # Errors
+/// As [`stage`], and [`Error::Staging`] when local disk fails.
+pub(crate) async fn stage_sorted(
+    store: &Store,
+    target: &StageTarget,
+    window: LedgerWindow,
+    mut drain: Drain<'_>,
+) -> Result<Staged> {
+    let begun = Instant::now();
+    let mut sorter = Sorter::create()?;
+    let (evidence, proven) = loop {
+        match drain.next().await? {
+            Drained::Batch(batch) | Drained::OutOfOrder(batch) => {
+                metrics::received(batch.num_rows() as u64);
+                sorter.add(&batch)?;
+            }
+            Drained::Complete(evidence, Some(proven)) => break (evidence, proven),
+            Drained::Complete(_, None) => return Ok(Staged::Nothing),
+        }
+    };
+    let draining = begun.elapsed();
+    let mut sorted = sorter.finish()?;
+    let mut writer = ObjectWriter::create(store, target, window)?;
+    loop {
+        let written = match sorted.next() {
+            Ok(Some(batch)) => writer.write(&batch).await,
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return Err(writer.abandon(error).await);
+        }
+    }
+    let staged = writer.seal(evidence, proven).await?;
+    metrics::staged(draining, begun.elapsed().saturating_sub(draining));
+    Ok(staged)
+}
+
+/// An object being written. Not sealed before [`seal`](Self::seal) has come back.
+struct ObjectWriter<'a> {
+    store: &'a Store,
+    target: &'a StageTarget,
+    window: LedgerWindow,
+    batch_id: Uuid,
+    path: Path,
+    parquet: AsyncArrowWriter<Upload>,
+    /// Raw bytes in the open row group.
+    group_bytes: usize,
+    rows: u64,
+    digest: RowsDigest,
+    tuples: Tuples,
+    last_closed_at: Option<i64>,
+    /// The first value that cannot be loaded. From then on rows are kept, and not digested.
+    bad_data: Option<Error>,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Begins an object under a name that no other attempt ever has.
+    fn create(store: &'a Store, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
+        let batch_id = Uuid::new_v4();
+        let path = staging_path(&target.network, window, batch_id);
+        let writer = BufWriter::with_capacity(Arc::clone(store.inner()), path.clone(), PART_BYTES)
+            .with_max_concurrency(2);
+        let upload = Upload { writer, ended: false };
+        let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
+            .staging("begin", &path)?;
+        Ok(ObjectWriter {
+            store,
+            target,
+            window,
+            batch_id,
+            path,
+            parquet,
+            group_bytes: 0,
+            rows: 0,
+            bad_data: None,
+            digest: RowsDigest::default(),
+            tuples: Tuples::default(),
+            last_closed_at: None,
+        })
+    }
+
+    /// Adds rows, in pieces small enough for the memory budget.
+    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let rows = batch.num_rows();
+        let bytes_per_row = (raw_bytes(batch) / rows.max(1)).max(1);
+        let mut start = 0;
+        while start < rows {
+            let room = (BATCH_BYTES.saturating_sub(self.group_bytes) / bytes_per_row).max(1);
+            let room =
+                room.min(self.target.batch_rows.saturating_sub(self.parquet.in_progress_rows()).max(1));
+            let piece = batch.slice(start, room.min(rows - start));
+            start += piece.num_rows();
+            self.rows += piece.num_rows() as u64;
+            self.group_bytes += bytes_per_row * piece.num_rows();
+            if self.bad_data.is_none() {
+                match encode(&piece, self.batch_id, &mut self.tuples) {
+                    Ok(()) => self.digest.update(&self.tuples),
+                    Err(error @ Error::BadData { .. }) => self.bad_data = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.parquet.write(&piece).await.staging("write", &self.path)?;
+            if self.group_bytes >= BATCH_BYTES || self.parquet.in_progress_rows() >= self.target.batch_rows {
+                self.parquet.flush().await.staging("write", &self.path)?;
+                self.group_bytes = 0;
+            }
+        }
+        let closed = batch.column(position::CLOSED_AT).as_primitive::<TimestampMicrosecondType>();
+        self.last_closed_at = arrow::compute::max(closed).max(self.last_closed_at);
+        Ok(())
+    }
+
+    /// Writes the footer and completes the upload: from then on the object is there. `proven` may end before the window
+    /// that was asked for; the object then gets its true name.
+    async fn seal(mut self, evidence: Evidence, proven: LedgerWindow) -> Result<Staged> {
+        let footer = Footer {
+            format_version: FORMAT_VERSION,
+            network: self.target.network.clone(),
+            database_id: self.target.database_id,
+            start_ledger: proven.start(),
+            end_ledger: proven.end(),
+            rows: self.rows,
+            batch_id: self.batch_id,
+            evidence,
+            rows_digest: self.digest.finish(),
+            last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
+            bad_data: self.bad_data.as_ref().map(ToString::to_string),
+            replaces: self.target.replaces,
+        };
+        let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;
+        self.parquet.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), text));
+        let finished = self.parquet.finish().await;
+        let bytes = self.parquet.bytes_written() as u64;
+        if let Err(error) = finished.staging("complete", &self.path) {
+            abort(self.parquet, &self.path).await;
+            return Err(error);
+        }
+        let mut path = self.path;
+        if proven != self.window {
+            // Under its first name the object contradicts its footer, so nobody takes it for more than it is.
+            let named = staging_path(&self.target.network, proven, self.batch_id);
+            self.store.rename(&path, &named).await?;
+            path = named;
+        }
+        failpoint!("staged");
+        let object = Box::new(StagedObject { path, bytes, footer });
+        Ok(match self.bad_data {
+            None => Staged::Sealed(object),
+            Some(error) => Staged::Bad(object, error),
+        })
+    }
+
+    /// Leaves nothing behind, and hands back the error that made it so.
+    async fn abandon(self, error: Error) -> Error {
+        self.discard().await;
+        error
+    }
+
+    /// Leaves nothing behind.
+    async fn discard(self) {
+        tracing::debug!(object = %self.store.url_of(self.path.as_ref()), "staging abandoned");
+        abort(self.parquet, &self.path).await;
+    }
+}
+
+/// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
+async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
+    let mut upload = parquet.into_inner();
+    if upload.ended {
+        return; // one that fails to complete aborts itself, and a second time would be a panic
+    }
+    if let Err(error) = upload.writer.abort().await {
+        tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
+    }
+}
+
+/// Parquet's sink: an upload that stays ours, so that it can be aborted.
+struct Upload {
+    writer: BufWriter,
+    /// Whether its completion was begun.
+    ended: bool,
+}
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, bytes: bytes::Bytes) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
+        Box::pin(async move { self.writer.put(bytes).await.map_err(as_parquet) })
+    }
+
+    fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
+        self.ended = true;
+        Box::pin(async move { self.writer.shutdown().await.map_err(as_parquet) })
+    }
+}
+
+/// Uncompressed bytes of the rows, as Arrow holds them.
+fn raw_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
+        .sum()
+}
+
+/// zstd-1; no dictionary where values hardly repeat, no statistics where nobody prunes by them.
+fn properties() -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(None)
+        .set_created_by(concat!("contract-data-loader ", env!("CARGO_PKG_VERSION")).to_owned());
+    for name in ["key_xdr", "val_xdr", "ledger_key_hash"] {
+        let column = ColumnPath::from(name);
+        builder = builder
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    Ok(builder.build())
+}

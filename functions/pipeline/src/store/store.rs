@@ -1,0 +1,173 @@
+//! The object store under `STAGING_URL`: staging/ and archive/.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use secrecy::ExposeSecret;
+
+use crate::config::StagingConfig;
+use crate::error::{BoxError, Error, Result, StagingContext};
+
+/// The object store, rooted at the staging URL: every path in this crate is relative to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    store: Arc<dyn ObjectStore>,
+    url: String,
+    /// Where the objects are files.
+    folder: Option<PathBuf>,
+}
+
+/// A file that an upload which was never completed left.
+#[derive(Debug)]
+pub(crate) struct AbandonedUpload {
+    /// Its name, relative to the staging URL.
+    pub(crate) name: String,
+    /// Bytes that had come.
+    pub(crate) bytes: u64,
+    /// When the last of them came.
+    pub(crate) modified: DateTime<Utc>,
+}
+
+impl Store {
+    /// Opens the store. A `file://` folder is made if it is missing; nothing is sent to `s3://` yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what the URL or `AWS_*` cannot mean, [`Error::Staging`] when the folder cannot be made.
+    pub(crate) fn open(config: &StagingConfig, max_retries: u32) -> Result<Self> {
+        let url = config.url.to_string();
+        let mut folder = None;
+        let store: Arc<dyn ObjectStore> = match config.url.scheme() {
+            "file" => {
+                let path = config
+                    .url
+                    .to_file_path()
+                    .map_err(|()| Error::config("STAGING_URL", "is no path of this machine"))?;
+                std::fs::create_dir_all(&path).staging("create", &url)?;
+                folder = Some(path.clone());
+                Arc::new(LocalFileSystem::new_with_prefix(path).staging("open", &url)?)
+            }
+            _ => Arc::new(s3(config, max_retries)?),
+        };
+        Ok(Store { store, url, folder })
+    }
+
+    /// The store itself, for readers and writers of Parquet.
+    pub(crate) fn inner(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The URL of an object, for people.
+    pub(crate) fn url_of(&self, object: &str) -> String {
+        format!("{}/{object}", self.url.trim_end_matches('/'))
+    }
+
+    /// The objects in a folder, by name.
+    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
+        let mut objects: Vec<ObjectMeta> =
+            self.store.list(Some(folder)).try_collect().await.staging("list", folder)?;
+        objects.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(objects)
+    }
+
+    /// What uploads that were never completed left in a folder, where objects are files: the store writes beside the object,
+    /// under its name and `#` with a number, and lists no such name. On S3 such uploads are out of sight.
+    pub(crate) fn abandoned_uploads(&self, folder: &Path) -> Result<Vec<AbandonedUpload>> {
+        let Some(root) = &self.folder else { return Ok(Vec::new()) };
+        let files = match std::fs::read_dir(root.join(folder.as_ref())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).staging("list", folder),
+        };
+        let mut uploads = Vec::new();
+        for file in files {
+            let file = file.staging("list", folder)?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            let Some((_, number)) = name.rsplit_once(".parquet#") else { continue };
+            if number.parse::<u64>().is_err() {
+                continue;
+            }
+            // one that has gone meanwhile was completed
+            let Ok(metadata) = file.metadata() else { continue };
+            let modified = metadata.modified().staging("look up", &name)?.into();
+            uploads.push(AbandonedUpload {
+                name: format!("{folder}/{name}"),
+                bytes: metadata.len(),
+                modified,
+            });
+        }
+        uploads.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(uploads)
+    }
+
+    /// Removes what such an upload left.
+    pub(crate) fn remove_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        let Some(root) = &self.folder else { return Ok(()) };
+        match std::fs::remove_file(root.join(&upload.name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).staging("remove", &upload.name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Size of an object; `None` when it is not there.
+    pub(crate) async fn size(&self, object: &Path) -> Result<Option<u64>> {
+        match self.store.head(object).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e).staging("look up", object),
+        }
+    }
+
+    /// Moves an object, in place of what is there; false when it is not there.
+    ///
+    /// On local disk this is one rename, on S3 a copy and a removal. Not a copy on local disk: the store makes a hard link
+    /// for it, and doing so twice leaves the link's temporary name behind.
+    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<bool> {
+        match self.store.rename(from, to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(e).staging("move", from),
+        }
+    }
+
+    /// Removes an object; one that is not there is removed already.
+    pub(crate) async fn remove(&self, object: &Path) -> Result<()> {
+        match self.store.delete(object).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e).staging("remove", object),
+        }
+    }
+}
+
+/// The S3 client: retries are few and short, so that an operator hears of trouble within the patience of a run.
+fn s3(config: &StagingConfig, max_retries: u32) -> Result<PrefixStore<object_store::aws::AmazonS3>> {
+    let bucket = config.url.host_str().unwrap_or_default();
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: max_retries as usize,
+        retry_timeout: Duration::from_secs(60),
+    });
+    for (name, value) in &config.aws {
+        // the SDKs' variable for one service wins over the one for all
+        let key = if name == "aws_endpoint_url_s3" { "aws_endpoint_url" } else { name };
+        let key: AmazonS3ConfigKey = key
+            .parse()
+            .map_err(|e: object_store::Error| Error::config(name.to_ascii_uppercase(), e.to_string()))?;
+        let value = value.expose_secret();
+        if name.starts_with("aws_endpoint_url") && value.starts_with("http://") {
+            builder = builder.with_allow_http(true);
+        }
+        builder = builder.with_config(key, value);
+    }
+    let store = builder.build().map_err(|e| Error::config("STAGING_URL", BoxError::from(e).to_string()))?;
+    Ok(PrefixStore::new(store, config.url.path()))
+}
