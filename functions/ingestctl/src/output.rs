@@ -3,13 +3,16 @@ use std::io::Write;
 
 use crate::numbers::{cure, number, time};
 use crate::strip;
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use pipeline::{
     Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
 };
 
 /// Rows of a table that is cut in the middle when longer.
 const TABLE_ROWS: usize = 12;
+
+/// A line below the header and none elsewhere.
+const QUIET: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// As the standard library's, without its panic when nobody reads: see [`tell`].
 macro_rules! println {
@@ -43,7 +46,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), pipeline::Error>
 /// A table whose columns marked `>` are aligned to the right.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(QUIET);
     table.set_header(header.iter().map(|h| Cell::new(h.trim_start_matches('>'))));
     for (column, title) in table.column_iter_mut().zip(header) {
         if title.starts_with('>') {
