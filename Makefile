@@ -2,9 +2,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 
-# One target directory for every clone and worktree of a user, outside of them.
-export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/contract-data-loader/target
-
 .PHONY: help
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -278,8 +278,7 @@ def parameters_of(options):
 
 
 def main():
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "contract-data-loader"
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or cache / "target")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent / "target")
     parser = argparse.ArgumentParser(prog="infra/deploy", description="Deploys the stack, or goes back to the code before.")
     parser.add_argument("--stack", required=True)
     parser.add_argument("--bucket", help="the bucket for the zips, in the stack's region")

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/contract-data-loader/target}
+target_dir=${CARGO_TARGET_DIR:-$root/target} # where cargo builds
 
 script=$(basename "$0")
 work=      # the temporary directory
@@ -55,13 +55,13 @@ built() {
     mkdir -p "$work/bin"
     for package in "$@"; do
         programs+=(--bin "$package")
-        if [[ ! -x $CARGO_TARGET_DIR/$folder/$package ]]; then quiet=; fi
+        if [[ ! -x $target_dir/$folder/$package ]]; then quiet=; fi
     done
     command -v cargo >/dev/null || die "cargo is missing: install Rust, https://rustup.rs"
     # Of the whole workspace: what the dependencies are built with depends on who asks, and so it is as in `make test`.
     (cd "$root" && cargo build ${quiet:+"$quiet"} --locked --workspace --profile "$profile" "${programs[@]}") ||
         die "the programs do not build"
-    for package in "$@"; do cp "$CARGO_TARGET_DIR/$folder/$package" "$work/bin/"; done
+    for package in "$@"; do cp "$target_dir/$folder/$package" "$work/bin/"; done
     PATH=$work/bin:$PATH
 }
 

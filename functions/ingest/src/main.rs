@@ -7,7 +7,6 @@ mod handler;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    #[cfg(feature = "failpoints")]
     let _scenario = pipeline::failpoints();
     lambda_host::serve(handler::handle)
 }

@@ -14,7 +14,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    #[cfg(feature = "failpoints")]
     let _scenario = pipeline::failpoints();
     commands::execute(cli::Cli::parse())
 }

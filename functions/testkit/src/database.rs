@@ -1,4 +1,4 @@
-//! An empty database per test, on the server of `TEST_DATABASE_URL`.
+//! An empty database per test, on the PostgreSQL that tests share.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,6 +7,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;
 use uuid::Uuid;
+
+use crate::servers;
 
 /// Names carry the second of their creation, by which a later run knows what a crashed one left.
 const PREFIX: &str = "cdl_test_";
@@ -23,11 +25,9 @@ pub struct Database {
 }
 
 impl Database {
-    /// Creates one on the server of `TEST_DATABASE_URL`. Without it, or without the server, the test fails.
+    /// Creates one on the shared PostgreSQL. Without that server, the test fails.
     pub async fn create() -> Database {
-        let url = std::env::var("TEST_DATABASE_URL")
-            .unwrap_or_else(|_| panic!("TEST_DATABASE_URL is not set: run the tests through `make test`"));
-        Database::create_on(&url).await
+        Database::create_on(&servers::postgres()).await
     }
 
     /// Creates one on the server behind this URL, whose database is only used to say so.

@@ -33,6 +33,7 @@ pub mod rows;
 pub mod s3;
 pub mod schema;
 pub mod secret;
+mod servers;
 pub mod xdr;
 
 pub use asset::Asset;

@@ -1,4 +1,4 @@
-//! A bucket per test, on the S3 of `TEST_S3_ENDPOINT`.
+//! A bucket per test, on the S3 that tests share.
 
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
+use crate::servers;
+
 /// A bucket of the test's own. It stays until the S3, which keeps nothing, goes.
 #[derive(Debug)]
 pub struct Bucket {
@@ -19,10 +21,9 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Creates one on the S3 of `TEST_S3_ENDPOINT`. Without it, or without the server, the test fails.
+    /// Creates one on the shared S3. Without that server, the test fails.
     pub async fn create() -> Bucket {
-        let endpoint = std::env::var("TEST_S3_ENDPOINT")
-            .unwrap_or_else(|_| panic!("TEST_S3_ENDPOINT is not set: run the tests through `make test`"));
+        let endpoint = servers::s3();
         let name = format!("cdl-test-{}", Uuid::new_v4().simple());
         create(&endpoint, &name).await;
         let store = AmazonS3Builder::new()

@@ -1,4 +1,4 @@
-//! A secret per test, in the Secrets Manager of `TEST_S3_ENDPOINT`; and a relay that counts how often it is read.
+//! A secret per test, in the Secrets Manager that tests share; and a relay that counts how often it is read.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+use crate::servers;
 
 /// What a GetSecretValue says in its headers.
 const READ: &[u8] = b"secretsmanager.getsecretvalue";
@@ -29,10 +31,9 @@ struct Relay {
 }
 
 impl Secret {
-    /// Creates one that says this. Without `TEST_S3_ENDPOINT`, or without the server, the test fails.
+    /// Creates one that says this. Without the shared server, the test fails.
     pub async fn create(text: &str) -> Secret {
-        let endpoint = std::env::var("TEST_S3_ENDPOINT")
-            .unwrap_or_else(|_| panic!("TEST_S3_ENDPOINT is not set: run the tests through `make test`"));
+        let endpoint = servers::s3();
         let request = serde_json::json!({
             "Name": format!("cdl-test-{}", Uuid::new_v4().simple()),
             "ClientRequestToken": Uuid::new_v4(),

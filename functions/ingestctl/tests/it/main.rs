@@ -8,11 +8,6 @@
     reason = "tests: what cannot be set up fails the test, and a seed is told"
 )]
 
-#[cfg(not(feature = "failpoints"))]
-compile_error!(
-    "these tests kill the binary at its failpoints: run them with --features failpoints, as `make test` does"
-);
-
 mod support;
 mod oracle;
 

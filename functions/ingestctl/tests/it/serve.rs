@@ -219,7 +219,9 @@ async fn of_two_one_loads_and_the_other_stands_by() {
     let second = Serving::start(&world, &[]).await;
     let stands_by = async || second.get("/stats").await.json()["loading"]["phase"] == "standing_by";
     until("the second stands by", stands_by).await;
-    assert_eq!((second.get("/health").await.status, second.get("/ready").await.status), (200, 200));
+    let is_well =
+        async || (second.get("/health").await.status, second.get("/ready").await.status) == (200, 200);
+    until("the second is healthy and ready", is_well).await;
     second.until_windows(0).await;
     assert!(second.get("/").await.body.contains("Another process is loading"));
     held.rollback().await.unwrap();
