@@ -1,6 +1,5 @@
 //! Each command: configuration, one call of the library, the result, the exit code.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@ use std::io::Write;
 
 use crate::numbers::{cure, number, time};
 use crate::strip;
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle, presets};
 use pipeline::{
     Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
 };
