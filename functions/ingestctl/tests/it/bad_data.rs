@@ -32,9 +32,9 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         row
     };
     let cases = [
-        ("contract_id", "holds a NUL byte", with(|row| row.contract_id = "C\0AB".to_owned())),
-        ("val_xdr", "holds a NUL byte", with(|row| row.val_xdr = Some("AAAA\0".to_owned()))),
-        ("asset_code", "holds a NUL byte", with(|row| row.asset_code = Some("US\0DC".to_owned()))),
+        ("contract_id", "contains a NUL byte", with(|row| row.contract_id = "C\0AB".to_owned())),
+        ("val_xdr", "contains a NUL byte", with(|row| row.val_xdr = Some("AAAA\0".to_owned()))),
+        ("asset_code", "contains a NUL byte", with(|row| row.asset_code = Some("US\0DC".to_owned()))),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = BEFORE_TIME)),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = i64::MIN)),
         (
@@ -45,7 +45,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
                 row.key_xdr = Some("no XDR".to_owned());
             }),
         ),
-        ("balance", "which should have it", with(|row| row.balance_holder = Some("GABC".to_owned()))),
+        ("balance", "which should contain it", with(|row| row.balance_holder = Some("GABC".to_owned()))),
     ];
     let world = World::new(1..=40).await;
     for (n, (column, cause, row)) in cases.into_iter().enumerate() {
@@ -130,7 +130,7 @@ async fn a_null_where_none_may_be_is_exit_code_6() {
         let chain = Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).reshape(nulls);
         world.source.answer_with(move |request| chain.answer(request));
         let told = world.fails("replay -s 1 -e 16", &[], 6).await;
-        let problem = format!("bad data in ledger 1, column {name}: null where a value must be");
+        let problem = format!("bad data in ledger 1, column {name}: null in a required column");
         assert!(told.ends_with(&problem), "{told}");
         let failed = world.database.value(PROGRESS).await;
         assert!(failed.starts_with("1 | 16 | failed | ") && failed.ends_with(&problem), "{failed}");

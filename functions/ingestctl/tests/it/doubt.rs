@@ -71,7 +71,7 @@ async fn a_commit_that_is_cut_is_settled_by_the_same_process() {
             let output = program.run().await.expect_code(0);
 
             proxy.struck().await;
-            let again = log(&output).into_iter().filter(|line| line["message"] == "trying again").count();
+            let again = log(&output).into_iter().filter(|line| line["message"] == "retrying").count();
             assert_eq!(again, 1, "{line}, {cut:?}: {}", output.stderr);
             assert_eq!(json(&output)["windows"][0]["status"], status, "{line}, {cut:?}");
             world.expect_whole(&[LEDGERS]).await;
@@ -113,7 +113,7 @@ async fn a_commit_that_was_none_is_found_out() {
         let url = proxy.url();
         proxy.at_next(Message::Commit, Fault::RollBack);
         let told = world.fails(line, &[("DATABASE_URL", &url)], 5).await;
-        assert!(told.contains("COMMIT was answered, but the row of ledgers 1-16 is not there"), "{told}");
+        assert!(told.contains("COMMIT succeeded, but the row of ledgers 1-16 is missing"), "{told}");
         world.succeeds("verify").await;
 
         proxy.at_next(Message::Commit, Fault::RollBack);

@@ -168,7 +168,7 @@ async fn what_only_an_operator_can_mend_ends_it_at_the_start() {
     assert!(told.contains("has no schema yet: run `ingestctl migrate`"), "{told}");
     world.succeeds("migrate").await;
     let told = world.fails("serve", &[("METRICS_PORT", "0"), ("NETWORK", "testnet")], 5).await;
-    assert!(told.contains("NETWORK says testnet"), "{told}");
+    assert!(told.contains("NETWORK is testnet"), "{told}");
     let wrong = world.database.url().replacen("postgres:", "postgres:not", 1);
     let told = world.fails("serve", &[("METRICS_PORT", "0"), ("DATABASE_URL", &wrong)], 5).await;
     assert!(told.contains("password authentication failed"), "{told}");

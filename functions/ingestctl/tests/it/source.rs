@@ -161,7 +161,7 @@ async fn a_source_that_goes_away_and_comes_back_is_waited_for() {
     world.succeeds("migrate").await;
 
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "5").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     world.source.start();
     running.wait().await.expect_code(0);
 
@@ -184,7 +184,7 @@ async fn a_source_that_restarts_in_the_middle_of_a_run_is_no_trouble() {
     world.source.stop();
     world.source.start();
     let output = running.wait().await.expect_code(0);
-    assert!(output.stderr.contains("trying again"), "{}", output.stderr);
+    assert!(output.stderr.contains("retrying"), "{}", output.stderr);
     world.expect_whole(&[1..=48]).await;
 }
 

@@ -160,7 +160,7 @@ async fn distrust_is_not_tried_again() {
     ] {
         let output = output.expect_code(code);
         assert!(output.stderr.contains("UnknownIssuer"), "{}", output.stderr);
-        assert!(!output.stderr.contains("trying again"), "{}", output.stderr);
+        assert!(!output.stderr.contains("retrying"), "{}", output.stderr);
     }
 }
 

@@ -83,7 +83,7 @@ async fn a_lock_that_is_not_given_in_time_is_asked_for_again() {
     assert!(told.starts_with("ingestctl: database: cannot ") && told.contains("lock timeout"), "{told}");
     assert_eq!(world.windows().await, Vec::<String>::new());
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     analyst.batch_execute("rollback").await.unwrap();
     let output = running.wait().await.expect_code(0);
 
@@ -143,7 +143,7 @@ async fn a_server_without_a_free_connection_is_waited_for() {
     let told = world.fails("run", &[], 5).await;
     assert!(told.contains("cannot connect") && told.contains("too many clients"), "{told}");
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     drop(crowd);
     running.wait().await.expect_code(0);
 
@@ -170,7 +170,7 @@ async fn a_server_that_has_become_a_standby_is_tried_again_until_it_is_none() {
     }
     assert_eq!(world.windows().await, ["17-32"]);
     let mut running = world.ingestctl("replay -s 1 -e 16").env("MAX_RETRIES", "8").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     world.database.execute("select pg_promote()").await;
     running.wait().await.expect_code(0);
     world.succeeds("replay -s 33 -e 48").await;
@@ -196,7 +196,7 @@ async fn a_session_that_may_not_write_is_left_for_a_new_one() {
     assert_eq!(world.windows().await, Vec::<String>::new());
     // A session keeps what it began with: only a new one is as the server is now.
     let mut running = world.ingestctl("replay -s 65 -e 80").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     read_only("off").await;
     running.wait().await.expect_code(0);
 

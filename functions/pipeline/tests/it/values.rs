@@ -286,8 +286,8 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
     let row = |row: Row| testkit::rows::batch(&[Row::at(10), row, Row::at(12)]);
     let text = |text: &str| Some(text.to_owned());
     let of = |ledger: i64| Arc::new(Int64Array::from(vec![10, ledger, 12]));
-    let nul = "holds a NUL byte, which PostgreSQL cannot store";
-    let no_amount = "is null, and so is val_xdr, which should have it";
+    let nul = "contains a NUL byte, which PostgreSQL cannot store";
+    let no_amount = "is null, and so is val_xdr, which should contain it";
     // What can be staged is kept, for whoever looks into it.
     let kept = [
         (row(Row { val_xdr: text("a\0b"), ..Row::at(11) }), "val_xdr", nul),
@@ -305,8 +305,8 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
             "ledger_key_hash",
             underivable,
         ),
-        (null_at_11("deleted"), 11, "deleted", "null where a value must be"),
-        (null_at_11("closed_at"), 11, "closed_at", "null where a value must be"),
+        (null_at_11("deleted"), 11, "deleted", "null in a required column"),
+        (null_at_11("closed_at"), 11, "closed_at", "null in a required column"),
         (with_column("last_modified_ledger", of(1 << 32)), 11, "last_modified_ledger", out),
         (with_column("ledger_sequence", of(1 << 32)), 0, "ledger_sequence", out),
         (with_column("ledger_sequence", of(-1)), 0, "ledger_sequence", "-1 is out of range"),
