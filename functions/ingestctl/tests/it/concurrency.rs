@@ -91,7 +91,7 @@ async fn a_second_scheduled_run_says_busy_and_ends_well() {
 
     assert_eq!(json(&second)["busy"], true);
     assert_eq!(json(&second)["windows"], serde_json::json!([]));
-    assert_eq!(told, "Another scheduled run is at work; nothing done.\n");
+    assert_eq!(told, "Another scheduled run is active; nothing was done.\n");
     assert_eq!(status["under_way"][0]["end_ledger"], 16, "{status}");
     assert_eq!(world.source.drains(), 1, "the others drained nothing");
     world.expect_whole(&[1..=16]).await;

@@ -299,7 +299,7 @@ async fn a_standby_that_comes_late_settles_what_was_in_doubt() {
     let second = second(&world, "run").await;
     // Another scheduled run sees one at work.
     let busy = world.succeeds("run").await.stdout;
-    assert_eq!(busy, "Another scheduled run is at work; nothing done.\n");
+    assert_eq!(busy, "Another scheduled run is active; nothing was done.\n");
     assert_eq!(world.windows().await, Vec::<String>::new(), "not to be seen yet");
     world.database.execute("alter system set synchronous_standby_names = ''").await;
     world.database.execute("select pg_reload_conf()").await;

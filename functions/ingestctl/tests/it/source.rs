@@ -71,7 +71,7 @@ async fn a_range_beyond_the_tip_loads_what_is_there_and_says_so() {
 
     let output = world.ingestctl("replay -s 10 -e 100").run().await.expect_code(3);
     assert!(
-        output.stdout.contains("The source ends at ledger 40: what lies beyond is not loaded."),
+        output.stdout.contains("The source ends at ledger 40: later ledgers are not loaded."),
         "{}",
         output.stdout
     );
