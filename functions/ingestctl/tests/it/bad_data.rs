@@ -1,4 +1,4 @@
-//! A value that must not be loaded is exit code 6, and the sentence names ledger, column and cause.
+//! A value that must not be loaded gives exit code 6, and the message names ledger, column and cause.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::{World, json};
 const PROGRESS: &str =
     "select start_ledger, end_ledger, status, attempts, error_message from contract_data.ingestion_progress";
 
-/// The microsecond before PostgreSQL's earliest timestamp, in 4714 BC. (Its latest lies beyond what the source can say.)
+/// The microsecond before PostgreSQL's earliest timestamp, in 4714 BC. (Its latest is beyond the source's range.)
 const BEFORE_TIME: i64 = -210_866_803_200_000_001;
 
 /// Ledgers 1 to 40, where ledger 21 holds this row besides.
@@ -60,7 +60,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         assert_eq!(world.database.rows(PROGRESS).await, [recorded], "{column}");
         assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
     }
-    // What cannot be loaded is kept, for whoever looks into it; once the source is mended, nobody needs it.
+    // An object that cannot be loaded is kept as evidence; once the source is fixed, it is not needed.
     let kept =
         "select object from contract_data.ingestion_progress where status = 'failed' and object is not null";
     for object in world.database.rows(kept).await {
@@ -70,7 +70,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         std::fs::remove_file(world.file(&object)).unwrap();
     }
 
-    // The windows around it are loaded by the schedule, which leaves the bad one alone for a while.
+    // The schedule loads the windows around it, and leaves the bad one alone for a while.
     let told = world.succeeds("run").await.stdout;
     assert!(!told.contains("FAILED"), "{told}");
     assert_eq!(world.windows().await, ["1-16", "33-40"]);

@@ -1,4 +1,4 @@
-//! Usage and configuration: exit code 2 before anything is touched, and the variable is named.
+//! Usage and configuration: exit code 2 before any I/O, and the message names the variable.
 
 use testkit::Program;
 

@@ -1,4 +1,4 @@
-//! Trouble with the database is exit code 5, and says what to do.
+//! Errors of the database give exit code 5, and the message says what to do.
 
 use testkit::port::closed_port;
 use testkit::{Database, Source};

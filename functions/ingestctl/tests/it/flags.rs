@@ -1,4 +1,4 @@
-//! What a flag does: it wins over its variable, and --dry-run writes nothing.
+//! Flags: each overrides its variable, and --dry-run writes nothing.
 
 use testkit::port::closed_port;
 

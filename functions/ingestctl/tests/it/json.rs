@@ -1,4 +1,4 @@
-//! What machines read: --json, one line with the documented fields; and logs, one JSON object per line.
+//! Output for machines: --json, one line with the documented fields; and logs, one JSON object per line.
 
 use testkit::{Database, Source};
 
@@ -112,7 +112,7 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
         ]
     );
 
-    // A source that is down is a part of the status.
+    // An unreachable source is part of the status.
     world.source.stop();
     let status = json(&world.succeeds("status --json").await);
     assert_eq!((&status["source"], &status["windows"]), (&serde_json::Value::Null, &2.into()));

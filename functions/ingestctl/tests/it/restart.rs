@@ -1,4 +1,4 @@
-//! PostgreSQL goes away: in the middle of a COPY, between runs, and for longer than anybody waits.
+//! PostgreSQL stops: in the middle of a COPY, between runs, and for longer than any retry lasts.
 
 use testkit::{Chain, Database, PrivateServer, Row, Running, Stop};
 

@@ -1,4 +1,4 @@
-//! How `serve` ends: at a signal, in time, with every window committed or rolled back, and nothing left behind.
+//! How `serve` stops: at a signal, in time, with every window committed or rolled back, and nothing left behind.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Trouble with the source is exit code 3, in one sentence, and nothing is recorded that is not there.
+//! Errors of the source give exit code 3 and one message, and nothing incomplete is recorded.
 
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ async fn ledgers_that_the_source_no_longer_has_are_exit_code_3() {
     assert!(told.contains("no longer has ledger 10: its first is 20"), "{told}");
     world.expect_nothing().await;
 
-    // A window that fails while others pass is told apart from a source that fails.
+    // A window that fails while others pass is distinguished from a failing source.
     let told = world.fails("replay -s 10 -e 40", &[], 3).await;
     assert!(told.contains("source: no longer has ledger 10"), "{told}");
     assert_eq!(world.windows().await, ["26-40"]);

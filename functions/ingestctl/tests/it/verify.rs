@@ -1,4 +1,4 @@
-//! `verify` finds whatever was changed by hand, and exits 7.
+//! `verify` finds every manual change, and exits with 7.
 
 use crate::support::{World, json};
 
@@ -115,7 +115,7 @@ async fn whatever_happens_to_an_object_is_found() {
     std::fs::remove_file(&first).unwrap();
     let output = world.ingestctl("verify").run().await.expect_code(7);
     assert!(output.stdout.contains("1-16.parquet: it is gone"), "{}", output.stdout);
-    // A range that the damage is not in has nothing to tell.
+    // A range without the damage has no finding.
     world.succeeds("verify -s 17 -e 32").await;
 
     std::fs::write(&first, good).unwrap();

@@ -1,4 +1,4 @@
-//! What a drain refuses, what it takes, and that a refusal leaves nothing behind.
+//! What a drain refuses and accepts, and that a refusal leaves nothing behind.
 
 use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Answer, Chain, Info, Row, Source, Step};

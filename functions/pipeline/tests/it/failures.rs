@@ -1,4 +1,4 @@
-//! Windows that fail by themselves: recorded, passed over, tried again, cleared; and trouble that is not theirs.
+//! Failing windows: recorded, skipped, retried, cleared; and errors that are not the window's.
 
 use pipeline::{Error, ReplayOptions, WindowStatus};
 use testkit::{Answer, Chain, Request, Row, Source};

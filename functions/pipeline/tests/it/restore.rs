@@ -1,4 +1,4 @@
-//! The archive alone rebuilds a database; another chain never gets into one.
+//! The archive alone rebuilds a database; a database never mixes two chains.
 
 use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Asset, Chain, Database, Row, Source, asset};

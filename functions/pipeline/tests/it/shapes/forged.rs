@@ -29,7 +29,7 @@ fn sending(message: FlightData) -> impl Fn(testkit::Request) -> Answer + Send + 
     }
 }
 
-/// The same message with a body that claims to be compressed, each buffer of it to become this long.
+/// The same message with a body that claims to be compressed, with this decompressed length per buffer.
 fn forged(honest: &FlightData, codec: CompressionType, length: i64) -> FlightData {
     let parsed = root_as_message(&honest.data_header).unwrap();
     let header = parsed.header_as_record_batch().unwrap();
