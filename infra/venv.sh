@@ -1,11 +1,11 @@
-# For the scripts that want a tool written in Python: installs it once, pinned, into the user's cache. Sourced, not run.
+# For scripts that need a tool written in Python: installs it once, pinned, into the user's cache. Sourced, not run.
 # shellcheck shell=bash
 
 # shellcheck source=../localstack/python.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../localstack/python.sh"
 
-# venv NAME PACKAGE==VERSION…: prints the folder of a venv that has them, and what infra/constraints.txt pins below them.
-# The folder's name holds what was asked for: other pins are another installation.
+# venv NAME PACKAGE==VERSION…: prints the folder of a venv with these packages; infra/constraints.txt pins their dependencies.
+# The folder's name includes a hash of the packages and pins: other pins give another installation.
 venv() {
     local name=$1 constraints cache folder python
     shift
@@ -17,7 +17,7 @@ venv() {
         (
             if command -v flock >/dev/null; then
                 exec 8>"$cache/$name-venv.lock"
-                flock 8 # another script may be at it
+                flock 8 # another script may be installing it
             fi
             if [[ -f $folder/complete ]]; then exit; fi
             python=$(find_python 3.13 3.12 3.11) || {

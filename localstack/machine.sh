@@ -3,8 +3,7 @@
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A port on which nobody listens. Below the ports that the kernel gives to whoever asks for any, so that a stopped server finds
-# its own again.
+# A free port. It is below the kernel's ephemeral ports, so that a stopped server gets its port back.
 free_port() {
     local port
     for _ in {1..100}; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The dashboard of the loader, from the question whether it is well down to how big it is. Writes the file that Grafana is
-provisioned with, dashboards/contract-data-loader.json: change this and run it. With --check it only compares.
+"""The dashboard of the loader, from its state at the top to its size at the bottom. Writes the file that Grafana is
+provisioned with, dashboards/contract-data-loader.json: change this script and run it. With --check it only compares.
 
 In the expressions, $loader is the selector of job and instance."""
 
@@ -12,11 +12,11 @@ FILE = pathlib.Path(__file__).resolve().parent / "dashboards/contract-data-loade
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SELECTOR = 'job=~"$job", instance=~"$instance"'
 STEPS = ["drain", "stage", "load", "fold"]
-REACHED = [{"type": "value", "options": {"0": {"text": "out of reach", "index": 0}, "1": {"text": "answers", "index": 1}}}]
+REACHED = [{"type": "value", "options": {"0": {"text": "unreachable", "index": 0}, "1": {"text": "answers", "index": 1}}}]
 
 
 def thresholds(first, *more):
-    """The colour at first, and from which value on it is another one."""
+    """The first colour, and the value from which each further colour applies."""
     steps = [{"color": first, "value": None}] + [{"color": colour, "value": value} for value, colour in more]
     return {"mode": "absolute", "steps": steps}
 
@@ -72,7 +72,7 @@ def reachability():
     options = {"alignValue": "left", "mergeValues": True, "rowHeight": 0.8, "showValue": "never",
                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
                "tooltip": {"mode": "single", "sort": "none"}}
-    return panel("state-timeline", "Out of reach", "When the loader, its database or its source did not answer.",
+    return panel("state-timeline", "Unreachable", "When the loader, its database or its source did not answer.",
                  [("up{$loader}", "loader, {{instance}}"),
                   ("contract_data_loader_database_reachable{$loader}", "database, {{instance}}"),
                   ("contract_data_loader_source_reachable{$loader}", "source, {{instance}}")], defaults, options, (8, 8))
@@ -86,96 +86,96 @@ def load_durations():
                "rowsFrame": {"layout": "auto"}, "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
                "yAxis": {"axisPlacement": "left", "unit": "s", "reverse": False}, "showValue": "never"}
     bucket = "contract_data_loader_load_duration_seconds_bucket{$loader}"
-    return panel("heatmap", "Loads by duration", "How many windows took how long from claim to commit.",
+    return panel("heatmap", "Loads by duration", "Number of windows by time from claim to commit.",
                  [(f"sum by (le) (increase({bucket}[$__rate_interval]))", "{{le}}")],
                  {"unit": "s", "custom": {"scaleDistribution": {"type": "linear"}}}, options, (12, 8), shape="heatmap")
 
 
 ROWS = {
-    "Is it well?": [
+    "State": [
         number("Loader", "Whether Prometheus reaches the loader.", "min(up{$loader})", "none", BAD_BELOW_ONE, mappings=REACHED),
         number("Database", "Whether PostgreSQL answers the loader.",
                "min(contract_data_loader_database_reachable{$loader})", "none", BAD_BELOW_ONE, mappings=REACHED),
         number("Source", "Whether the Flight source answers the loader.",
                "min(contract_data_loader_source_reachable{$loader})", "none", BAD_BELOW_ONE, mappings=REACHED),
-        number("Last success", "Time since a run last ended well. A long catch-up is one run.",
+        number("Last success", "Time since the last successful run. A long catch-up is one run.",
                "max(time() - contract_data_loader_last_success_timestamp_seconds{$loader})", "s",
                thresholds("green", (300, "yellow"), (600, "red")), noValue="never"),
-        number("Alerts", "Those of alerts.yml that fire now.",
+        number("Alerts", "Firing alerts of alerts.yml.",
                'count(ALERTS{alertname=~"ContractDataLoader.*", alertstate="firing"}) or vector(0)', "none",
                thresholds("green", (1, "red"))),
-        number("Gaps", "Runs of missing ledgers between loaded windows.", "max(contract_data_loader_gaps{$loader})", "none",
+        number("Gaps", "Ranges of missing ledgers between loaded windows.", "max(contract_data_loader_gaps{$loader})", "none",
                thresholds("green", (1, "orange"))),
-        number("Failed windows", "Windows with bad data that were passed over.",
+        number("Failed windows", "Windows that failed and were skipped.",
                "max(contract_data_loader_failed_windows{$loader})", "none", thresholds("green", (1, "orange"))),
-        number("Running", "The version, and for how long.",
+        number("Running", "The version and its uptime.",
                "(time() - process_start_time_seconds{$loader})"
                " * on (job, instance) group_left (version) contract_data_loader_build_info{$loader}",
                "s", FACT, legend="{{version}}", text="value_and_name"),
     ],
-    "How far behind?": [
-        lines("Lag", "Age of the newest row. Over the line is an alert, if the source has newer ones.", "s",
+    "Lag": [
+        lines("Lag", "Age of the newest row. Above the line, an alert fires if the source has newer ledgers.", "s",
               ("contract_data_loader_lag_seconds{$loader}", "{{instance}}"), line=[(900, "red")]),
-        lines("Ledgers behind", "From the last loaded one to the tip of the source. Less than a window is normal.", "none",
+        lines("Ledgers behind", "From the last loaded ledger to the tip of the source. Less than a window is normal.", "none",
               ("contract_data_loader_lag_ledgers{$loader}", "{{instance}}")),
-        lines("Ledgers per second", "Loaded above the source's: it catches up. Below: it falls behind.", "none",
+        lines("Ledgers per second", "If loaded is above source, the loader catches up; below, it falls behind.", "none",
               ("deriv(contract_data_loader_last_ledger{$loader}[5m])", "loaded, {{instance}}"),
               ("deriv(contract_data_loader_tip_ledger{$loader}[5m])", "source, {{instance}}"), signed=True),
         number("First ledger", "The first loaded ledger.", "min(contract_data_loader_first_ledger{$loader})", "none", FACT, 6),
         number("Last ledger", "The last loaded ledger.", "max(contract_data_loader_last_ledger{$loader})", "none", FACT, 6),
         number("Tip of the source", "Its newest ledger.", "max(contract_data_loader_tip_ledger{$loader})", "none", FACT, 6),
-        number("Caught up in", "At the pace of the last 15 minutes; 0 when less than 64 ledgers are missing.",
+        number("Caught up in", "At the rate of the last 15 minutes; 0 when fewer than 64 ledgers are missing.",
                "max(contract_data_loader_lag_ledgers{$loader} < bool 64 == 1) * 0 or max(contract_data_loader_lag_ledgers{$loader}"
                " / (deriv(contract_data_loader_last_ledger{$loader}[15m]) - deriv(contract_data_loader_tip_ledger{$loader}[15m]) > 0))",
                "s", FACT, 6, noValue="it falls behind"),
     ],
-    "How fast?": [
+    "Speed": [
         lines("Rows per second", "Rows that the source sent, and rows that PostgreSQL committed.", "rowsps",
               ("rate(postgresql_consumer_records_received_total{$loader}[$__rate_interval])", "received, {{instance}}"),
               ("rate(postgresql_consumer_records_inserted_total{$loader}[$__rate_interval])", "committed, {{instance}}")),
-        lines("Windows per minute", "Windows completed, also those without rows; and how many are under way.", "none",
+        lines("Windows per minute", "Windows completed, including those without rows, and windows under way.", "none",
               ("rate(contract_data_loader_windows_total{$loader}[$__rate_interval]) * 60", "completed, {{instance}}"),
               ("contract_data_loader_windows_under_way{$loader}", "under way, {{instance}}")),
         lines("Rows per window", "The mean, and the 95th percentile.", "short",
               (mean("postgresql_consumer_batch_size"), "mean, {{instance}}"),
               (quantile("postgresql_consumer_batch_size"), "p95, {{instance}}")),
     ],
-    "Where does the time go?": [
-        lines("Share of the time", "How busy each step is; the highest is the one to make faster. Drain waits for the source, stage"
+    "Time per step": [
+        lines("Share of the time", "How busy each step is; speed up the highest first. Drain waits for the source, stage"
               " writes the object, load goes from claim to commit, fold brings current_states up to date.", "percentunit",
               *((f"rate(contract_data_loader_{step}_duration_seconds_sum{{$loader}}[$__rate_interval])", step + ", {{instance}}")
                 for step in STEPS), stacked=True),
-        lines("Mean time of a step", "For one window; the fold's is for one pass.", "s",
+        lines("Mean time of a step", "For one window; for the fold, one pass.", "s",
               *((mean(f"contract_data_loader_{step}_duration_seconds"), step + ", {{instance}}") for step in STEPS)),
-        lines("95th percentile of a step", "A load over the line is an alert.", "s",
+        lines("95th percentile of a step", "An alert fires for a load above the line.", "s",
               *((quantile(f"contract_data_loader_{step}_duration_seconds"), step + ", {{instance}}") for step in STEPS),
               line=[(30, "red")]),
         load_durations(),
-        lines("COPY in the load", "COPY alone: the rest of a load is the claim, the checks and the commit.", "s",
+        lines("COPY in the load", "Only COPY; the rest of a load is the claim, the checks and the commit.", "s",
               (mean("postgresql_consumer_batch_insert_duration_seconds"), "mean, {{instance}}"),
               (quantile("postgresql_consumer_batch_insert_duration_seconds"), "p95, {{instance}}"), width=12),
     ],
-    "What fails?": [
-        lines("Failures per minute", "Of a step, also those that another attempt cured.", "none",
+    "Failures": [
+        lines("Failures per minute", "Failures of a step, including those that a retry cured.", "none",
               ("rate(postgresql_consumer_errors_total{$loader}[$__rate_interval]) * 60", "{{instance}}")),
         reachability(),
-        lines("Left undone", "Gaps, failed windows, windows that wait for the fold or the archive: 0, or soon.", "none",
+        lines("Pending work", "Gaps, failed windows, windows that wait for the fold or the archive. Should return to 0 soon.", "none",
               ("contract_data_loader_gaps{$loader}", "gaps, {{instance}}"),
               ("contract_data_loader_failed_windows{$loader}", "failed windows, {{instance}}"),
               ("contract_data_loader_unfolded_windows{$loader}", "not folded, {{instance}}"),
               ("contract_data_loader_unarchived_windows{$loader}", "not archived, {{instance}}")),
     ],
-    "How big?": [
-        lines("Tables", "With their indexes; the partitions of entries together.", "bytes",
+    "Size": [
+        lines("Tables", "With their indexes; the partitions of entries are summed.", "bytes",
               ("contract_data_loader_table_bytes{$loader}", "{{table}}, {{instance}}"), width=12, stacked=True),
-        lines("Growth per day", "At the pace of the last six hours, all tables together. Over the line is an alert.", "bytes",
+        lines("Growth per day", "At the rate of the last six hours, all tables. Above the line, an alert fires.", "bytes",
               ("sum by (job, instance) (deriv(contract_data_loader_table_bytes{$loader}[6h])) * 86400", "{{instance}}"),
               width=12, line=[(20e9, "red")], signed=True),
-        lines("Memory of the loader", "Resident. The line is 85 % of the limit in infra/, an alert.", "bytes",
+        lines("Memory of the loader", "Resident memory. Above the line, 85 % of the limit in infra/, an alert fires.", "bytes",
               ("process_resident_memory_bytes{$loader}", "{{instance}}"), line=[(0.85 * 512 * 1024 * 1024, "red")]),
         lines("Processor time of the loader", "1 is one core.", "none",
               ("rate(process_cpu_seconds_total{$loader}[$__rate_interval])", "{{instance}}")),
-        lines("Open files of the loader", "Connections are files, too.", "none",
+        lines("Open files of the loader", "Connections count as files.", "none",
               ("process_open_fds{$loader}", "{{instance}}")),
     ],
 }
@@ -208,7 +208,7 @@ def dashboard():
     return {
         "uid": "contract-data-loader",
         "title": "Contract data loader",
-        "description": "ingestctl serve, from the question whether it is well down to how big it is. What to do: docs/operations.md.",
+        "description": "ingestctl serve, from its state at the top to its size at the bottom. Runbook: docs/operations.md.",
         "tags": ["contract-data"], "schemaVersion": 41, "version": 1, "editable": True, "graphTooltip": 1, "timezone": "utc",
         "refresh": "30s", "time": {"from": "now-3h", "to": "now"},
         "annotations": {"list": [
@@ -227,7 +227,7 @@ def main():
     if "--check" not in sys.argv:
         FILE.write_text(content)
     elif FILE.read_text() != content:
-        sys.exit(f"{FILE.name} is not what infra/grafana/dashboard.py makes: run it, or bring the change into it")
+        sys.exit(f"{FILE.name} differs from the output of infra/grafana/dashboard.py: run the script, or move the change into it")
 
 
 main()

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The image of PostgreSQL runs this once, in the new database: the three roles, with the passwords of infra/.env.
+# The PostgreSQL image runs this once, in the new database. It creates the three roles with the passwords in infra/.env.
 set -euo pipefail
 
 psql=(psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB")
 "${psql[@]}" --file /sql/bootstrap/roles.sql >/dev/null
-# \getenv, for an argument would show in the list of processes.
+# \getenv, because an argument would show in the process list.
 "${psql[@]}" <<'SQL'
 \getenv owner OWNER_PASSWORD
 \getenv loader LOADER_PASSWORD

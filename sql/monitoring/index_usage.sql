@@ -1,5 +1,5 @@
--- Which indexes queries use, those of all partitions of entries added up. Unused since the statistics were reset: perhaps
--- superfluous, if it is not a constraint.
+-- How often queries use each index, summed over the partitions of entries. An index without a scan since the last reset of
+-- the statistics may be superfluous, unless it backs a constraint.
 select
   coalesce(parent.relname, t.relname) as table_name,
   coalesce(parent_index.relname, x.relname) as index_name,

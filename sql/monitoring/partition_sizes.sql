@@ -1,4 +1,4 @@
--- The partitions of entries, newest first: what one takes, to reckon what the next will take.
+-- The sizes of the partitions of entries, newest first, to estimate the size of the next ones.
 select
   c.relname as partition,
   greatest(c.reltuples, 0)::bigint as estimated_rows,

@@ -1,4 +1,4 @@
--- What was loaded in each of the last 24 hours: windows, ledgers, rows, and the time they took.
+-- What was loaded in each of the last 24 hours: windows, ledgers, rows, and durations.
 select
   date_trunc('hour', completed_at) as hour,
   count(*) as windows,

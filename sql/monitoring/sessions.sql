@@ -1,5 +1,5 @@
--- The loader's sessions and who is in their way. Run it as the loader, the owner or a member of pg_monitor: others are not
--- shown what sessions do.
+-- The loader's sessions and the sessions that block them. Run it as the loader, the owner or a member of pg_monitor: other
+-- roles do not see what sessions do.
 select pid, application_name, state, wait_event_type, wait_event, now() - xact_start as in_transaction,
   pg_blocking_pids(pid) as blocked_by, left(query, 60) as query
 from pg_stat_activity

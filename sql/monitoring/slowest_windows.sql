@@ -1,4 +1,4 @@
--- The slowest windows of the last day, and where their time went.
+-- The slowest windows of the last day, with drain and load times.
 select start_ledger, end_ledger, entries_processed as rows, drain_ms, load_ms,
   round(entries_processed * 1000.0 / nullif(load_ms, 0)) as rows_per_second, attempts, completed_at
 from contract_data.ingestion_progress

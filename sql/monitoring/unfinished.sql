@@ -1,4 +1,4 @@
--- What the next run or maintenance still has to do: windows to fold, objects to archive.
+-- Work left for the next run or maintenance: windows to fold, objects to archive.
 select
   count(*) filter (where not folded) as not_folded,
   coalesce(sum(entries_processed) filter (where not folded), 0) as rows_not_folded,

@@ -1,30 +1,30 @@
-//! Events: what the function may be asked, read strictly. What is not understood is refused before anything is done.
+//! Events of the function, parsed strictly: an unknown event is refused before anything is done.
 
 use pipeline::{Error, LedgerWindow, ReplayKind, ReplayOptions, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// What an event asks for.
+/// The request in an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The next windows, as a schedule wants them.
+    /// A scheduled run.
     Scheduled,
     /// A range of ledgers.
     Replay(Replay),
-    /// The parts that a range would be loaded in.
+    /// The plan of a range.
     Plan(Replay),
 }
 
-/// A range, and how it is to be loaded.
+/// A range and the options of its replay.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Replay {
     /// The ledgers.
     pub(crate) range: LedgerWindow,
-    /// Whether completed windows are replaced, and how long windows are.
+    /// The options: whether completed windows are replaced, and the length of windows.
     pub(crate) options: ReplayOptions,
 }
 
-/// The fields of a replay, and of a plan.
+/// The fields of a replay and of a plan.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -36,7 +36,7 @@ struct Fields {
     window_ledgers: Option<u32>,
 }
 
-/// What EventBridge and its Scheduler put into an event of theirs.
+/// The fields of an event from EventBridge or EventBridge Scheduler.
 const ENVELOPE: [&str; 10] = [
     "version",
     "id",
@@ -54,10 +54,10 @@ impl Event {
     /// Reads an event.
     ///
     /// # Errors
-    /// [`Error::Usage`], in words, for anything but what the variants say.
+    /// [`Error::Usage`] for anything other than the variants.
     pub(crate) fn read(event: Value) -> Result<Self> {
         let Value::Object(mut fields) = event else {
-            return Err(refused("it is no object"));
+            return Err(refused("it is not an object"));
         };
         if fields.is_empty() {
             return Ok(Event::Scheduled);
@@ -65,13 +65,13 @@ impl Event {
         if fields.get("source").and_then(Value::as_str).is_some_and(|source| source.starts_with("aws.")) {
             return match fields.keys().find(|name| !ENVELOPE.contains(&name.as_str())) {
                 None => Ok(Event::Scheduled),
-                Some(unknown) => Err(refused(format!("EventBridge knows no field {unknown:?}"))),
+                Some(unknown) => Err(refused(format!("an EventBridge event has no field {unknown:?}"))),
             };
         }
         match fields.remove("action") {
             None => replay(fields).map(Event::Replay),
             Some(action) if action == "plan" => replay(fields).map(Event::Plan),
-            Some(other) => Err(refused(format!("the action {other} is unknown: there is \"plan\""))),
+            Some(other) => Err(refused(format!("the action {other} is unknown, the only one is \"plan\""))),
         }
     }
 }
@@ -87,12 +87,12 @@ fn replay(fields: Map<String, Value>) -> Result<Replay> {
     Ok(Replay { range: LedgerWindow::new(start_ledger, end_ledger)?, options })
 }
 
-/// What a replay in a function loads: it takes no word of a source for the end.
+/// The kind of a replay by event: an undeclared source is never trusted.
 fn kind(force: bool) -> ReplayKind {
     if force { ReplayKind::Force { trust_end: false } } else { ReplayKind::Missing { trust_end: false } }
 }
 
-/// An event that is not understood.
+/// The error for an invalid event.
 fn refused(problem: impl std::fmt::Display) -> Error {
     Error::Usage(format!("the event is refused: {problem}"))
 }
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn whatever_else_is_refused_in_words() {
-        refuses(json!([1]), "no object");
-        refuses(json!("run"), "no object");
+        refuses(json!([1]), "not an object");
+        refuses(json!("run"), "not an object");
         refuses(json!({"start_ledger": 5}), "missing field `end_ledger`");
         refuses(json!({"start_ledger": 9, "end_ledger": 5}), "reversed");
         refuses(json!({"start_ledger": 5, "end_ledger": 4294967296u64}), "4294967296");

@@ -24,7 +24,7 @@ pub(crate) async fn handle(event: Value, invocation: Invocation) -> Result<Value
     }
 }
 
-/// A report, as it is answered.
+/// The answer for a report.
 fn answer(report: &pipeline::Report) -> Result<Value> {
     serde_json::to_value(report).map_err(|e| Error::Unexpected(e.to_string()))
 }

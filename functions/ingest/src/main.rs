@@ -1,4 +1,4 @@
-//! `ingest`: the function that loads windows, whenever its schedule, an operator or a backfill says so.
+//! `ingest`: the function that loads windows, invoked by its schedule, an operator or a backfill.
 #![forbid(unsafe_code)]
 
 mod event;

@@ -1,4 +1,4 @@
-//! What may be said on the command line.
+//! The command line.
 
 use clap::{Args, Parser, Subcommand};
 
@@ -26,26 +26,26 @@ EXAMPLES
   # once per database, and after every upgrade
   ingestctl migrate
 
-  # load two days by hand; what is there already is left alone
+  # load two days by hand; completed windows are left alone
   ingestctl replay --start-ledger 53312000 --end-ledger 53346559
 
-  # load it again, window by window, in place of what is there
+  # load these windows again and replace the old rows
   ingestctl replay -s 53312000 -e 53312063 --force
 
-  # rebuild an empty database from the archive alone, eight windows at a time
+  # rebuild an empty database from the archive alone, eight windows in parallel
   ingestctl replay -s 0 -e 4294967295 --from-archive --parallel 8
 
-  # what the schedule does, once: from the first missing ledger to the tip
+  # one scheduled run: from the first missing ledger to the tip
   ingestctl run
 
-  # the same for ever, with a status page on http://localhost:9090
+  # the same continuously, with a status page on http://localhost:9090
   ingestctl serve
 
-  # is everything there, and is it what the source said?
+  # is everything loaded, and does it match the source?
   ingestctl status
   ingestctl verify
 
-ENVIRONMENT (flags win)
+ENVIRONMENT (flags override it)
   DATABASE_URL       or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSLMODE
                      DB_CA_CERT, or PG*
   FLIGHT_ENDPOINT    localhost:8816; grpc+tls://host:port for TLS
@@ -53,12 +53,12 @@ ENVIRONMENT (flags win)
   STAGING_URL        file://./staging or s3://bucket/prefix, with AWS_REGION,
                      AWS_ENDPOINT_URL, …
   NETWORK            pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
-  START_LEDGER       first; latest or a number: where the schedule begins, once
-  WINDOW_LEDGERS     64: ledgers per window;  MAX_WINDOWS: windows per run
+  START_LEDGER       first, latest or a number: where the schedule begins
+  WINDOW_LEDGERS     64 ledgers per window;  MAX_WINDOWS: windows per run
   BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
-  PARTITION_LEDGERS  100000, fixed by the first migrate
-  METRICS_PORT       9090: where serve answers; 0 is any free port
-  RETAIN_LEDGERS     all: what maintain keeps;  RETAIN_DAYS: likewise
+  PARTITION_LEDGERS  100000, stored by the first migrate
+  METRICS_PORT       9090: the port of serve; 0 picks a free one
+  RETAIN_LEDGERS     unset: maintain keeps all;  RETAIN_DAYS: likewise
   LOG_LEVEL          info;  LOG_FORMAT: text on a terminal, json elsewhere
 
 EXIT CODES
@@ -66,56 +66,56 @@ EXIT CODES
   3 source     4 staging     5 database     6 bad data
   7 verify found a difference";
 
-/// What the settings of retention mean, under the help of `maintain`.
+/// Explains retention, below the help of `maintain`.
 const RETENTION: &str = "\
-Without --retain-ledgers and --retain-days everything is kept. Both count back from the newest
-loaded ledger; with both, what either keeps is kept. Whole partitions go, for good: their ledgers
-are not loaded into this database again. The current state, the windows' records and the archive
-stay.";
+Without --retain-ledgers and --retain-days, everything is kept. Both count back from the newest
+loaded ledger; with both, whichever keeps more. Whole partitions are dropped for good: their
+ledgers cannot be loaded into this database again. The current state, the windows' records and
+the archive stay.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Bring the database schema up to date.
     Migrate {
-        /// Only say what is missing; exit 5 when something is.
+        /// Only show what is missing; exit with 5 if something is.
         #[arg(long)]
         check: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Do what a scheduled invocation does, once: load from the first missing ledger to the tip.
+    /// Do one scheduled run: load from the first missing ledger to the tip.
     Run {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Load what is missing in a range of ledgers.
+    /// Load the missing ledgers of a range.
     Replay {
         /// The ledgers.
         #[command(flatten)]
         range: Range,
-        /// Only say what would be loaded.
+        /// Only show what would be loaded.
         #[arg(long)]
         dry_run: bool,
-        /// Widen the range to whole windows, and replace those that are completed, each in one transaction.
+        /// Widen the range to whole windows and replace completed ones, each in one transaction.
         #[arg(long, conflicts_with = "from_archive")]
         force: bool,
-        /// Windows worked on side by side, each on a connection of its own [default: 2].
+        /// Windows loaded in parallel, each on its own connection [default: 2].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
         parallel: Option<u16>,
-        /// Load from the archive under STAGING_URL, without the source: rebuilds a database.
+        /// Load from the archive under STAGING_URL, without the source, to rebuild a database.
         #[arg(long, conflicts_with_all = ["trust_end", "dry_run"])]
         from_archive: bool,
-        /// Take a clean end of stream for the end, where the source does not declare what it sends.
+        /// Accept a clean end of stream as complete if the source does not declare row counts.
         #[arg(long)]
         trust_end: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Make the partitions ahead, drop those that are not retained, tend the others, and clear staging of left-overs.
+    /// Create partitions ahead, apply retention, update statistics, and remove left-overs from staging.
     #[command(after_help = RETENTION)]
     Maintain {
         /// Keep the newest N ledgers (RETAIN_LEDGERS).
@@ -124,38 +124,38 @@ pub(crate) enum Command {
         /// Keep the ledgers of the newest N days (RETAIN_DAYS).
         #[arg(long, value_name = "N")]
         retain_days: Option<String>,
-        /// Only say what would be made, dropped and removed.
+        /// Only show what would be created, dropped and removed.
         #[arg(long)]
         dry_run: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Tell which asset a Stellar asset contract stands for, before or without its instance row.
+    /// Add or list the assets of Stellar asset contracts.
     Assets {
         /// What to do with them.
         #[command(subcommand)]
         command: AssetsCommand,
     },
-    /// Show coverage, gaps, lag, work under way and the last windows.
+    /// Show coverage, gaps, lag, windows under way and the last windows.
     Status {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Load for ever, and tell over HTTP how it goes: a status page, metrics, health.
+    /// Run continuously, with a status page, metrics and health over HTTP.
     ///
-    /// Runs as `run` does, again and again, with a pause of COMMIT_INTERVAL once everything is loaded. Errors that may pass
-    /// are tried again, further and further apart; those at the start that nobody but an operator can mend end it with their
-    /// exit code. SIGTERM and SIGINT end it within 25 seconds: the window under way is finished, or given up and rolled back.
-    /// A second signal ends it at once.
+    /// Repeats `run`, with a pause of COMMIT_INTERVAL once everything is loaded. It retries transient errors with
+    /// growing pauses; errors at startup that only an operator can fix end it with their exit code. SIGTERM and SIGINT
+    /// stop it within 25 seconds: the current window is finished, or cancelled and rolled back. A second signal stops
+    /// it at once.
     ///
-    /// On METRICS_PORT it answers / (a page for people), /metrics (Prometheus), /health, /ready and /stats (JSON), to anybody
-    /// who gets there: nothing of it is secret.
+    /// On METRICS_PORT it serves / (the status page), /metrics (Prometheus), /health, /ready and /stats (JSON), without
+    /// a login: nothing there is secret.
     Serve,
-    /// Compare objects, entries, progress and current state; exit 7 when they differ.
+    /// Compare objects, entries, progress and current state; exit with 7 if they differ.
     Verify {
-        /// First ledger to verify; all when left out.
+        /// First ledger to verify; default: all.
         #[arg(short, long, value_name = "LEDGER", requires = "end_ledger")]
         start_ledger: Option<u32>,
         /// Last ledger to verify, inclusive.
@@ -170,7 +170,7 @@ pub(crate) enum Command {
 /// What to do with assets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AssetsCommand {
-    /// Add assets; balances of their contracts show them at once.
+    /// Add assets whose instance rows are missing; the balances of their contracts show them at once.
     Add {
         /// The assets, such as USDC:GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN.
         #[arg(required = true, value_name = "CODE:ISSUER")]
@@ -179,7 +179,7 @@ pub(crate) enum AssetsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// List the assets that are known.
+    /// List the known assets.
     List {
         /// Print JSON.
         #[arg(long)]
@@ -202,13 +202,13 @@ pub(crate) struct Range {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings (each overrides its environment variable)")]
 pub(crate) struct Settings {
-    /// PostgreSQL to load into (DATABASE_URL); a password is better kept in the environment.
+    /// PostgreSQL to load into (DATABASE_URL); keep a password in the environment instead.
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// Flight source (FLIGHT_ENDPOINT).
     #[arg(long, global = true, value_name = "HOST:PORT")]
     flight_endpoint: Option<String>,
-    /// Where objects are staged and archived (STAGING_URL).
+    /// Object store for staging and archive (STAGING_URL).
     #[arg(long, global = true, value_name = "URL")]
     staging_url: Option<String>,
     /// The network (NETWORK).
@@ -229,7 +229,7 @@ pub(crate) struct Settings {
 }
 
 impl Cli {
-    /// The flags that were given, by the variable they override; those of the command with them.
+    /// The given flags, by the variable that they override, including those of the command.
     pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
         let mut overrides = self.settings.overrides();
         if let Command::Maintain { retain_ledgers, retain_days, .. } = &self.command {
@@ -240,7 +240,7 @@ impl Cli {
 }
 
 impl Settings {
-    /// The flags that were given, by the variable they override.
+    /// The given flags, by the variable that they override.
     fn overrides(&self) -> Vec<(&'static str, String)> {
         given([
             ("DATABASE_URL", &self.database_url),
@@ -256,7 +256,7 @@ impl Settings {
     }
 }
 
-/// Those of the flags that were given.
+/// Filters the given flags.
 fn given<'a, const N: usize>(
     flags: [(&'static str, &'a Option<String>); N],
 ) -> impl Iterator<Item = (&'static str, String)> + use<'a, N> {

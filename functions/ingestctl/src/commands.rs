@@ -1,4 +1,4 @@
-//! Each command: configuration, one call of the library, the result, the exit code.
+//! The commands: each reads the configuration, makes one library call, prints the result, and returns an exit code.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::{logging, output, serve, strip};
 
 /// Verify found a difference.
 const DIFFERENT: u8 = 7;
-/// The source does not reach as far as was asked.
+/// The source ends before the requested range.
 const SOURCE: u8 = 3;
 /// The database, or its schema.
 const DATABASE: u8 = 5;
 /// A value that cannot be loaded.
 const BAD_DATA: u8 = 6;
 
-/// How long work of other threads may go on when the command has been done.
+/// How long other threads may continue after the command has finished.
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
-/// Executes the command line and says how it went.
+/// Executes the command line and returns its exit code.
 pub(crate) fn execute(cli: Cli) -> ExitCode {
     let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::default_spinner());
@@ -33,9 +33,9 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|e| Error::Unexpected(format!("no runtime: {e}")))?;
+            .map_err(|e| Error::Unexpected(format!("cannot start the runtime: {e}")))?;
         let outcome = runtime.block_on(perform(cli.command, config, &bar));
-        // What is done does not wait for a name to be looked up or a file to be read that nobody wants any more.
+        // Do not wait for name lookups or file reads whose results are no longer needed.
         runtime.shutdown_timeout(LEFTOVERS);
         outcome
     });
@@ -69,7 +69,7 @@ fn configure(cli: &Cli, bar: &ProgressBar) -> Result<Config> {
     Ok(config)
 }
 
-/// One command, to its exit code.
+/// Runs one command and returns its exit code.
 async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<u8> {
     match command {
         Command::Migrate { check, json } => {
@@ -140,7 +140,7 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
     }
 }
 
-/// Prints a result: as JSON for machines, else as `table` does.
+/// Prints a result, as JSON or with `table`.
 fn tell<T: serde::Serialize>(json: bool, result: &T, table: impl FnOnce(&T)) -> Result<()> {
     if json {
         return output::json(result);
@@ -149,7 +149,7 @@ fn tell<T: serde::Serialize>(json: bool, result: &T, table: impl FnOnce(&T)) -> 
     Ok(())
 }
 
-/// The exit code of a run that went to its end: what failed on the way, or a source that ended early.
+/// The exit code of a finished run: reflects failed windows, or a source that ended early.
 fn report_code(report: &Report) -> u8 {
     let failed = report.failed().count();
     if let Some(first) = report.failed().next() {
@@ -167,7 +167,7 @@ fn report_code(report: &Report) -> u8 {
     }
 }
 
-/// Moves the bar along, by ledgers, as windows are done. Drawn on a terminal only.
+/// Advances the progress bar by ledgers as windows finish. It is drawn on a terminal only.
 fn watch(bar: &ProgressBar) -> Watch {
     let bar = bar.clone();
     let rows = std::sync::atomic::AtomicU64::new(0);

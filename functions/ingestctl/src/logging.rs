@@ -1,4 +1,4 @@
-//! Logs go to stderr, beside a progress bar where there is one.
+//! Logs on stderr, above the progress bar if there is one.
 
 use std::io::{IsTerminal, Write};
 
@@ -29,11 +29,11 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
     }
 }
 
-/// Starts logging as configured: text on a terminal, JSON elsewhere, unless LOG_FORMAT says otherwise. The error is the
-/// reason why LOG_LEVEL does not read.
+/// Starts logging as configured: by default text on a terminal and JSON elsewhere. The error explains why LOG_LEVEL
+/// does not parse.
 pub(crate) fn start(config: &LogConfig, bar: &ProgressBar) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.level).map_err(|e| format!("{:?}: {e}", config.level))?;
-    // A log that nobody reads any more stops no load: the subscriber's own complaint about it would panic.
+    // A closed log must not stop a load: the subscriber's own error message about it would panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let builder = builder.with_writer(AboveTheBar(bar.clone()));
     let terminal = std::io::stderr().is_terminal();

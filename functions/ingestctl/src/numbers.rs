@@ -1,9 +1,9 @@
-//! Numbers and times, as people read them.
+//! Numbers and times in readable form.
 
 use chrono::{DateTime, Utc};
 use pipeline::FailedWindow;
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(crate) fn number(value: impl Into<i128>) -> String {
     let value = value.into();
     let digits = value.unsigned_abs().to_string();
@@ -47,7 +47,7 @@ pub(crate) fn bytes(value: i64) -> String {
     format!("{amount:.1} TiB")
 }
 
-/// A stretch of seconds, such as 5 s, 3 min or 2 d 4 h.
+/// A duration, such as 5 s, 3 min or 2 d 4 h.
 pub(crate) fn age(seconds: i64) -> String {
     let (minute, hour, day) = (60, 3_600, 86_400);
     let two = |large: i64, unit: &str, rest: i64, small: &str| match rest {
@@ -67,7 +67,7 @@ pub(crate) fn time(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The command that loads a window that failed, once its cause is mended.
+/// The command that loads a failed window once its cause is fixed.
 pub(crate) fn cure(failed: &FailedWindow) -> String {
     format!("ingestctl replay -s {} -e {}", failed.start_ledger, failed.end_ledger)
 }

@@ -8,19 +8,19 @@ use pipeline::{
     Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
 };
 
-/// Rows of a table that is cut in the middle when longer.
+/// The largest number of rows of a table; longer ones are cut in the middle.
 const TABLE_ROWS: usize = 12;
 
-/// A line below the header and none elsewhere.
+/// A line below the header, and no other lines.
 const QUIET: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// As the standard library's, without its panic when nobody reads: see [`tell`].
+/// Like the standard library's, but without its panic on a closed pipe: see [`tell`].
 macro_rules! println {
     ($($text:tt)*) => { tell(format_args!($($text)*)) };
 }
 
-/// Writes a line to stdout. A reader who has seen enough, as in `ingestctl status | head`, is no failure: the command has
-/// done what it did, and its exit code says so. Any other trouble, such as a full disk, ends the process with code 1.
+/// Writes a line to stdout. A closed pipe, as in `ingestctl status | head`, is not a failure: the command has done its
+/// work, and its exit code says so. Any other error, such as a full disk, ends the process with code 1.
 fn tell(line: std::fmt::Arguments<'_>) {
     let told = writeln!(std::io::stdout().lock(), "{line}");
     if let Err(error) = told.and_then(|()| std::io::stdout().flush())
@@ -31,7 +31,7 @@ fn tell(line: std::fmt::Arguments<'_>) {
     }
 }
 
-/// Says on stderr, in one line, what went wrong. Where nobody reads, the exit code has to do.
+/// Prints the error to stderr, in one line. If nobody reads it, the exit code must be enough.
 pub(crate) fn complain(problem: &str) {
     let _ = writeln!(std::io::stderr(), "ingestctl: {problem}");
 }
@@ -56,7 +56,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// What a `migrate` did or would do.
+/// The result of `migrate`.
 pub(crate) fn migration(migration: &Migration, only_checked: bool) {
     if migration.applied.is_empty() {
         println!("The schema is up to date: version {}.", migration.from);
@@ -68,67 +68,67 @@ pub(crate) fn migration(migration: &Migration, only_checked: bool) {
     }
     if only_checked {
         println!(
-            "The schema is at version {}, this loader wants {}: run `ingestctl migrate`.",
+            "The schema has version {}, this loader requires {}: run `ingestctl migrate`.",
             migration.from, migration.to
         );
     } else {
-        println!("The schema is at version {}.", migration.to);
+        println!("The schema now has version {}.", migration.to);
     }
 }
 
-/// What a `maintain` did, or would do.
+/// The result of `maintain`.
 pub(crate) fn maintenance(maintenance: &Maintenance) {
     let dry = maintenance.dry_run;
     let names = |names: &[String]| names.join(", ");
     if maintenance.partitions.is_empty() {
-        println!("No partitions to make: nothing is loaded, and no schedule has begun.");
+        println!("No partitions to create: nothing is loaded, and no schedule has begun.");
     } else if maintenance.made.is_empty() {
-        println!("Partitions there now: {}.", names(&maintenance.partitions));
+        println!("Partitions: {}.", names(&maintenance.partitions));
     } else {
-        let verb = if dry { "Would be made" } else { "Made" };
+        let verb = if dry { "Would be created" } else { "Created" };
         println!("{verb}: {}.", names(&maintenance.made));
     }
     match maintenance.retained_from {
-        Some(ledger) if dry => println!("Ledgers from {ledger} on would be retained."),
-        Some(ledger) => println!("Ledgers from {ledger} on are retained."),
+        Some(ledger) if dry => println!("Would retain the ledgers from {ledger} on."),
+        Some(ledger) => println!("Retained: the ledgers from {ledger} on."),
         None => println!("Everything is retained."),
     }
     if !maintenance.dropped.is_empty() {
-        let mut dropped = table(&[if dry { "would go" } else { "dropped" }, ">rows", ">bytes"]);
+        let mut dropped = table(&[if dry { "would be dropped" } else { "dropped" }, ">rows", ">bytes"]);
         for partition in &maintenance.dropped {
             dropped.add_row([partition.partition.clone(), number(partition.rows), number(partition.bytes)]);
         }
         println!("{dropped}");
     }
     if !maintenance.tended.is_empty() {
-        println!("Summaries and statistics renewed: {}.", names(&maintenance.tended));
+        println!("Updated summaries and statistics: {}.", names(&maintenance.tended));
     }
     for left_over in &maintenance.removed {
         let verb = if dry { "Would be removed" } else { "Removed" };
         println!("{verb}: {} ({} bytes): {}.", left_over.object, number(left_over.bytes), left_over.why);
     }
     for postponed in &maintenance.postponed {
-        println!("Not now: {}: {}. The next maintain goes on with it.", postponed.what, postponed.why);
+        println!("Not now: {}: {}. The next maintain continues with it.", postponed.what, postponed.why);
     }
     if dry {
         println!("Dry run: nothing was written.");
     }
 }
 
-/// What a run or replay has done.
+/// The result of a run or replay.
 pub(crate) fn report(report: &Report) {
     if report.busy {
-        println!("Another scheduled run is at work; nothing done.");
+        println!("Another scheduled run is active; nothing was done.");
         return;
     }
     if let Some((start, end)) = report.widened {
         println!("Widened to whole windows: ledgers {start} to {end}.");
     }
     if let Some(ledger) = report.retained_from {
-        println!("Ledgers below {ledger} are not retained: from there on.");
+        println!("Ledgers below {ledger} are not retained; starting at {ledger}.");
     }
     if report.windows.is_empty() {
-        println!("Nothing to do: no ledger is missing that could be loaded now.");
+        println!("Nothing to do: no missing ledger can be loaded now.");
     } else {
         let mut windows = table(&[">start ledger", ">end ledger", ">rows", "status", "source"]);
         let count = report.windows.len();
@@ -163,7 +163,7 @@ pub(crate) fn report(report: &Report) {
     let failed: Vec<_> = report.failed().collect();
     if !failed.is_empty() {
         println!(
-            "{} windows failed; they are recorded, and tried again by later runs:",
+            "{} windows failed; they are recorded, and later runs retry them:",
             number(failed.len() as u64)
         );
         for window in failed {
@@ -175,17 +175,17 @@ pub(crate) fn report(report: &Report) {
         println!("Next ledger: {next}{}.", if report.caught_up { " (caught up)" } else { "" });
     }
     if let Some(end) = report.source_ends_at {
-        println!("The source ends at ledger {end}: what lies beyond is not loaded. Run again later.");
+        println!("The source ends at ledger {end}: later ledgers are not loaded. Run again later.");
     }
 }
 
-/// What a replay would do.
+/// The plan of a replay.
 pub(crate) fn plan(plan: &Plan) {
     if let Some(ledger) = plan.retained_from {
-        println!("Ledgers below {ledger} are not retained: from there on.");
+        println!("Ledgers below {ledger} are not retained; starting at {ledger}.");
     }
     println!(
-        "Ledgers {} to {}: {} are missing and at the source, in {} windows.",
+        "Ledgers {} to {}: the source has {} missing ledgers, in {} windows.",
         plan.start_ledger,
         plan.end_ledger,
         number(plan.ledgers),
@@ -196,7 +196,7 @@ pub(crate) fn plan(plan: &Plan) {
     }
     if plan.invocations > 0 {
         println!(
-            "As a backfill: {} invocations of the function. PUT requests: {}, for objects of up to 5 MiB.",
+            "As a backfill: {} invocations of the function, {} PUT requests for objects of up to 5 MiB.",
             number(plan.invocations as u64),
             number(plan.put_requests)
         );
@@ -215,12 +215,12 @@ pub(crate) fn plan(plan: &Plan) {
     match plan.source_ends_at {
         Some(tip) if tip < plan.end_ledger => println!("The source ends at ledger {tip}."),
         Some(_) => {}
-        None => println!("The source has no ledgers yet."),
+        None => println!("The source has no ledgers yet, or does not declare them."),
     }
     println!("Dry run: nothing was written.");
 }
 
-/// The status, with a picture of the coverage.
+/// The status, with the coverage.
 pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     let ledger = |l: Option<i64>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
     let mut facts = Table::new();
@@ -267,7 +267,7 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     if let Some(coverage) = coverage {
         println!("\nLedgers");
         println!("{}", strip::draw(coverage));
-        println!("{} of them are missing.", number(coverage.missing()));
+        println!("{} ledgers are missing.", number(coverage.missing()));
     }
     if !status.gaps.is_empty() {
         println!("\nGaps");
@@ -303,7 +303,7 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
             println!("… and {} more.", number(status.failed_count - status.failed.len() as i64));
         }
         println!(
-            "They are tried again by later runs, more and more rarely. Once the cause is mended, this loads them at once:"
+            "Later runs retry them at growing intervals. Once the cause is fixed, load them at once with:"
         );
         for window in status.failed.iter().take(TABLE_ROWS) {
             println!("  {}", cure(window));
@@ -344,7 +344,7 @@ pub(crate) fn assets(assets: &[KnownAsset]) {
     println!("{known}");
 }
 
-/// What verify compared and found.
+/// The result of verify.
 pub(crate) fn verification(verification: &Verification) {
     for finding in &verification.findings {
         match (finding.start_ledger, finding.end_ledger) {
@@ -356,7 +356,7 @@ pub(crate) fn verification(verification: &Verification) {
         format!("{} windows, {} rows compared", number(verification.windows), number(verification.rows));
     if let Some(ledger) = verification.retained_from {
         println!(
-            "Ledgers below {ledger} are not retained: {} windows there were not compared.",
+            "Ledgers below {ledger} are not retained: {} windows were not compared.",
             number(verification.not_retained)
         );
     }

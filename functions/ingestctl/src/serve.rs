@@ -1,4 +1,4 @@
-//! `serve`: loads for ever, and tells over HTTP how it goes.
+//! `serve`: runs continuously, and reports its state over HTTP.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,22 +19,21 @@ mod verdict;
 
 use standing::Standing;
 
-/// How long a window under way may take to be finished after the signal to end. With what giving up takes, `serve` ends
-/// within 25 seconds.
+/// The time to finish the current window after the signal. Including a cancellation, `serve` ends within 25 seconds.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The signals that end the process.
+/// The signals that stop the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Loads until SIGTERM or SIGINT, then finishes the window under way, or gives it up and rolls it back when that takes longer
-/// than 20 seconds. A second signal ends the process at once.
+/// Loads until SIGTERM or SIGINT, then finishes the current window, or cancels it and rolls it back after 20 seconds. A
+/// second signal stops the process at once.
 ///
 /// # Errors
-/// What no retry cures before anything was planned: configuration, schema, another network, a login that is refused. Later
-/// errors are told, counted and tried again, further and further apart.
+/// Permanent errors before anything was planned: configuration, schema, another network, a refused login. Later errors
+/// are logged, counted and retried with growing pauses.
 pub(crate) async fn serve(config: Config) -> Result<()> {
     let mut signals = Signals::heeded()?;
     let listener = http::listen(config.metrics_port)?;
@@ -48,11 +47,11 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         let (name, _) = signals.next().await;
         tracing::info!(
             signal = name,
-            "ends: no window is begun, the one under way is finished if that is soon"
+            "stopping: no new window starts, the current one has 20 seconds to finish"
         );
         stop.by(Instant::now() + GRACE);
         let (name, number) = signals.next().await;
-        tracing::warn!(signal = name, "ends at once");
+        tracing::warn!(signal = name, "second signal: stopping at once");
         std::process::exit(128 + number);
     });
     loading::load_for_ever(&clients, &standing).await?;
@@ -61,13 +60,13 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
 }
 
 impl Signals {
-    /// From now on the signals do not end the process by themselves.
+    /// Installs the handlers: from now on the signals do not stop the process by themselves.
     fn heeded() -> Result<Self> {
-        let heed = |kind| signal(kind).map_err(|e| Error::Unexpected(format!("cannot heed signals: {e}")));
+        let heed = |kind| signal(kind).map_err(|e| Error::Unexpected(format!("cannot handle signals: {e}")));
         Ok(Signals { terminate: heed(SignalKind::terminate())?, interrupt: heed(SignalKind::interrupt())? })
     }
 
-    /// The name and number of the next one.
+    /// The name and number of the next signal.
     async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),

@@ -1,17 +1,17 @@
-//! The coverage as a strip of characters, as wide as the terminal is.
+//! The coverage as a strip of characters, as wide as the terminal.
 
 use std::io::IsTerminal;
 
 use comfy_table::Table;
 use pipeline::{Bin, Coverage};
 
-/// The width where there is no terminal to ask.
+/// The width without a terminal.
 const PLAIN: u16 = 64;
 
-/// The widest: beyond that, an eye does not find its place.
+/// The largest readable width.
 const WIDEST: u16 = 120;
 
-/// The characters of a strip: blocks where the reader can show them, else ASCII.
+/// The characters of a strip: blocks if the terminal can show them, else ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Signs {
     loaded: char,
@@ -24,19 +24,19 @@ struct Signs {
 const BLOCKS: Signs = Signs { loaded: '█', in_part: '▒', missing: '·', failed: '✕', under_way: '▶' };
 const ASCII: Signs = Signs { loaded: '#', in_part: '+', missing: '.', failed: 'X', under_way: '>' };
 
-/// How many characters wide a strip is to be on stdout.
+/// The width of a strip on stdout, in characters.
 pub(crate) fn width() -> u16 {
     let terminal = if std::io::stdout().is_terminal() { Table::new().width() } else { None };
     terminal.map_or(PLAIN, |columns| columns.saturating_sub(2).clamp(10, WIDEST))
 }
 
-/// A strip of one character for each bin, its ends, and what the characters mean.
+/// A strip of one character per bin, its first and last ledger, and a legend.
 pub(crate) fn draw(coverage: &Coverage) -> String {
     let signs = if std::io::stdout().is_terminal() && speaks_utf8() { BLOCKS } else { ASCII };
     lines(coverage, signs)
 }
 
-/// Whether the locale says that its characters are those of Unicode.
+/// Whether the locale's encoding is UTF-8.
 #[allow(clippy::disallowed_methods, reason = "the locale is the terminal's, and no setting of the loader")]
 fn speaks_utf8() -> bool {
     let named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
@@ -51,7 +51,7 @@ fn lines(coverage: &Coverage, signs: Signs) -> String {
     let mut meanings = Vec::new();
     for (sign, meaning) in [
         (signs.loaded, "loaded"),
-        (signs.in_part, "in part"),
+        (signs.in_part, "partly loaded"),
         (signs.missing, "missing"),
         (signs.failed, "failed"),
         (signs.under_way, "under way"),
@@ -64,7 +64,7 @@ fn lines(coverage: &Coverage, signs: Signs) -> String {
 }
 
 impl Signs {
-    /// What a bin shows: what wants somebody first, then what happens, then what is there.
+    /// The character of a bin: failures first, then work under way, then loaded ledgers.
     fn of(self, bin: &Bin) -> char {
         match (bin.failed, bin.under_way, bin.completed, bin.missing()) {
             (1.., _, _, _) => self.failed,

@@ -1,5 +1,4 @@
-//! What the two functions share: how they start, how much time they have, what they log and measure, and how an error
-//! leaves them.
+//! Shared by the two functions: startup, deadline, logs, metrics, and error answers.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -15,19 +14,20 @@ mod measures;
 
 use measures::Measures;
 
-/// One invocation: what a handler needs besides its event.
+/// One invocation: everything that a handler needs besides its event.
 pub struct Invocation {
-    /// Built when the function started, the same for all of its invocations.
+    /// Built at startup, shared by all invocations.
     pub clients: Arc<Clients>,
     /// When the function is killed.
     pub until: Instant,
-    /// To be handed to the pipeline, so that metrics leave while a run goes on.
+    /// Passed to the pipeline, so that metrics are written during a run.
     pub watch: Watch,
 }
 
-/// Serves invocations until the sandbox ends: each event to `handler`, its answer or its error back.
+/// Serves invocations until the sandbox ends: passes each event to `handler`, and returns its answer or error.
 ///
-/// A configuration that does not read is the answer to every invocation: said where the operator looks, and not retried.
+/// If the configuration is invalid, every invocation answers with that error, where the operator sees it, and it is not
+/// retried.
 pub fn serve<F, A>(handler: F) -> ExitCode
 where
     F: Fn(Value, Invocation) -> A,
@@ -56,22 +56,22 @@ where
     }
 }
 
-/// The sandbox cannot be served: said on stderr, where the service looks for it.
+/// Reports on stderr, for the service, that the sandbox cannot be served.
 fn end_with(error: &dyn std::error::Error) -> ExitCode {
-    #[allow(clippy::print_stderr, reason = "the one place where the end of a sandbox is told")]
+    #[allow(clippy::print_stderr, reason = "the one place that reports the end of a sandbox")]
     {
-        eprintln!("the function ends: {error}");
+        eprintln!("the function cannot continue: {error}");
     }
     ExitCode::FAILURE
 }
 
-/// What a start comes to.
+/// The result of startup.
 struct Started {
     clients: Arc<Clients>,
     measures: &'static Measures,
 }
 
-/// Logs, metrics and clients, once per cold start. Nothing is sent to anybody.
+/// Sets up logs, metrics and clients, once per cold start. Nothing is sent.
 fn start(config: Config) -> Result<Started> {
     logs::start(&config.log)?;
     let measures = Measures::start(&config)?;
@@ -79,7 +79,7 @@ fn start(config: Config) -> Result<Started> {
 }
 
 impl Started {
-    /// One event, to its answer.
+    /// Handles one event.
     async fn invoke<F, A>(&self, event: LambdaEvent<Value>, handler: &F) -> Result<Value, Diagnostic>
     where
         F: Fn(Value, Invocation) -> A,
@@ -98,14 +98,14 @@ impl Started {
     }
 }
 
-/// The moment of a deadline that is given by the clock.
+/// Converts a deadline to an instant.
 fn instant_of(deadline: SystemTime) -> Instant {
     Instant::now() + deadline.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
 
-/// How an error leaves the function: with its chain of causes in one line, and whether another attempt may go better.
+/// The error answer of the function: the chain of causes in one line, and whether a retry may succeed.
 fn diagnostic(error: &Error) -> Diagnostic {
-    // The object store has been asked several times by then; an hour later it may answer.
+    // The object store has been retried several times by now, but may answer later.
     let passes = error.is_transient() || matches!(error, Error::Staging { .. });
     Diagnostic {
         error_type: if passes { "Retryable" } else { "NonRetryable" }.to_owned(),

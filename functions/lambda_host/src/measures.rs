@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use pipeline::{Config, Error, Event, Result, Watch};
 
-/// Windows between two lines of metrics. The format takes a hundred values of one metric in a line.
+/// Windows between two lines of metrics. The format allows a hundred values per metric and line.
 const WINDOWS_PER_LINE: u32 = 50;
 
-/// Where the metrics of the process are collected.
+/// Collects the metrics of the process.
 pub(crate) struct Measures {
     collector: &'static Collector,
 }
@@ -18,18 +18,18 @@ impl Measures {
     /// Installs the collector, for the life of the process.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] when there is one already.
+    /// [`Error::Unexpected`] when one is already installed.
     pub(crate) fn start(config: &Config) -> Result<&'static Self> {
         let collector = Builder::new()
             .cloudwatch_namespace(config.metrics_namespace.clone())
             .with_dimension("Network", config.network.name.clone())
             .init()
-            .map_err(|e| Error::Unexpected(format!("no metrics: {e}")))?;
+            .map_err(|e| Error::Unexpected(format!("cannot install the metrics recorder: {e}")))?;
         pipeline::describe_metrics();
         Ok(Box::leak(Box::new(Measures { collector })))
     }
 
-    /// From now on, lines carry the id of this invocation.
+    /// From now on, lines contain the id of this invocation.
     pub(crate) fn begin(&self, request_id: &str) {
         self.collector.set_property("requestId", request_id);
     }
@@ -37,11 +37,11 @@ impl Measures {
     /// Writes what was measured since the last line.
     pub(crate) fn flush(&self) {
         if let Err(error) = self.collector.flush(std::io::stdout()) {
-            tracing::warn!(%error, "metrics are lost");
+            tracing::warn!(%error, "cannot write the metrics; they are lost");
         }
     }
 
-    /// Writes a line of metrics from time to time while a run goes on.
+    /// Writes lines of metrics during a run.
     pub(crate) fn watch(&'static self) -> Watch {
         let windows = AtomicU32::new(0);
         Arc::new(move |event| {

@@ -21,19 +21,19 @@ async fn handle(event: Value, invocation: Invocation) -> Result<Value> {
     answer.map_err(|e| Error::Unexpected(e.to_string()))
 }
 
-/// What the function may be asked.
+/// The actions of the function.
 #[derive(Debug, PartialEq, Eq)]
 enum Action {
     /// Bring the schema up to date.
     Migrate,
-    /// What has to be done from time to time.
+    /// Do the regular maintenance.
     Maintain,
 }
 
 /// Reads an event, strictly.
 ///
 /// # Errors
-/// [`Error::Usage`], in words, for anything else.
+/// [`Error::Usage`] for anything else.
 fn action(event: &Value) -> Result<Action> {
     let fields = event.as_object().filter(|fields| fields.len() == 1);
     match fields.and_then(|fields| fields.get("action")).and_then(Value::as_str) {

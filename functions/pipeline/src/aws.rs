@@ -1,4 +1,4 @@
-//! What the AWS clients are told: region, endpoint, credentials.
+//! Settings of the AWS clients: region, endpoint, credentials.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The longest wait for a connection, for the answer to one attempt, and for the answer to all of them.
+/// The longest wait for a connection, for the answer to one attempt, and for all attempts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The variables that say where AWS is and who asks. What none of them says, the SDK finds as it always does: profiles,
-/// the container's role, the machine's role.
+/// The variables with region, endpoint and credentials. For unset ones, the SDK uses its default chain: profiles, the
+/// container's role, the machine's role.
 #[derive(Clone, Default)]
 pub(crate) struct Aws {
     /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
@@ -34,7 +34,7 @@ impl fmt::Debug for Aws {
 }
 
 impl Aws {
-    /// Reads the variables. None of them is needed before AWS is.
+    /// Reads the variables. None is required before AWS is used.
     pub(crate) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Self {
         let key = get("AWS_ACCESS_KEY_ID").zip(get("AWS_SECRET_ACCESS_KEY"));
         Aws {
@@ -45,12 +45,12 @@ impl Aws {
         }
     }
 
-    /// The region of a configuration; one that is empty counts as not set.
+    /// The region of a configuration; an empty one counts as unset.
     pub(crate) fn region(sdk: &SdkConfig) -> Option<&str> {
         sdk.region().map(Region::as_ref).filter(|region| !region.is_empty())
     }
 
-    /// The SDK's configuration. `region` is that of the thing that is asked for, where its name says so.
+    /// The SDK's configuration. `region` is the region in the requested resource's name, if it has one.
     pub(crate) async fn sdk(&self, region: Option<&str>) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)

@@ -1,7 +1,7 @@
-//! Configuration: every variable, read in one place.
+//! Configuration: all variables, read in one place.
 //!
-//! Values come through a lookup, so that flags may override the environment and tests need no environment at all. Nothing
-//! here has a `Debug` that shows a secret.
+//! Values come from a lookup function, so that flags can override the environment and tests need none. No `Debug` shows
+//! a secret.
 
 use std::time::Duration;
 
@@ -20,47 +20,47 @@ pub use flight::FlightConfig;
 pub use staging::StagingConfig;
 use values::{at_least_one, duration, parse};
 
-/// Everything the loader is told. Passed as it is, field by field, to those who need it.
+/// The complete configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to load to.
+    /// The database to load into.
     pub database: DatabaseConfig,
-    /// Where the rows come from.
+    /// The source of the rows.
     pub flight: FlightConfig,
-    /// Where they are staged and archived.
+    /// The object store for staging and archive.
     pub staging: StagingConfig,
     /// `NETWORK` and `NETWORK_PASSPHRASE`.
     pub network: Network,
-    /// `START_LEDGER`: where the schedule begins, once.
+    /// `START_LEDGER`: where the schedule begins; the first run stores it.
     pub start_ledger: StartLedger,
     /// `WINDOW_LEDGERS`: the most ledgers of one window.
     pub window_ledgers: u32,
     /// `MAX_WINDOWS`: the most windows of one scheduled run.
     pub max_windows: Option<u32>,
-    /// `BATCH_SIZE`: rows per buffered batch and Parquet row group, which also end at 8 MiB.
+    /// `BATCH_SIZE`: rows per buffered batch and Parquet row group, at most; both also end at 8 MiB.
     pub batch_rows: usize,
     /// `COMMIT_INTERVAL`: the longest a closed ledger waits for a fuller window.
     pub commit_interval: Duration,
-    /// `MAX_RETRIES`: how often a step is tried again after trouble that may pass.
+    /// `MAX_RETRIES`: retries of a step after a transient error.
     pub max_retries: u32,
-    /// `PARTITION_LEDGERS`, if set: stored by the first migrate, checked ever after.
+    /// `PARTITION_LEDGERS`, if set: stored by the first migrate, checked from then on.
     pub partition_ledgers: Option<u32>,
-    /// `RETAIN_LEDGERS`, if set: maintenance drops partitions of older ledgers than so many.
+    /// `RETAIN_LEDGERS`, if set: maintenance keeps this many of the newest ledgers, and drops partitions below.
     pub retain_ledgers: Option<u32>,
-    /// `RETAIN_DAYS`, if set: likewise, of ledgers that closed more than so many days before the newest.
+    /// `RETAIN_DAYS`, if set: likewise, the ledgers that closed within this many days before the newest.
     pub retain_days: Option<u32>,
-    /// `METRICS_NAMESPACE`: where the metrics of the functions stand in CloudWatch.
+    /// `METRICS_NAMESPACE`: the CloudWatch namespace of the functions' metrics.
     pub metrics_namespace: String,
-    /// `METRICS_PORT`: where `ingestctl serve` answers; 0 is any free port.
+    /// `METRICS_PORT`: the port of `ingestctl serve`; 0 picks a free one.
     pub metrics_port: u16,
     /// `LOG_LEVEL` and `LOG_FORMAT`.
     pub log: LogConfig,
 }
 
-/// A buffered batch ends at so many bytes even when `BATCH_SIZE` rows are not reached: 8 MiB.
+/// A buffered batch ends at this many bytes, 8 MiB, even with fewer than `BATCH_SIZE` rows.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;
 
-/// `PARTITION_LEDGERS` where nobody says otherwise.
+/// The default of `PARTITION_LEDGERS`.
 pub(crate) const DEFAULT_PARTITION_LEDGERS: u32 = 100_000;
 
 /// Where the schedule begins.
@@ -68,7 +68,7 @@ pub(crate) const DEFAULT_PARTITION_LEDGERS: u32 = 100_000;
 pub enum StartLedger {
     /// At the first ledger the source has.
     First,
-    /// At the latest ledger of the source when the first scheduled run asks.
+    /// At the source's latest ledger at the time of the first scheduled run.
     Latest,
     /// At this ledger.
     Ledger(u32),
@@ -83,7 +83,7 @@ pub struct LogConfig {
     pub format: Option<LogFormat>,
 }
 
-/// A log line's shape.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -101,7 +101,7 @@ impl Config {
         Self::with_overrides(&[])
     }
 
-    /// Reads the process environment, in which `overrides` (pairs of variable and value) win.
+    /// Reads the process environment; `overrides` (pairs of variable and value) take precedence.
     ///
     /// # Errors
     /// As [`from_lookup`](Self::from_lookup).
@@ -113,10 +113,10 @@ impl Config {
         })
     }
 
-    /// Reads variables through `lookup`. An empty value counts as not set.
+    /// Reads variables through `lookup`. An empty value counts as unset.
     ///
     /// # Errors
-    /// [`Error::Config`], naming the variable whose value does not parse or must not be.
+    /// [`Error::Config`], naming the variable whose value does not parse or is not allowed.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let aws = Aws::from_lookup(&get);

@@ -1,4 +1,4 @@
-//! What source, store, database and loader agree on: windows, columns, values and their encoding. No I/O.
+//! The contract of source, store, database and loader: windows, columns, values and their encoding. No I/O.
 
 pub(crate) mod evidence;
 pub(crate) mod network;

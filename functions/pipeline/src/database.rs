@@ -1,4 +1,4 @@
-//! PostgreSQL: connections and sessions, the schema, and the transaction in which a window is loaded.
+//! PostgreSQL: connections and sessions, the schema, and the transaction that loads a window.
 
 mod connect;
 mod credentials;

@@ -1,9 +1,9 @@
-//! The one error of the library: its variants are the steps.
+//! The library's error type: one variant per step.
 
-/// What a step of the pipeline may fail with.
+/// An error of a pipeline step.
 ///
-/// Display is one sentence in lower case without its cause; the cause is the [`source`](std::error::Error::source), so that
-/// a printed chain says everything once. No variant ever holds a secret.
+/// Display is one lower-case sentence without the cause; the cause is the [`source`](std::error::Error::source), so a
+/// printed chain repeats nothing. No variant contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,69 +15,70 @@ pub enum Error {
         /// What is wrong with it, and what it may be.
         problem: String,
     },
-    /// A request that cannot be meant: a reversed range, a ledger that is none.
+    /// An invalid request, such as a reversed range.
     #[error("{0}")]
     Usage(String),
-    /// The Flight source: unreachable, silent, cut, or in contradiction with itself.
+    /// The Flight source: unreachable, silent, cut off, or inconsistent.
     #[error("source: {problem}")]
     Source {
         /// What the source did, and where.
         problem: String,
-        /// True where another attempt may go better.
+        /// True if a retry may succeed.
         transient: bool,
-        /// The gRPC status, if that is how it failed.
+        /// The gRPC status, if the failure has one.
         status: Option<tonic::Code>,
-        /// The error of the transport or of the decoder, if there is one.
+        /// The error of the transport or the decoder, if any.
         #[source]
         source: Option<BoxError>,
     },
     /// The object store failed.
     #[error("staging: cannot {action} {object}")]
     Staging {
-        /// What was tried, such as `write`.
+        /// The action that failed, such as `write`.
         action: &'static str,
         /// The object, relative to the staging URL, or the URL itself.
         object: String,
-        /// What the object store says.
+        /// The object store's error.
         #[source]
         source: BoxError,
     },
-    /// An object whose bytes are not what its footer, its name or the progress row say.
+    /// An object whose bytes contradict its footer, its name or the progress row.
     #[error("staging: {object} cannot be trusted: {problem}")]
     Corrupt {
         /// The object, relative to the staging URL.
         object: String,
-        /// What contradicts what.
+        /// The contradiction.
         problem: String,
     },
-    /// PostgreSQL failed, or is out of reach.
+    /// PostgreSQL failed, or is unreachable.
     #[error("database: cannot {action}")]
     Database {
-        /// What was tried, such as `claim the window`.
+        /// The action that failed, such as `claim the window`.
         action: &'static str,
-        /// What PostgreSQL or the connection says.
+        /// The error of PostgreSQL or of the connection.
         #[source]
         source: BoxError,
-        /// True where another attempt, on a new connection, may go better.
+        /// True if a retry on a new connection may succeed.
         transient: bool,
     },
-    /// The database is not one that this loader may write to: schema missing, too old, too new, or of another network.
+    /// This loader must not write to the database: its schema is missing, too old or too new, or it holds another
+    /// network.
     #[error("database: {0}")]
     Schema(String),
-    /// A value that must not be loaded. The window stays unloaded until the source is mended.
+    /// A value that must not be loaded. The window stays unloaded until the source is fixed.
     #[error("bad data in ledger {ledger}, column {column}: {cause}")]
     BadData {
-        /// Ledger of the row, 0 when the row does not say.
+        /// Ledger of the row, 0 if unknown.
         ledger: u32,
         /// Column of the value.
         column: &'static str,
         /// What is wrong with the value.
         cause: String,
     },
-    /// The host ends before a window was finished. Another attempt takes a smaller one.
+    /// The host's time ended before a window was finished. The next attempt loads a smaller window.
     #[error(
-        "out of time: no window was finished in {seconds} s; the next attempt takes a smaller one, which helps unless source, \
-         staging or database do not answer"
+        "out of time: no window was finished in {seconds} s; the next attempt loads a smaller one, which helps unless source, \
+         staging or database does not answer"
     )]
     OutOfTime {
         /// How long this attempt took.
@@ -100,12 +101,12 @@ impl Error {
         Error::Config { variable: variable.into(), problem: problem.into() }
     }
 
-    /// A fault of the source that another attempt may not meet.
+    /// An error of the source that a retry may cure.
     pub(crate) fn source_transient(problem: impl Into<String>) -> Self {
         Error::Source { problem: problem.into(), transient: true, status: None, source: None }
     }
 
-    /// A fault of the source that stays until somebody mends it.
+    /// An error of the source that stays until somebody fixes it.
     pub(crate) fn source_permanent(problem: impl Into<String>) -> Self {
         Error::Source { problem: problem.into(), transient: false, status: None, source: None }
     }
@@ -115,7 +116,7 @@ impl Error {
         Error::Corrupt { object: object.into(), problem: problem.into() }
     }
 
-    /// Whether another attempt may succeed without anybody's help.
+    /// Whether a retry may succeed without intervention.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Source { transient, .. } | Error::Database { transient, .. } => *transient,
@@ -124,13 +125,13 @@ impl Error {
         }
     }
 
-    /// The whole chain of causes in one line, each said once.
+    /// The chain of causes in one line, without repetition.
     pub fn chain(&self) -> String {
         chain(self)
     }
 }
 
-/// An error with the whole chain of its causes in one line, each said once.
+/// An error and the chain of its causes in one line, without repetition.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -142,11 +143,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    // Some services answer with pages: one failure stays one line.
+    // Some services answer with whole pages; this keeps an error on one line.
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Gives errors of the object store and of Parquet the step and the object they belong to.
+/// Adds action and object to errors of the object store and of Parquet.
 pub(crate) trait StagingContext<T> {
     /// Wraps the error as [`Error::Staging`].
     fn staging(self, action: &'static str, object: impl std::fmt::Display) -> Result<T>;
@@ -163,7 +164,7 @@ pub(crate) fn as_parquet(error: impl Into<BoxError>) -> parquet::errors::Parquet
     parquet::errors::ParquetError::External(error.into())
 }
 
-/// Gives errors of PostgreSQL the action they belong to.
+/// Adds the action to errors of PostgreSQL.
 pub(crate) trait DatabaseContext<T> {
     /// Wraps the error as [`Error::Database`].
     fn database(self, action: &'static str) -> Result<T>;
@@ -175,11 +176,11 @@ impl<T> DatabaseContext<T> for std::result::Result<T, tokio_postgres::Error> {
     }
 }
 
-/// Connection trouble, shutdowns, read-only failovers, lock waits, deadlocks and full servers pass; a wrong statement, a
-/// missing right or a wrong password stays.
+/// Connection errors, shutdowns, read-only failovers, lock timeouts, deadlocks and full servers are transient; a wrong
+/// statement, a missing right or a wrong password is not.
 fn is_transient(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
-        // Not an answer of the server: the connection broke or was never made.
+        // Not an answer of the server: the connection broke or was never established.
         return !is_distrust(error);
     };
     let code = code.code();
@@ -200,11 +201,11 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
         )
 }
 
-/// Whether a TLS handshake failed because this side does not trust the other's certificate: that does not pass.
+/// Whether a TLS handshake failed because this side does not trust the server's certificate; this is not transient.
 pub(crate) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        // io::Error gives its own cause's cause for a source, and leaves out the cause.
+        // io::Error returns its cause's cause as source, and skips the cause itself.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let tls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
         if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {

@@ -1,4 +1,4 @@
-//! Changes of smart-contract state from Arrow Flight into PostgreSQL: every ledger exactly once.
+//! Loads changes of smart-contract state from Arrow Flight into PostgreSQL, every ledger exactly once.
 //!
 //! ```text
 //! run        window    the next closed range of ledgers that is not loaded      run::planner
@@ -10,10 +10,10 @@
 //! store      archive   the object joins the dataset of completed windows        store::archive
 //! ```
 //!
-//! [`run`] is what a schedule calls, [`replay`] what an operator calls; `run::window` takes one window through all steps.
-//! The library knows no host: a command line, a function or a service calls it with its [`Clients`].
+//! A schedule calls [`run`], an operator calls [`replay`]; `run::window` takes one window through all steps. The
+//! library depends on no host: a command line, a function or a service calls it with its [`Clients`].
 //!
-//! Each room knows only those declared above it in this file.
+//! Each room depends only on those declared above it in this file.
 #![forbid(unsafe_code)]
 
 #[macro_use]
@@ -53,7 +53,7 @@ pub use run::{
 };
 pub use source::SourceRange;
 
-/// Arms the failpoints named in `FAILPOINTS`, until what is returned is dropped. Without the feature `failpoints`, which only
+/// Arms the failpoints named in `FAILPOINTS`, until the returned guard is dropped. Without the feature `failpoints`, which only
 /// tests have, it does nothing.
 pub fn failpoints() -> impl Sized {
     #[cfg(feature = "failpoints")]

@@ -1,7 +1,7 @@
-//! What the loader measures: one set of metrics, whatever the host makes of it.
+//! The loader's metrics: one set for all hosts.
 //!
-//! The names under `postgresql_consumer_` are those of the consumer that this loader replaces: dashboards made for it go
-//! on working.
+//! The names under `postgresql_consumer_` are those of the consumer that this loader replaces, so that its dashboards
+//! keep working.
 
 use std::time::Duration;
 
@@ -38,15 +38,15 @@ pub(crate) const UNARCHIVED: &str = "contract_data_loader_unarchived_windows";
 pub(crate) const TABLE_BYTES: &str = "contract_data_loader_table_bytes";
 const BUILD_INFO: &str = "contract_data_loader_build_info";
 
-/// Tells the recorder of the host what each metric is, and its unit. To be called once, after the recorder is installed.
+/// Describes each metric and its unit to the host's recorder. Call it once, after the recorder is installed.
 pub fn describe_metrics() {
     describe_counter!(RECEIVED, Unit::Count, "Rows of windows that the source sent");
     describe_counter!(INSERTED, Unit::Count, "Rows that PostgreSQL has committed");
     describe_counter!(BATCHES, Unit::Count, "Windows that PostgreSQL has committed");
-    describe_counter!(ERRORS, Unit::Count, "Failures of a step, also those that another attempt cured");
+    describe_counter!(ERRORS, Unit::Count, "Failures of a step, including those that a retry cured");
     describe_histogram!(INSERT_DURATION, Unit::Seconds, "Time of the COPY of one window");
     describe_histogram!(BATCH_SIZE, Unit::Count, "Rows of one window");
-    describe_counter!(WINDOWS, Unit::Count, "Windows completed, also those without rows");
+    describe_counter!(WINDOWS, Unit::Count, "Windows completed, including those without rows");
     describe_counter!(ROWS, Unit::Count, "Rows of completed windows");
     describe_histogram!(DRAIN_DURATION, Unit::Seconds, "Time spent waiting for the source, for one window");
     describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time spent writing the object of one window");
@@ -54,28 +54,24 @@ pub fn describe_metrics() {
     describe_histogram!(FOLD_DURATION, Unit::Seconds, "Time of one pass of the fold");
     describe_gauge!(LAG_LEDGERS, Unit::Count, "Ledgers from the last completed one to the tip of the source");
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the newest row");
-    describe_gauge!(GAPS, Unit::Count, "Runs of missing ledgers between completed windows");
+    describe_gauge!(GAPS, Unit::Count, "Ranges of missing ledgers between completed windows");
     describe_gauge!(FAILED_WINDOWS, Unit::Count, "Windows that failed and are not loaded");
     describe_gauge!(TIP_LEDGER, Unit::Count, "The last ledger of the source");
     describe_gauge!(FIRST_LEDGER, Unit::Count, "The first completed ledger");
-    describe_gauge!(
-        RETAINED_FROM,
-        Unit::Count,
-        "The first ledger of the history that is kept, where not all is"
-    );
+    describe_gauge!(RETAINED_FROM, Unit::Count, "The first retained ledger, if retention has set one");
     describe_gauge!(LAST_LEDGER, Unit::Count, "The last completed ledger");
     describe_gauge!(DATABASE_REACHABLE, Unit::Count, "1 while the database answers, else 0");
     describe_gauge!(SOURCE_REACHABLE, Unit::Count, "1 while the source answers, else 0");
-    describe_gauge!(LAST_SUCCESS, Unit::Seconds, "When the last run ended well, in seconds since 1970");
-    describe_gauge!(UNDER_WAY, Unit::Count, "Windows that somebody works on");
+    describe_gauge!(LAST_SUCCESS, Unit::Seconds, "When the last run succeeded, in seconds since 1970");
+    describe_gauge!(UNDER_WAY, Unit::Count, "Windows that are being loaded");
     describe_gauge!(UNFOLDED, Unit::Count, "Completed windows that are not in current_states yet");
     describe_gauge!(UNARCHIVED, Unit::Count, "Completed windows whose object is not in the archive yet");
-    describe_gauge!(TABLE_BYTES, Unit::Bytes, "Size of a table with its indexes, of all partitions together");
+    describe_gauge!(TABLE_BYTES, Unit::Bytes, "Size of a table with its indexes, summed over its partitions");
     describe_gauge!(BUILD_INFO, Unit::Count, "1, with the version of the loader");
 }
 
-/// Makes the counters and histograms appear before anything has happened, for a host whose metrics are fetched: a rate wants
-/// to have seen 0. `version` is that of the host.
+/// Registers counters and histograms at 0, for a host whose metrics are scraped: a rate needs an initial 0. `version`
+/// is the host's version.
 pub fn begin_metrics(version: &'static str) {
     for name in [RECEIVED, INSERTED, BATCHES, ERRORS, WINDOWS, ROWS] {
         counter!(name).increment(0);
@@ -86,34 +82,34 @@ pub fn begin_metrics(version: &'static str) {
     gauge!(BUILD_INFO, "version" => version).set(1.0);
 }
 
-/// A run has ended well, at this many seconds since 1970.
+/// A run succeeded, at this many seconds since 1970.
 pub fn observe_success(timestamp: f64) {
     gauge!(LAST_SUCCESS).set(timestamp);
 }
 
-/// Something failed that no run has counted.
+/// Counts a failure outside of a run.
 pub fn observe_failure() {
     failed();
 }
 
-/// Rows of a window came from the source. Those of the fingerprint, asked for by every run, are not counted: who compares what
-/// was received with what was inserted sees work that was done twice.
+/// Rows of a window arrived from the source. Rows for the fingerprint check of each run are not counted, so that the
+/// difference between received and inserted rows shows repeated work.
 pub(crate) fn received(rows: u64) {
     counter!(RECEIVED).increment(rows);
 }
 
-/// A step failed; another attempt may follow.
+/// A step failed; a retry may follow.
 pub(crate) fn failed() {
     counter!(ERRORS).increment(1);
 }
 
-/// A window was drained and staged: so much of the time was the source's, so much the store's.
+/// A window was drained and staged, with the times spent on source and store.
 pub(crate) fn staged(draining: Duration, staging: Duration) {
     histogram!(DRAIN_DURATION).record(draining);
     histogram!(STAGE_DURATION).record(staging);
 }
 
-/// A window is committed.
+/// A window was committed.
 pub(crate) fn loaded(rows: u64, copying: Duration, whole: Duration) {
     counter!(INSERTED).increment(rows);
     counter!(BATCHES).increment(1);
@@ -129,22 +125,22 @@ pub(crate) fn folded(took: Duration) {
     histogram!(FOLD_DURATION).record(took);
 }
 
-/// How the database stands.
+/// The state of the database.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// The last ledger of the source, where it is known.
+    /// The last ledger of the source, if known.
     pub(crate) tip: Option<i64>,
     /// The last completed ledger.
     pub(crate) last_ledger: Option<i64>,
     /// Seconds since the newest row's ledger closed.
     pub(crate) newest_row_age: Option<f64>,
-    /// Runs of missing ledgers between completed windows.
+    /// Ranges of missing ledgers between completed windows.
     pub(crate) gaps: i64,
     /// Windows that failed and are not loaded.
     pub(crate) failed: i64,
 }
 
-/// How the database stands.
+/// The state of the database.
 pub(crate) fn standing(standing: &Standing) {
     if let Some((tip, last)) = standing.tip.zip(standing.last_ledger) {
         gauge!(LAG_LEDGERS).set((tip - last).max(0) as f64);

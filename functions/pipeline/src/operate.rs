@@ -1,4 +1,4 @@
-//! Beside the job: what is there and how it stands, whether it is right, and what its owner does for it.
+//! Operations beside the loading: status, verification, and maintenance by the owner.
 
 mod assets;
 mod coverage;

@@ -1,4 +1,4 @@
-//! What a run tells: while it goes, and at the end.
+//! What a run reports: events during the run, and a report at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// Something that happened, for whoever watches.
+/// A progress event of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// So many ledgers are missing and will be loaded as far as the source has them.
+    /// The number of missing ledgers, which are loaded as far as the source has them.
     Planned(u64),
     /// A window is done.
     Window(&'a WindowReport),
     /// Loaded windows are being folded into the current state.
     Folding,
-    /// A window has been compared.
+    /// A window was compared.
     Verified(LedgerWindow),
 }
 
-/// Whoever watches a run: called from its tasks, must not block.
+/// An observer of a run's events: called from the run's tasks, must not block.
 pub type Watch = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 
 /// How a window ended.
@@ -32,15 +32,15 @@ pub type Watch = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 pub enum WindowStatus {
     /// Loaded by this run.
     Completed,
-    /// Somebody else loaded it first.
+    /// Another process loaded it first.
     AlreadyLoaded,
-    /// Somebody else loaded a part of it first; what is left of it is planned again.
+    /// Another process loaded a part of it first; the rest is planned again.
     PartlyLoaded,
-    /// Loaded by this run in place of what was there.
+    /// Loaded by this run and replaced the completed window.
     Replaced,
-    /// Not loaded: retention has passed it meanwhile.
+    /// Not loaded: it is now below the retention boundary.
     NotRetained,
-    /// Not loaded: what it holds cannot be, or the source fails it while others pass. Recorded, and tried again later.
+    /// Not loaded: it has bad data, or the source fails it while others pass. Recorded, and retried later.
     Failed,
 }
 
@@ -60,7 +60,7 @@ pub struct WindowReport {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Whether it failed for a value that cannot be loaded.
+    /// Whether it failed because of bad data.
     #[serde(skip)]
     pub bad_data: bool,
 }
@@ -95,25 +95,26 @@ impl WindowReport {
     }
 }
 
-/// What a run has done.
+/// The result of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// The windows, in order.
     pub windows: Vec<WindowReport>,
-    /// Another scheduled run was at work; this one has done nothing.
+    /// Another scheduled run was active; this one did nothing.
     pub busy: bool,
-    /// Everything the source has from the schedule's start on is loaded, or too young; everything that can be of a replay is.
+    /// For a scheduled run: everything from the schedule's start to the tip is loaded, or too recent. For a replay:
+    /// everything that can be loaded is.
     pub caught_up: bool,
-    /// The first ledger that is not loaded, for a scheduled run; for a replay, the one to go on from when the host's time
-    /// ended it.
+    /// The first ledger that is not loaded, for a scheduled run; for a replay, the ledger to continue from if the
+    /// host's time ended it.
     pub next_ledger: Option<u32>,
-    /// Set by a replay when ledgers of the range are not there: the last ledger that is.
+    /// Set by a replay if the source lacks ledgers of the range: the last ledger that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ends_at: Option<i64>,
-    /// Set by a forced replay that was widened to whole windows: what it became.
+    /// Set by a forced replay that was widened to whole windows: the widened range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub widened: Option<(u32, u32)>,
-    /// Set by a replay of ledgers some of which are not retained: the first one that is, where it began.
+    /// Set by a replay if some requested ledgers are not retained: the first retained one, where it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retained_from: Option<u32>,
     /// Time from the first plan to the end.
@@ -130,13 +131,13 @@ impl Report {
         self.windows.iter().map(|w| w.rows).sum()
     }
 
-    /// The first of these ranges that no failed window explains.
+    /// The first of these ranges without a failed window.
     pub(crate) fn without_failed(&self, missing: &[LedgerWindow]) -> Option<LedgerWindow> {
         let failed: Vec<LedgerWindow> = self.failed().filter_map(|window| window.window().ok()).collect();
         missing.iter().find(|free| !failed.iter().any(|window| window.overlaps(**free))).copied()
     }
 
-    /// The first ledger of a range that is in no window of this run; its windows are in order.
+    /// The first ledger of a range that no window of this run covers; the windows are in order.
     pub(crate) fn first_not_done(&self, range: LedgerWindow) -> Option<u32> {
         let mut next = range.start();
         for window in &self.windows {

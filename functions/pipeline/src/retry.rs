@@ -1,4 +1,4 @@
-//! Trying again: a few times, further and further apart, never in step with others.
+//! Retries: a limited number, with growing pauses and jitter.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use crate::error::{Error, Result};
 use crate::metrics;
 
-/// Makes `attempt` at `step` until it succeeds, fails in a way that stays, or `MAX_RETRIES` more attempts are used up: the
-/// first after half a second, each pause twice the last, with jitter. `attempt` gets its number, from 1.
+/// Repeats `attempt` at `step` until it succeeds, fails permanently, or has used `MAX_RETRIES` retries: the first after
+/// half a second, each pause twice the previous one, with jitter. `attempt` gets its number, from 1.
 ///
 /// # Errors
 /// That of the last attempt.
@@ -26,7 +26,7 @@ pub(crate) async fn retry<T, F: Future<Output = Result<T>>>(
     }
 }
 
-/// The attempts left for one step.
+/// The remaining retries of one step.
 #[derive(Debug)]
 struct Retries {
     pauses: ExponentialBackoff,
@@ -34,7 +34,7 @@ struct Retries {
 }
 
 impl Retries {
-    /// `MAX_RETRIES` more attempts: the first after half a second, each pause twice the last, with jitter.
+    /// `MAX_RETRIES` retries: the first after half a second, each pause twice the previous one, with jitter.
     fn new(max_retries: u32) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
@@ -45,12 +45,12 @@ impl Retries {
         Retries { pauses, used: 0 }
     }
 
-    /// Attempts made so far, the first included.
+    /// Attempts so far, including the first.
     fn attempts(&self) -> u32 {
         self.used + 1
     }
 
-    /// Pauses before another attempt at `step`, or hands the error back: it will not pass, or enough is enough.
+    /// Pauses before the next attempt at `step`. Returns the error if it is permanent or no retries are left.
     async fn pause_or(&mut self, step: &'static str, error: Error) -> Result<()> {
         metrics::failed();
         if !error.is_transient() {
@@ -59,7 +59,7 @@ impl Retries {
         let Some(pause) = self.pauses.next() else { return Err(error) };
         self.used += 1;
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(step, attempt = self.used, pause_ms, error = %error.chain(), "trying again");
+        tracing::warn!(step, attempt = self.used, pause_ms, error = %error.chain(), "retrying");
         tokio::time::sleep(pause).await;
         Ok(())
     }

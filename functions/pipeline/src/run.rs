@@ -1,4 +1,4 @@
-//! The job: windows planned, drained, staged, loaded, recorded and archived, by workers side by side.
+//! The job: plans windows, then drains, stages, loads, records and archives them with parallel workers.
 
 mod budget;
 mod conclude;

@@ -1,4 +1,4 @@
-//! A secret in AWS Secrets Manager: read when it is first wanted, kept in memory, and read again when it is refused.
+//! A secret in AWS Secrets Manager: read on first use, kept in memory, and read again when it is refused.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::aws::Aws;
 use crate::error::{Error, chain};
 
-/// A secret by its name or ARN. Clones share what was read, so that a process reads it once.
+/// A secret by its name or ARN. Clones share its value, so that a process reads it once.
 #[derive(Clone)]
 pub(crate) struct StoredSecret(Arc<Inner>);
 
@@ -22,12 +22,12 @@ struct Inner {
     held: Mutex<Option<Reading>>,
 }
 
-/// What a secret said when it was read.
+/// One reading of a secret.
 #[derive(Clone)]
 pub(crate) struct Reading {
     /// The secret's string.
     pub(crate) value: SecretString,
-    /// How often it had been read then, this time included: tells a refused reading from one that is newer.
+    /// The number of this reading: distinguishes a refused reading from a newer one.
     number: u64,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Unreadable {
     variable: &'static str,
     id: String,
     problem: String,
-    /// True where another attempt may go better: AWS is out of reach or busy.
+    /// True if a retry may succeed: AWS is unreachable or busy.
     pub(crate) transient: bool,
 }
 
@@ -49,17 +49,17 @@ impl std::fmt::Debug for StoredSecret {
 }
 
 impl StoredSecret {
-    /// Names a secret; nothing is read yet.
+    /// A secret by name; nothing is read yet.
     pub(crate) fn new(variable: &'static str, id: String, aws: Aws) -> Self {
         StoredSecret(Arc::new(Inner { variable, id, aws, held: Mutex::new(None) }))
     }
 
-    /// Its name or ARN, as it was configured.
+    /// Its name or ARN, as configured.
     pub(crate) fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// What it says: from memory, if it was read before.
+    /// Its value, from memory if it was read before.
     pub(crate) async fn read(&self) -> Result<Reading, Unreadable> {
         let mut held = self.0.held.lock().await;
         if let Some(reading) = &*held {
@@ -69,13 +69,17 @@ impl StoredSecret {
         Ok(held.insert(reading).clone())
     }
 
-    /// What it says now that `refused` was: read again, unless somebody else has done so meanwhile.
+    /// Its value after `refused` was refused: reads it again, unless another task has done so meanwhile.
     pub(crate) async fn read_again(&self, refused: &Reading) -> Result<Reading, Unreadable> {
         let mut held = self.0.held.lock().await;
         if let Some(newer) = held.as_ref().filter(|reading| reading.number > refused.number) {
             return Ok(newer.clone());
         }
-        tracing::info!(variable = self.0.variable, secret = self.0.id, "refused: reading the secret again");
+        tracing::info!(
+            variable = self.0.variable,
+            secret = self.0.id,
+            "the login was refused: reading the secret again"
+        );
         let reading = Reading { value: Box::pin(self.fetch()).await?, number: refused.number + 1 };
         Ok(held.insert(reading).clone())
     }
@@ -94,14 +98,14 @@ impl StoredSecret {
         let answer = answer.map_err(|e| unreadable(describe(&e), passes(&e)))?;
         match answer.secret_string {
             Some(text) => Ok(text.into()),
-            None => Err(unreadable("it is binary; a string is wanted".to_owned(), false)),
+            None => Err(unreadable("it is binary, but must be a string".to_owned(), false)),
         }
     }
 }
 
 impl Unreadable {
-    /// As an error of the step that wanted it: `transient` makes it the step's where it may pass, and the configuration's
-    /// where it stays.
+    /// Converts to an error: `transient` builds the step's error if it is transient; otherwise it is a configuration
+    /// error.
     pub(crate) fn into_error(self, transient: impl FnOnce(Unreadable) -> Error) -> Error {
         if self.transient {
             return transient(self);
@@ -117,7 +121,7 @@ fn region_of(id: &str) -> Option<&str> {
     parts.nth(2).filter(|region| is_arn && !region.is_empty())
 }
 
-/// The service's own code and words, or what became of the request. Never the answer itself.
+/// The service's error code and message, or the fate of the request. Never the answer itself.
 fn describe(error: &SdkError<GetSecretValueError>) -> String {
     if let Some(service) = error.as_service_error() {
         let code = service.code().unwrap_or("an error without a code");
@@ -126,11 +130,11 @@ fn describe(error: &SdkError<GetSecretValueError>) -> String {
     chain(error)
 }
 
-/// No answer, throttling, and faults of the service pass; a missing secret or right stays.
+/// No answer, throttling and service errors are transient; a missing secret or right is not.
 fn passes(error: &SdkError<GetSecretValueError>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        // No credentials anywhere, and other things of our own, stay.
+        // Missing credentials and other local errors are permanent.
         SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status();

@@ -1,4 +1,4 @@
-//! The Flight source: what it offers of a window, and the drain that proves it complete.
+//! The Flight source: its offer of a window, and the drain that proves it complete.
 
 mod cast;
 mod compression;

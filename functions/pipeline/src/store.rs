@@ -1,4 +1,4 @@
-//! The object store: what a window is staged as, and the archive of completed windows.
+//! The object store: staging of windows, and the archive of completed ones.
 
 pub(crate) mod archive;
 pub(crate) mod footer;

@@ -1,4 +1,4 @@
-//! Classic assets, and the contract that each of them has.
+//! Classic assets and their contracts.
 
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
@@ -18,7 +18,7 @@ pub const TESTNET: &str = "Test SDF Network ; September 2015";
 pub enum Asset {
     /// Lumens: a type, and neither code nor issuer.
     Native,
-    /// A code of up to 12 characters and the strkey of who issues it.
+    /// A code of up to 12 characters and the issuer's strkey.
     Credit {
         /// As in `USDC`, without padding.
         code: String,

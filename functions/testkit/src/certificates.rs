@@ -1,11 +1,11 @@
-//! Certificates made for a test: an authority, and what it signs, good and bad in the ways that matter.
+//! Certificates for a test: an authority, and valid and invalid certificates signed by it.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// An authority of the test's own.
+/// A private authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, both in PEM.
@@ -13,7 +13,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Certificate {
     /// The certificate.
     pub certificate: String,
-    /// Its key. No output of any program should show it.
+    /// Its key. No program's output may show it.
     pub key: String,
 }
 
@@ -30,7 +30,7 @@ pub enum Flaw {
     WrongHost,
     /// It is for clients.
     ForClients,
-    /// It has signed itself.
+    /// It is self-signed.
     SelfSigned,
 }
 
@@ -44,12 +44,12 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, key()).expect("an authority"))
     }
 
-    /// Its own certificate in PEM: what trusts it holds this.
+    /// Its own certificate in PEM, for those that trust it.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A server's certificate for localhost, but for the flaw.
+    /// A server certificate for localhost, with the flaw.
     pub fn server(&self, flaw: Flaw) -> Certificate {
         let names = match flaw {
             Flaw::WrongHost => vec!["other.example".to_owned()],
@@ -95,7 +95,7 @@ impl Certificate {
         Certificate { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// The longest line of the key's PEM, by which any output that shows the key is known.
+    /// The longest line of the key's PEM, to detect output that shows the key.
     pub fn line_of_key(&self) -> &str {
         self.key.lines().max_by_key(|line| line.len()).expect("a PEM has lines")
     }

@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::servers;
 
-/// Names carry the second of their creation, by which a later run knows what a crashed one left.
+/// Names contain the second of their creation, so that a later run can find leftovers of a crashed one.
 const PREFIX: &str = "cdl_test_";
 const LEFT_OVER: Duration = Duration::from_secs(2 * 60 * 60);
-/// Creating a database fails for a moment when something else is at its template or the server is full.
+/// Creating a database can fail briefly while another session uses the template or the server is full.
 const ATTEMPTS: u32 = 40;
 const DROP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A database of the test's own, dropped with this.
+/// A private database, dropped with this value.
 #[derive(Debug)]
 pub struct Database {
     server: Url,
@@ -30,7 +30,7 @@ impl Database {
         Database::create_on(&servers::postgres()).await
     }
 
-    /// Creates one on the server behind this URL, whose database is only used to say so.
+    /// Creates one on the server of this URL, whose database is only used to connect.
     pub async fn create_on(server: &str) -> Database {
         let server = Url::parse(server).expect("a URL postgresql://…");
         let client = connect(server.as_str()).await;
@@ -60,7 +60,7 @@ impl Database {
         &self.name
     }
 
-    /// A session of its own.
+    /// A new session.
     pub async fn connect(&self) -> Client {
         connect(&self.url()).await
     }
@@ -123,11 +123,11 @@ pub async fn connect(url: &str) -> Client {
 async fn try_connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     let mut config: tokio_postgres::Config = url.parse()?;
     let (client, connection) = config.connect_timeout(Duration::from_secs(10)).connect(NoTls).await?;
-    tokio::spawn(connection); // its errors reach whoever uses the client
+    tokio::spawn(connection); // its errors reach the user of the client
     Ok(client)
 }
 
-/// Drops what crashed runs left; another process may be at the same, so errors say nothing.
+/// Drops leftovers of crashed runs; errors are ignored, because another process may do the same.
 async fn sweep(client: &Client) {
     let names =
         rows(client, &format!("SELECT datname FROM pg_database WHERE starts_with(datname, '{PREFIX}')"))
@@ -153,7 +153,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-/// Runs a future on a runtime of its own, for a thread that has none.
+/// Runs a future on a new runtime, for a thread without one.
 fn apart<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)

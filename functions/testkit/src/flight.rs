@@ -1,7 +1,7 @@
-//! A Flight server on a real socket that does exactly what a test's script says.
+//! A Flight server on a real socket that follows a test's script.
 //!
 //! [`Source`] is the server; an [`Answer`] says what one GetFlightInfo gets, its [`Step`]s what each DoGet then does.
-//! [`Chain`] writes honest answers for given rows, and distorts them where it is told to:
+//! [`Chain`] writes honest answers for given rows, and distorts them on request:
 //!
 //! ```no_run
 //! use testkit::{Chain, Row, Source};
@@ -32,12 +32,12 @@ pub use chain::Chain;
 pub use source::Source;
 pub use wire::{Ending, Reason, WireSource};
 
-/// What a GetFlightInfo asks for.
+/// The request of a GetFlightInfo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `PATH ["contract","data"]`: which ledgers are there?
     Range {
-        /// How often this was asked, this time included.
+        /// The number of this request, counted from 1.
         attempt: usize,
     },
     /// `PATH ["contract","data","<start>","<end>"]`: the rows of these ledgers.
@@ -46,19 +46,19 @@ pub enum Request {
         start: u32,
         /// The last ledger.
         end: u32,
-        /// How often the same window was asked for, this time included.
+        /// The number of this request for the same window, counted from 1.
         attempt: usize,
     },
 }
 
-/// What a GetFlightInfo gets.
+/// The answer to a GetFlightInfo.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A FlightInfo, and what its endpoints do when they are drained.
+    /// A FlightInfo, and the scripts of its endpoints.
     Info(Info),
     /// An error.
     Refuse(Status),
-    /// No answer, for ever.
+    /// No answer, ever.
     Silence,
     /// The connection drops.
     Cut,
@@ -71,13 +71,13 @@ pub struct Info {
     pub app_metadata: Option<Bytes>,
     /// The number of rows, or -1 for unknown.
     pub total_records: i64,
-    /// Whether the endpoints stand in the order of the rows.
+    /// Whether the endpoints are in the order of the rows.
     pub ordered: bool,
     /// One script per endpoint, played from the beginning by each DoGet of its ticket.
     pub endpoints: Vec<Vec<Step>>,
 }
 
-/// One thing that a DoGet does. After the last one the stream ends cleanly, with grpc-status 0.
+/// One step of a DoGet. After the last step the stream ends cleanly, with grpc-status 0.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// One message of rows; the first of a stream sends its schema before it, unless [`Step::Schema`] came earlier.
@@ -96,7 +96,7 @@ pub enum Step {
     Error(Status),
     /// Drops the TCP connection, with all its streams. What came before has been sent.
     Cut,
-    /// Sends nothing more, for ever.
+    /// Sends nothing more.
     Silence,
 }
 
@@ -131,7 +131,7 @@ impl From<Status> for Answer {
     }
 }
 
-/// The status of a caller whose token is none, in these words.
+/// The status for a caller with an invalid token, with this message.
 pub fn unauthenticated(words: &str) -> Status {
     Status::unauthenticated(words)
 }

@@ -1,6 +1,6 @@
-//! The other side of a function: a Runtime API on a real socket that hands it events and hears its answers.
+//! The other side of a function: a Runtime API on a real socket that sends events and receives answers.
 //!
-//! It speaks what functions speak: HTTP/1.1, one request at a time, bodies with a length or in chunks.
+//! It supports what functions use: HTTP/1.1, one request at a time, bodies with a length or in chunks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::process::{Program, Running};
 
-/// A function that has not replied so long after its time fails the test.
+/// A function that has not replied this long after its deadline fails the test.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How a function answered an event.
+/// A function's reply to an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// With this.
@@ -30,7 +30,7 @@ pub enum Reply {
     },
 }
 
-/// A function at work, and the events it is waiting for.
+/// A running function, and the queue of its events.
 #[derive(Debug)]
 pub struct Function {
     /// The process.
@@ -45,7 +45,7 @@ struct Invoked {
     reply: oneshot::Sender<Reply>,
 }
 
-/// Events that wait to be taken, and the one that was.
+/// The waiting events, and the current one.
 #[derive(Debug)]
 struct Events {
     waiting: Mutex<mpsc::UnboundedReceiver<Invoked>>,
@@ -67,7 +67,7 @@ impl Function {
         Function { process: program.spawn(), events }
     }
 
-    /// Hands it an event that it has so long for, and waits for the reply.
+    /// Sends it an event with a time limit, and waits for the reply.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Reply {
         match tokio::time::timeout(time + GRACE, self.send(event, time)).await {
             Ok(Ok(reply)) => reply,
@@ -75,12 +75,12 @@ impl Function {
         }
     }
 
-    /// Hands it an event that it has a minute for.
+    /// Sends it an event with a time limit of a minute.
     pub async fn invoke(&self, event: &Value) -> Reply {
         self.invoke_within(event, Duration::from_secs(60)).await
     }
 
-    /// Hands it an event; the reply may never come.
+    /// Sends it an event; the reply may never come.
     pub fn send(&self, event: &Value, time: Duration) -> oneshot::Receiver<Reply> {
         let (reply, replied) = oneshot::channel();
         let invoked = Invoked { event: event.to_string(), time, reply };
@@ -125,12 +125,12 @@ async fn converse(mut stream: BufStream<TcpStream>, events: Arc<Events>, number:
         let answered = if path.ends_with("/invocation/next") {
             let Some(invoked) = events.waiting.lock().await.recv().await else { return };
             let (event, time) = (invoked.event.clone(), invoked.time);
-            // Before it is handed out: the reply may come over another connection, and at once.
+            // Before the event is sent: the reply may come at once, over another connection.
             *events.open.lock().await = Some(invoked);
             next(&mut stream, number.fetch_add(1, Ordering::Relaxed), &event, time).await
         } else {
             if let Some(Invoked { reply, .. }) = events.open.lock().await.take() {
-                let _ = reply.send(read_reply(path.ends_with("/error"), &body)); // nobody may be waiting
+                let _ = reply.send(read_reply(path.ends_with("/error"), &body)); // the test may have stopped waiting
             }
             respond(&mut stream, "202 Accepted", "", "{}").await
         };
@@ -140,7 +140,7 @@ async fn converse(mut stream: BufStream<TcpStream>, events: Arc<Events>, number:
     }
 }
 
-/// Hands out an event, with the headers that say for whom and until when.
+/// Sends an event, with the headers for its id and deadline.
 async fn next(
     stream: &mut BufStream<TcpStream>,
     number: u64,
@@ -157,7 +157,7 @@ async fn next(
     respond(stream, "200 OK", &headers, event).await
 }
 
-/// What the function sent about an event.
+/// The function's reply to an event.
 fn read_reply(is_error: bool, body: &[u8]) -> Reply {
     let body: Value = serde_json::from_slice(body).expect("functions speak JSON");
     if !is_error {

@@ -1,23 +1,23 @@
-//! What the tests of the loader stand on, and nothing that they test.
+//! Shared test infrastructure of the loader, without any code under test.
 //!
 //! - [`rows`], [`schema`]: contract data made by hand, with valid strkeys, XDR and key hashes
-//! - [`flight`]: a Flight server on a real socket that does exactly what a script says, faults included
-//! - [`database`]: an empty database per test; [`postgres`]: a PostgreSQL of one's own to stop and to kill
+//! - [`flight`]: a Flight server on a real socket that follows a script, including faults
+//! - [`database`]: an empty database per test; [`postgres`]: a private PostgreSQL to stop and to kill
 //! - [`s3`]: a bucket per test; [`secret`]: a secret per test
-//! - [`lambda`]: what invokes a function, and hears its answer
-//! - [`certificates`]: authorities, and certificates that are good or bad
-//! - [`process`]: the real binary, hermetic, to run, to wait for and to kill
-//! - [`port`]: addresses where nobody listens, or where nobody answers
-//! - [`proxy`]: between the loader and PostgreSQL, S3 or the source, to cut where it hurts
+//! - [`lambda`]: invokes a function, and receives its answer
+//! - [`certificates`]: authorities, and valid and invalid certificates
+//! - [`process`]: the real binary in an empty environment, to run, to wait for and to kill
+//! - [`port`]: addresses that refuse connections, or never answer
+//! - [`proxy`]: proxies between the loader and PostgreSQL, S3 or the source, to cut connections at chosen points
 //!
-//! It knows nothing of `pipeline`: an oracle that shares code with its subject shares its mistakes.
-//! It panics where a product returns errors: a test that cannot set up its world has failed.
+//! It knows nothing of `pipeline`: an oracle that shares code with its subject shares its mistakes. It panics instead
+//! of returning errors: a test that cannot set up its environment has failed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "tests only: what cannot be set up fails the test, and the environment says where the servers are"
+    reason = "tests only: a failed set-up fails the test, and environment variables locate the servers"
 )]
 
 pub mod asset;

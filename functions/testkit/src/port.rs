@@ -1,21 +1,21 @@
-//! Addresses where something is wrong.
+//! Faulty addresses.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-/// An address that refuses connections, and that nobody else gets while this lives.
+/// An address that refuses connections, reserved while this value lives.
 #[derive(Debug)]
 pub struct ClosedPort {
     _bound: TcpSocket,
     address: SocketAddr,
 }
 
-/// An address that takes connections and never says a word.
+/// An address that accepts connections and never answers.
 #[derive(Debug)]
 pub struct SilentPort {
-    /// The kernel completes the handshakes; nobody accepts, reads or answers.
+    /// The kernel completes the handshakes; nothing accepts, reads or answers.
     _listening: TcpListener,
     address: SocketAddr,
 }
@@ -29,7 +29,7 @@ pub(crate) fn listen(runtime: &Runtime) -> (tokio::net::TcpListener, SocketAddr)
     (tokio::net::TcpListener::from_std(listener).expect("a socket of the runtime"), address)
 }
 
-/// Reserves a port on which nobody listens.
+/// Reserves a port without a listener.
 pub fn closed_port() -> ClosedPort {
     let bound = TcpSocket::new_v4().expect("a socket");
     bound.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
@@ -37,7 +37,7 @@ pub fn closed_port() -> ClosedPort {
     ClosedPort { _bound: bound, address }
 }
 
-/// Opens a port on which nobody answers.
+/// Opens a port that never answers.
 pub fn silent_port() -> SilentPort {
     let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listening.local_addr().expect("a bound socket has an address");

@@ -1,4 +1,4 @@
-//! A PostgreSQL of the test's own, to stop, restart and kill.
+//! A private PostgreSQL to stop, restart and kill.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::database::{connect, rows};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/postgres");
 
-/// How PostgreSQL goes down.
+/// How PostgreSQL stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// Sessions are ended, a checkpoint is written.
@@ -21,22 +21,22 @@ pub enum Stop {
     Immediate,
 }
 
-/// A running server in a directory of its own; both are gone when it is dropped.
+/// A running server in its own directory; drop removes both.
 #[derive(Debug)]
 pub struct PrivateServer {
     directory: TempDir,
     url: String,
-    /// Whether the directory is a file system of its own.
+    /// Whether the directory is a separate file system.
     mounted: bool,
 }
 
 impl PrivateServer {
-    /// Starts one with these settings, as in `&["max_connections=5"]`.
+    /// Starts one with these settings, such as `&["max_connections=5"]`.
     pub fn start(settings: &[&str]) -> PrivateServer {
         PrivateServer::in_directory(directory(), false, settings)
     }
 
-    /// Starts one on a disk of its own of so many MiB; `None` for users who may not mount one.
+    /// Starts one on a separate disk of `megabytes` MiB; `None` if the user may not mount one.
     pub fn on_small_disk(megabytes: u32, settings: &[&str]) -> Option<PrivateServer> {
         let directory = directory();
         let size = format!("size={megabytes}m");
@@ -52,7 +52,7 @@ impl PrivateServer {
         Some(PrivateServer::in_directory(directory, true, settings))
     }
 
-    /// Fills the disk of its own until so many KiB are left; empties it again when none are told.
+    /// Fills the separate disk until `leave` KiB are left; with `None`, empties it again.
     pub fn fill_disk(&self, leave: Option<u64>) {
         assert!(self.mounted, "only a disk of its own is filled");
         let filler = self.directory.path().join("filler");
@@ -81,10 +81,10 @@ impl PrivateServer {
         &self.url
     }
 
-    /// From now on, takes TLS connections too and shows this certificate; without one, none.
+    /// From now on, accepts TLS connections with this certificate; with `None`, no TLS.
     pub async fn serve_tls(&self, certificate: Option<&Certificate>) {
         let client = connect(self.url()).await;
-        // The names are new each time, so that a new session says when the server has read them.
+        // The names are new each time, so that a new session shows when the server has read them.
         let name = Uuid::new_v4().simple();
         let mut settings = vec![("ssl", if certificate.is_some() { "on" } else { "off" }.to_owned())];
         if let Some(Certificate { certificate, key }) = certificate {
@@ -92,7 +92,7 @@ impl PrivateServer {
                 [("crt", certificate, "ssl_cert_file"), ("key", key, "ssl_key_file")]
             {
                 let file = format!("{name}.{ending}");
-                // The server writes them itself, so that they are its own.
+                // The server writes them itself, so that it owns them.
                 let write = format!(
                     "copy (select unnest(string_to_array('{}', E'\n'))) to program 'umask 077; cat > {file}'",
                     pem.trim_end()

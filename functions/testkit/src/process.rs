@@ -1,4 +1,4 @@
-//! The real binary in an empty environment: to run, to wait for, and to kill.
+//! The real binary in an empty environment, to run, to wait for, and to kill.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{ExitStatus, Stdio};
@@ -22,7 +22,7 @@ pub struct Program {
     patience: Duration,
 }
 
-/// A program at work; killed when it is dropped.
+/// A running program; drop kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -33,7 +33,7 @@ pub struct Running {
     heard: Arc<Notify>,
 }
 
-/// What became of a program.
+/// The result of a program.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The exit code; None when a signal ended it.
@@ -67,7 +67,7 @@ impl Program {
         }
     }
 
-    /// Run by another program, which gets its own arguments, this program's path and its arguments.
+    /// Run by another program, with its own arguments followed by this program's path and arguments.
     pub fn within(mut self, path: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
         let mut line: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
         line.push(std::mem::replace(&mut self.path, path.into()));
@@ -102,25 +102,25 @@ impl Program {
         variables.into_iter().fold(self, |program, (name, value)| program.env(name, value))
     }
 
-    /// In that working directory.
+    /// In this working directory.
     pub fn current_dir(mut self, directory: impl AsRef<OsStr>) -> Program {
         self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// With outputs that nobody reads: pipes whose other end is closed already, as behind `| head` that has seen enough.
+    /// With outputs that nobody reads: pipes whose other end is closed, as with `| head`.
     pub fn unread(mut self) -> Program {
         self.unread = true;
         self
     }
 
-    /// With this file as its output, instead of being listened to.
+    /// With this file as its output, instead of capturing it.
     pub fn stdout_to(mut self, file: std::fs::File) -> Program {
         self.stdout = Some(Arc::new(file));
         self
     }
 
-    /// With another limit than two minutes, after which the test fails.
+    /// With another time limit than two minutes, after which the test fails.
     pub fn patience(mut self, patience: Duration) -> Program {
         self.patience = patience;
         self
@@ -177,7 +177,7 @@ impl Running {
         self.stderr.so_far()
     }
 
-    /// Waits until either output has a line that contains this, and answers the line.
+    /// Waits until either output has a line that contains `part`, and returns the line.
     pub async fn wait_for_line(&mut self, part: &str) -> String {
         let line = async {
             loop {
@@ -225,7 +225,7 @@ impl Running {
 }
 
 impl Output {
-    /// Fails the test, with all that the program said, unless it ended with this code.
+    /// Fails the test with the program's whole output, unless it ended with this code.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Output {
         let Output { stdout, stderr, .. } = &self;
@@ -270,7 +270,7 @@ impl Pipe {
         text[..whole].lines().find(|line| line.contains(part)).map(str::to_owned)
     }
 
-    /// All of it; a grandchild that keeps the pipe open is not waited for.
+    /// The whole output; it does not wait for a grandchild that keeps the pipe open.
     async fn end(mut self) -> String {
         let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.reader).await;
         self.so_far()

@@ -1,5 +1,5 @@
-//! Proxies between the loader and what it talks to, each of which knows where to cut: [`postgres`] by message, [`tcp`] by
-//! byte, [`s3`] by request.
+//! Proxies between the loader and its peers, which cut connections: [`postgres`] by message, [`tcp`] by byte, [`s3`] by
+//! request.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ pub mod postgres;
 pub mod s3;
 pub mod tcp;
 
-/// A port of 127.0.0.1 whose connections a thread of its own looks after, so that a blocked test never blocks them.
+/// A port of 127.0.0.1 whose connections run on a separate thread, so that a blocked test never blocks them.
 struct Listening {
     address: SocketAddr,
     running: Option<Runtime>,
 }
 
 impl Listening {
-    /// Has every connection looked after by this function. A connection ends when its future does.
+    /// Handles every connection with this function. A connection ends with its future.
     fn with<F>(look_after: impl Fn(TcpStream) -> F + Send + 'static) -> Listening
     where
         F: Future<Output = std::io::Result<()>> + Send + 'static,
@@ -36,7 +36,7 @@ impl Listening {
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let _ = tcp.set_nodelay(true);
-                tokio::spawn(look_after(tcp)); // an error is the end of the connection, which both sides see
+                tokio::spawn(look_after(tcp)); // an error ends the connection, which both sides see
             }
         });
         Listening { address, running: Some(runtime) }
@@ -57,7 +57,7 @@ fn place(url: &str) -> String {
     format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"))
 }
 
-/// Closes a connection as a broken network does: the peer reads a reset, not an end.
+/// Closes a connection like a broken network: the peer reads a reset, not an end of stream.
 fn reset(tcp: TcpStream) {
     let _ = tcp.set_zero_linger();
 }

@@ -1,4 +1,4 @@
-//! Rows of contract data, made by hand: valid by default, and every field free to be made invalid.
+//! Handmade rows of contract data: valid by default, and every field can be made invalid.
 
 use stellar_xdr::{ContractExecutable, Hash, Int128Parts, ScContractInstance, ScVal};
 
@@ -18,8 +18,8 @@ pub const TEMPORARY: &str = "ContractDataDurabilityTemporary";
 
 /// One change of one ledger entry: the 18 columns of the source.
 ///
-/// The methods keep the row consistent (`ledger_key_hash` follows contract, key and durability); a test that wants it
-/// inconsistent sets the fields.
+/// The methods keep the row consistent (`ledger_key_hash` follows contract, key and durability); a test that needs an
+/// inconsistent row sets the fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the source, under their own names")]
 pub struct Row {
@@ -106,7 +106,7 @@ impl Row {
         self.hashed()
     }
 
-    /// Was modified in that ledger, where it is not the row's own.
+    /// Was last modified in this ledger.
     pub fn last_modified(mut self, ledger: u32) -> Row {
         self.last_modified_ledger = ledger;
         self
@@ -118,7 +118,7 @@ impl Row {
         self
     }
 
-    /// Is the removal of the entry, which keeps the ledger of a modification before it.
+    /// Is the removal of the entry, which keeps the ledger of the previous modification.
     pub fn deleted(mut self) -> Row {
         self.deleted = true;
         self.last_modified_ledger = self.ledger_sequence.saturating_sub(1);
@@ -130,7 +130,7 @@ impl Row {
         self.balance_of(&xdr::holder(holder), amount)
     }
 
-    /// Is the balance of that `G…` or `C…`: null where int64 ends, and in `val_xdr` always.
+    /// Is the balance of this `G…` or `C…`: null beyond int64, always in `val_xdr`.
     pub fn balance_of(self, holder: &str, amount: i128) -> Row {
         let key = xdr::vector(vec![xdr::symbol("Balance"), ScVal::Address(xdr::address(holder))]);
         let parts = Int128Parts { hi: (amount >> 64) as i64, lo: amount as u64 };
@@ -181,7 +181,7 @@ impl Row {
         self.hashed()
     }
 
-    /// Computes `ledger_key_hash` anew, for a test that set the fields it comes from.
+    /// Recomputes `ledger_key_hash`, for a test that set the fields it depends on.
     pub fn hashed(mut self) -> Row {
         self.ledger_key_hash = self
             .key_xdr
@@ -191,7 +191,7 @@ impl Row {
     }
 }
 
-/// When a made-up ledger closed: every five seconds since the real chain began, in microseconds since 1970.
+/// When a synthetic ledger closed: every five seconds since the real chain began, in microseconds since 1970.
 pub fn closed_at(ledger: u32) -> i64 {
     const GENESIS: i64 = 1_443_571_200; // 2015-09-30, UTC
     (GENESIS + 5 * i64::from(ledger)) * 1_000_000

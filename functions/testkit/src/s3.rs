@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::servers;
 
-/// A bucket of the test's own. It stays until the S3, which keeps nothing, goes.
+/// A private bucket. It exists as long as the S3 server, which is not persistent.
 #[derive(Debug)]
 pub struct Bucket {
     endpoint: String,
@@ -43,7 +43,7 @@ impl Bucket {
         format!("s3://{}/{prefix}", self.name)
     }
 
-    /// The variables with which a process reaches this bucket.
+    /// The environment variables for access to this bucket.
     pub fn env(&self) -> Vec<(String, String)> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
@@ -83,7 +83,7 @@ impl Bucket {
     }
 }
 
-/// CreateBucket, which object stores do not do: one unsigned request, as a local S3 takes it.
+/// CreateBucket, which the object store client does not support: one unsigned request, which a local S3 accepts.
 async fn create(endpoint: &str, name: &str) {
     let host = endpoint.trim_start_matches("http://").trim_end_matches('/');
     let tcp = TcpStream::connect(host).await;

@@ -1,4 +1,4 @@
-//! The 18 columns as the canonical source sends them.
+//! The 18 columns as the reference source sends them.
 
 use std::sync::Arc;
 

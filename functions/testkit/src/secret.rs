@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::servers;
 
-/// What a GetSecretValue says in its headers.
+/// Marks a GetSecretValue in its headers.
 const READ: &[u8] = b"secretsmanager.getsecretvalue";
 
-/// A secret of the test's own. It stays until the Secrets Manager, which keeps nothing, goes.
+/// A private secret. It exists as long as the Secrets Manager, which is not persistent.
 #[derive(Debug)]
 pub struct Secret {
     endpoint: String,
@@ -22,7 +22,7 @@ pub struct Secret {
     relay: Relay,
 }
 
-/// Passes connections on to the Secrets Manager and counts the reads that go by.
+/// Passes connections on to the Secrets Manager and counts the reads.
 #[derive(Debug)]
 struct Relay {
     address: SocketAddr,
@@ -31,7 +31,7 @@ struct Relay {
 }
 
 impl Secret {
-    /// Creates one that says this. Without the shared server, the test fails.
+    /// Creates one with this value. Without the shared server, the test fails.
     pub async fn create(text: &str) -> Secret {
         let endpoint = servers::s3();
         let request = serde_json::json!({
@@ -45,7 +45,7 @@ impl Secret {
         Secret { arn: arn.to_owned(), endpoint, relay }
     }
 
-    /// Lets it say something else from now on.
+    /// Changes its value.
     pub async fn put(&self, text: &str) {
         let request = serde_json::json!({
             "SecretId": self.arn, "ClientRequestToken": Uuid::new_v4(), "SecretString": text,
@@ -59,12 +59,12 @@ impl Secret {
         &self.arn
     }
 
-    /// How often it has been read by those who use [`Secret::env`].
+    /// How often it was read through [`Secret::env`].
     pub fn reads(&self) -> usize {
         self.relay.reads.load(Ordering::SeqCst)
     }
 
-    /// The variables with which a process reaches this secret, past the counter.
+    /// The environment variables for access to this secret, through the counter.
     pub fn env(&self) -> Vec<(String, String)> {
         let endpoint = format!("http://{}", self.relay.address);
         let variables = [
@@ -98,7 +98,7 @@ impl Drop for Relay {
     }
 }
 
-/// Passes one connection on. Whoever hangs up ends both ways.
+/// Passes one connection on. Either side can end it.
 async fn pass_on(client: TcpStream, target: String, reads: Arc<AtomicUsize>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
@@ -122,7 +122,7 @@ async fn pass_on(client: TcpStream, target: String, reads: Arc<AtomicUsize>) {
     }
 }
 
-/// One unsigned request, as a local Secrets Manager takes it.
+/// One unsigned request, which a local Secrets Manager accepts.
 async fn call(endpoint: &str, action: &str, request: &serde_json::Value) -> serde_json::Value {
     let host = host(endpoint);
     let mut tcp = TcpStream::connect(&host)

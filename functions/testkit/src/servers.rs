@@ -2,13 +2,14 @@
 //! tests; else servers of this process, started by the scripts of `localstack/` when they are first wanted.
 
 use std::io::{BufRead, BufReader};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 /// A server of this process. It ends when its standard input does: with this process, however that ends.
 struct Server {
     url: String,
     _until: ChildStdin,
+    _shell: Child,
 }
 
 /// Starts the server, says where it is, and removes it once nobody holds the other end of the input.
@@ -48,5 +49,6 @@ fn start(script: &str, end: &str) -> Server {
     let answer = child.stdout.take().expect("its output is piped");
     BufReader::new(answer).read_line(&mut url).expect("its output is text");
     assert!(!url.is_empty(), "{path} starts no server: its reason is above");
-    Server { url: url.trim().to_owned(), _until: child.stdin.take().expect("its input is piped") }
+    let until = child.stdin.take().expect("its input is piped");
+    Server { url: url.trim().to_owned(), _until: until, _shell: child }
 }

@@ -1,4 +1,4 @@
-//! Strkeys and XDR for made-up contracts, accounts and values; distinct per number and the same in every run.
+//! Strkeys and XDR for synthetic contracts, accounts and values; distinct per number and the same in every run.
 
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
@@ -6,7 +6,7 @@ use stellar_xdr::{
     ReadXdr, ScAddress, ScMap, ScSymbol, ScVal, Uint256, WriteXdr,
 };
 
-/// 32 bytes that only this kind and this number give.
+/// 32 bytes that are unique to this kind and number.
 fn seed(kind: &str, number: u32) -> [u8; 32] {
     Sha256::digest(format!("contract-data-loader test {kind} {number}")).into()
 }
@@ -63,7 +63,7 @@ pub(crate) fn vector(elements: Vec<ScVal>) -> ScVal {
     elements.try_into().expect("a short vector")
 }
 
-/// A map value with symbols as keys, sorted as the chain sorts them.
+/// A map value with symbol keys, sorted as on the chain.
 pub(crate) fn map(pairs: Vec<(&str, ScVal)>) -> ScMap {
     ScMap::sorted_from_pairs(pairs.into_iter().map(|(name, value)| (symbol(name), value)))
         .expect("distinct keys")

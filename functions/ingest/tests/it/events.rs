@@ -69,7 +69,7 @@ async fn a_plan_is_made_of_replays() {
 #[tokio::test]
 async fn events_that_cannot_be_meant_are_refused_before_anything_is_done() {
     let world = World::new(8).await;
-    // Whoever asks these would hear another error.
+    // A request to these addresses would give another error.
     let nowhere =
         [("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere"), ("FLIGHT_ENDPOINT", "127.0.0.1:1")];
     let function = world.function(&nowhere).await;

@@ -1,5 +1,5 @@
-//! The function as it is deployed: its real binary, handed events over a real Runtime API, beside a real PostgreSQL and a
-//! real source.
+//! The function as deployed: its real binary receives events over a real Runtime API, with a real PostgreSQL and a real
+//! source.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod events;

@@ -1,4 +1,4 @@
-//! A world of its own for each test: a migrated database, a source, and the function between them.
+//! A separate world for each test: a migrated database, a source, and the function between them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use testkit::lambda::Function;
 use testkit::{Chain, Database, Program, Row, Source};
 
-/// All that one test is about.
+/// The environment of one test.
 pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) source: Source,
@@ -23,7 +23,7 @@ impl World {
         World::of(Chain::of_rows(rows.collect()).range(1..=last)).await
     }
 
-    /// A source that answers as this chain does.
+    /// A source that answers like this chain.
     pub(crate) async fn of(chain: Chain) -> World {
         let source = chain.serve();
         let database = Database::create().await;
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// An event of the local stack, which are those of the documents.
+/// An event of the local stack.
 pub(crate) fn event(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../localstack/events");
     let file = folder.join(name);

@@ -1,4 +1,4 @@
-//! Time: what a function does when it has too little of it, and what it left when it was killed or frozen.
+//! Time: how the function behaves when time is short, and what remains when it is killed or frozen.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,12 @@ async fn slow_down(world: &World, seconds: f64) {
     world.database.execute(&sql).await;
 }
 
-/// Lets loads be as quick as they are.
+/// Removes the delay.
 async fn speed_up(world: &World) {
     world.database.execute("drop function public.dawdle() cascade").await;
 }
 
-/// Nobody is in the middle of a transaction.
+/// No session is in a transaction.
 async fn expect_rest(world: &World) {
     let open =
         "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
@@ -35,7 +35,7 @@ async fn expect_rest(world: &World) {
     assert_eq!(world.database.value(hints).await, "0", "hints that still mean something");
 }
 
-/// A run that has finished no window says so, as an error that may pass.
+/// A run that has finished no window reports it, as a transient error.
 #[track_caller]
 fn expect_out_of_time(reply: Reply) {
     let (kind, message) = reply.failure();
@@ -49,7 +49,7 @@ async fn a_load_that_takes_too_long_is_given_up_in_time_tried_again_and_then_hal
     slow_down(&world, 60.0).await;
     let function = world.function(&[("COMMIT_INTERVAL", "0s")]).await;
 
-    // Drained, staged, and given up in its COPY; then only that, from the staged object.
+    // Drained, staged, and cancelled in its COPY; then the same from the staged object.
     for _ in 0..2 {
         let begun = Instant::now();
         expect_out_of_time(function.invoke_within(&json!({}), Duration::from_secs(4)).await);
@@ -101,7 +101,7 @@ async fn no_window_is_begun_that_is_not_likely_to_be_finished() {
     assert_eq!(answer["caught_up"], false);
     assert_eq!(answer["next_ledger"], windows.last().unwrap()["end_ledger"].as_u64().unwrap() + 1);
     expect_rest(&world).await;
-    assert!(!function.process.stdout().contains("given up"), "{}", function.process.stdout());
+    assert!(!function.process.stdout().contains("cancelled the windows"), "{}", function.process.stdout());
 
     speed_up(&world).await;
     let rest = json!({"start_ledger": answer["next_ledger"], "end_ledger": 200, "window_ledgers": 4});
@@ -146,7 +146,7 @@ async fn a_function_killed_in_the_middle_of_a_copy_leaves_nothing_half_loaded() 
     assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
     assert_eq!(world.windows().await, Vec::<String>::new());
 
-    // The server notices that nobody waits for its statements any more.
+    // The server notices that its client is gone.
     while world.database.value(copying).await != "0" {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

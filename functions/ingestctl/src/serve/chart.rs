@@ -1,4 +1,4 @@
-//! Charts as inline SVG, stretched to the width there is. Words stand beside them in HTML, so that they are never stretched.
+//! Charts as inline SVG, stretched to the available width. Text is beside them in HTML, so that it is not stretched.
 
 use chrono::{DateTime, Duration, Utc};
 use maud::{Markup, html};
@@ -6,13 +6,13 @@ use pipeline::{Bin, Coverage, Throughput};
 
 use crate::numbers::{number, short_number};
 
-/// The height of a chart, in units of its own; the width is the number of bins.
+/// The height of a chart in its own units; the width is the number of bins.
 const HEIGHT: f64 = 100.0;
 
-/// The least part of a bin that shows that something in it is loaded, or missing.
+/// The smallest visible part of a bin that is loaded or missing.
 const VISIBLE: f64 = 0.15;
 
-/// One lane of the picture of the coverage: rectangles where something is, each with a title.
+/// One lane of the coverage chart: rectangles, each with a title.
 struct Lane {
     name: &'static str,
     class: &'static str,
@@ -21,7 +21,7 @@ struct Lane {
     bins: usize,
 }
 
-/// A run of bins that look alike.
+/// Adjacent bins of the same height.
 struct Part {
     first: usize,
     bins: usize,
@@ -29,7 +29,7 @@ struct Part {
     title: String,
 }
 
-/// Which ledgers are loaded, which failed, which are under way: a lane for each, the last two only where there are any.
+/// Loaded ledgers, failed ledgers, ledgers under way: one lane each, the last two only if not empty.
 pub(super) fn coverage(coverage: &Coverage) -> Markup {
     let bins = &coverage.bins;
     let sum = |of: fn(&Bin) -> i64| bins.iter().map(of).sum::<i64>();
@@ -75,7 +75,7 @@ fn total(bins: &[Bin], of: impl Fn(&Bin) -> i64) -> i64 {
     bins.iter().map(of).sum()
 }
 
-/// How high a bin is filled: by the part of its ledgers that is loaded, and visibly neither full nor empty when it is not.
+/// The filled height of a bin: the loaded part of its ledgers; a partly loaded bin is visibly neither full nor empty.
 fn loaded_height(bin: &Bin) -> f64 {
     match (bin.completed, bin.missing()) {
         (0, _) => 0.0,
@@ -84,7 +84,7 @@ fn loaded_height(bin: &Bin) -> f64 {
     }
 }
 
-/// Runs of neighbouring bins of one height; those of none are left out.
+/// Groups of adjacent bins of the same height, without empty ones.
 fn parts(bins: &[Bin], height: fn(&Bin) -> f64, words: &dyn Fn(&[Bin]) -> String) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut first = 0;
@@ -143,7 +143,7 @@ pub(super) fn throughput(name: &str, throughput: &Throughput, end: DateTime<Utc>
                     @for y in [0.0, 50.0, 100.0] { line class="grid" x1="0" y1=(y) x2=(width) y2=(y) {} }
                     @for (bin, rate) in rates.iter().enumerate() {
                         @if *rate > 0.0 {
-                            // A bar that is there is seen, and leaves a gap to the next one.
+                            // Every bar is visible, and leaves a gap to the next one.
                             @let height = (HEIGHT * rate / top).max(1.0);
                             rect x=(bin as f64 + 0.1) y=(round(HEIGHT - height)) width="0.8" height=(round(height)) {
                                 title {
@@ -168,7 +168,7 @@ fn axis(words: [String; 5]) -> Markup {
     html! { div class="axis" aria-hidden="true" { @for word in words { span { (word) } } } }
 }
 
-/// The next number from here on that reads well at the top of a scale and at half of it.
+/// The next number that reads well at the top of a scale and at half of it.
 fn nice(value: f64) -> f64 {
     if value <= 10.0 {
         return 10.0;
@@ -178,7 +178,7 @@ fn nice(value: f64) -> f64 {
     steps.into_iter().map(|step| step * magnitude).find(|top| *top >= value).unwrap_or(10.0 * magnitude)
 }
 
-/// To a hundredth, which nobody sees.
+/// Rounds to a hundredth, which is invisible.
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

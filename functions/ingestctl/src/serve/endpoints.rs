@@ -1,4 +1,4 @@
-//! What is answered, and how: from what is known already, in no time, and to be kept by nobody.
+//! The endpoints: they answer from memory, at once, and are never cached.
 
 use std::sync::Arc;
 
@@ -19,8 +19,7 @@ use super::{page, verdict};
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What every answer says besides: a page has no script, loads nothing from elsewhere, stands in no frame; nobody guesses
-/// types or keeps copies.
+/// Headers of every answer: no scripts, no external resources, no frames, no type sniffing, no caching.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -35,39 +34,39 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
-/// What the endpoints answer from.
+/// The state behind the endpoints.
 #[derive(Clone)]
 struct Sources {
     standing: Arc<Standing>,
     metrics: Metrics,
 }
 
-/// What `/health` says.
+/// The answer of `/health`.
 #[derive(Debug, Serialize)]
 struct Health<'a> {
     healthy: bool,
     database: Reach<'a>,
     source: Reach<'a>,
-    /// When both were last seen, or looked for in vain; `null` when that was too long ago.
+    /// When both were last checked; `null` if that was too long ago.
     observed_at: Option<DateTime<Utc>>,
     loading: &'a Loading,
 }
 
-/// Whether something answers, and why not.
+/// Whether it answers, and if not, why.
 #[derive(Debug, Serialize)]
 struct Reach<'a> {
     reachable: bool,
     error: Option<&'a str>,
 }
 
-/// What `/ready` says.
+/// The answer of `/ready`.
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
     ready: bool,
     reason: Option<&'a str>,
 }
 
-/// What `/stats` says.
+/// The answer of `/stats`.
 #[derive(Debug, Serialize)]
 struct Stats<'a> {
     version: &'static str,
@@ -92,7 +91,9 @@ pub(super) fn router(standing: Arc<Standing>, metrics: Metrics) -> Router {
         .route("/health", get(of_health))
         .route("/ready", get(of_ready))
         .route("/stats", get(of_stats))
-        .fallback(async || (StatusCode::NOT_FOUND, "there are /, /metrics, /health, /ready and /stats\n"))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "available paths: /, /metrics, /health, /ready and /stats\n")
+        })
         .with_state(Sources { standing, metrics })
         .layer(map_response(with_headers))
 }
@@ -114,7 +115,7 @@ async fn of_health(State(sources): State<Sources>) -> Response {
     let healthy = snapshot.is_healthy();
     let reach = |error: Option<&'_ String>| match &snapshot.seen {
         Some(_) => (error.is_none(), error.cloned()),
-        None => (false, Some("not looked for in the last 15 s".to_owned())),
+        None => (false, Some("not checked in the last 15 s".to_owned())),
     };
     let seen = snapshot.seen.as_deref();
     let database = reach(seen.and_then(|seen| seen.reachable.database_error.as_ref()));
@@ -135,7 +136,7 @@ async fn of_ready(State(sources): State<Sources>) -> Response {
     let reason = match (ready, snapshot.loading.ending) {
         (true, _) => None,
         (false, true) => Some("ending"),
-        (false, false) => Some("the schema of the database is not known yet"),
+        (false, false) => Some("the schema of the database has not been checked yet"),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(status, &Ready { ready, reason })

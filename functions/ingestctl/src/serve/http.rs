@@ -1,4 +1,4 @@
-//! The HTTP server: few connections, small requests, none for long.
+//! The HTTP server: limits the number, size and duration of connections.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use pipeline::{Error, Result};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
-/// Connections at once. Who comes then waits until one of them ends, which is a matter of seconds.
+/// Concurrent connections. Further ones wait until one ends, which takes seconds.
 const CONNECTIONS: usize = 128;
 
-/// The longest that a client may take over the head of a request, and the longest that a connection may be idle.
+/// The longest time for the head of a request, and for an idle connection.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest that a connection may last, whatever it does.
+/// The longest life of a connection.
 const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 
 /// The largest head of a request.
@@ -27,10 +27,10 @@ const HEAD_BYTES: usize = 16 << 10;
 /// The most headers of a request.
 const HEADERS: usize = 64;
 
-/// Listens on all interfaces, of both kinds where the machine has both; 0 is any free port.
+/// Listens on all interfaces, IPv6 and IPv4 if the machine has both; 0 picks a free port.
 ///
 /// # Errors
-/// [`Error::Config`] when the port cannot be had.
+/// [`Error::Config`] when the port is not available.
 pub(super) fn listen(port: u16) -> Result<TcpListener> {
     let listener = match bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
@@ -40,7 +40,7 @@ pub(super) fn listen(port: u16) -> Result<TcpListener> {
     };
     let refused = |e: std::io::Error| Error::Config {
         variable: "METRICS_PORT".to_owned(),
-        problem: format!("cannot listen on port {port}: {e}; choose another, or 0 for any that is free"),
+        problem: format!("cannot listen on port {port}: {e}; choose another, or 0 for a free one"),
     };
     let listener = listener.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
@@ -48,7 +48,7 @@ pub(super) fn listen(port: u16) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Takes the address, also from connections of a process before this one that are about to end.
+/// Binds the address, even if connections of a previous process are still closing.
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     socket.set_reuseaddr(true)?;
@@ -61,7 +61,7 @@ pub(super) fn serve(listener: TcpListener, router: Router) {
     tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            // It fails when it is closed, which nobody does.
+            // It only fails if the semaphore is closed, which never happens.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((connection, _)) => {
@@ -72,8 +72,8 @@ pub(super) fn serve(listener: TcpListener, router: Router) {
                     });
                 }
                 Err(error) => {
-                    // Such as too many open files, which passes.
-                    tracing::warn!(%error, "a connection was not taken");
+                    // For example too many open files, which is transient.
+                    tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -81,7 +81,7 @@ pub(super) fn serve(listener: TcpListener, router: Router) {
     });
 }
 
-/// One connection, to its end.
+/// Serves one connection to its end.
 async fn look_after(connection: TcpStream, router: Router) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -92,6 +92,6 @@ async fn look_after(connection: TcpStream, router: Router) {
     match tokio::time::timeout(CONNECTION_LIFE, served).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended"),
-        Err(_) => tracing::debug!("a connection has lasted long enough"),
+        Err(_) => tracing::debug!("a connection reached its time limit"),
     }
 }

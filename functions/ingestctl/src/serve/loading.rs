@@ -1,4 +1,4 @@
-//! The loop: run after run, until the process is to end.
+//! The loop: one run after another, until the process stops.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +9,16 @@ use pipeline::{Clients, Error, Event, Report, Result, Watch};
 
 use super::standing::{Failure, Phase, Standing};
 
-/// The shortest pause of a loop that has nothing to do, whatever `COMMIT_INTERVAL` says.
+/// The shortest pause of an idle loop, even with a shorter `COMMIT_INTERVAL`.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The longest pause after a run that failed.
+/// The longest pause after a failed run.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Loads until somebody asks to stop.
+/// Loads until a stop request.
 ///
 /// # Errors
-/// What no retry cures, as long as nothing was planned.
+/// Permanent errors, as long as nothing was planned.
 pub(super) async fn load_for_ever(clients: &Arc<Clients>, standing: &Standing) -> Result<()> {
     let has_begun = Arc::new(AtomicBool::new(false));
     while !standing.stop.is_asked() {
@@ -40,7 +40,7 @@ pub(super) async fn load_for_ever(clients: &Arc<Clients>, standing: &Standing) -
     Ok(())
 }
 
-/// Notices that a run has found everything as it should be: schema, network, source.
+/// Notes that a run has passed its checks of schema, network and source.
 fn watch(has_begun: &Arc<AtomicBool>) -> Watch {
     let has_begun = Arc::clone(has_begun);
     Arc::new(move |event| {
@@ -50,7 +50,7 @@ fn watch(has_begun: &Arc<AtomicBool>) -> Watch {
     })
 }
 
-/// Takes note of a run that ended well, and answers how long to wait: not at all where more can be loaded now.
+/// Records a successful run, and returns the pause: none if more can be loaded now.
 fn pause_after(report: &Report, standing: &Standing) -> Duration {
     if standing.stop.is_asked() {
         return Duration::ZERO;
@@ -73,7 +73,7 @@ fn pause_after(report: &Report, standing: &Standing) -> Duration {
     if is_idle { standing.commit_interval.max(SHORTEST_PAUSE) } else { Duration::ZERO }
 }
 
-/// Takes note of a run that failed, and answers how long to wait: a second, two, four, … at most a minute.
+/// Records a failed run, and returns the pause: 1, 2, 4, … seconds, at most a minute.
 fn pause_after_failure(error: &Error, standing: &Standing) -> Duration {
     let message = error.chain();
     let mut failures = 0;
@@ -85,17 +85,17 @@ fn pause_after_failure(error: &Error, standing: &Standing) -> Duration {
     });
     pipeline::observe_failure();
     let pause = pause_after_failures(failures);
-    tracing::error!(failures, pause_s = pause.as_secs(), error = %message, "the run failed, another follows");
+    tracing::error!(failures, pause_s = pause.as_secs(), error = %message, "the run failed; another follows");
     pause
 }
 
-/// The pause after so many failures in a row.
+/// The pause after a number of consecutive failures.
 fn pause_after_failures(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE)
 }
 
-/// Whether an error at the start is one that only somebody can mend. The object store does not say which of its errors pass,
-/// so it is given time.
+/// Whether only an operator can fix an error at startup. The object store does not mark transient errors, so its errors
+/// are retried.
 fn is_for_good(error: &Error) -> bool {
     match error {
         Error::Config { .. } | Error::Usage(_) | Error::Schema(_) => true,

@@ -1,5 +1,5 @@
-//! Observing: two tasks beside the loop, each with a session of its own, so that what is told stays fresh while a run is long,
-//! fails, or hangs.
+//! Observing: two tasks beside the loop, each with its own session, so that the reported state stays current while a
+//! run is long, fails, or hangs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use pipeline::Observer;
 
 use super::standing::Standing;
 
-/// The pause between two looks at database and source. With the 5 seconds that a look may take, what goes is noticed within 8.
+/// The pause between two checks of database and source. A check takes at most 5 seconds, so an outage is noticed within
+/// 8.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
 /// The shortest pause between two overviews.
 const BETWEEN_OVERVIEWS: Duration = Duration::from_secs(4);
 
-/// A pause is so many times as long as the reading before it: the overview of a large database takes no more than a part of
-/// its time.
+/// A pause is this many times as long as the reading before it, to limit the load on a large database.
 const REST: u32 = 20;
 
-/// Bins of the picture of the coverage.
+/// Bins of the coverage chart.
 const BINS: u16 = 240;
 
 /// Starts both tasks; they end with the process.
@@ -36,8 +36,8 @@ async fn look(standing: Arc<Standing>, mut observer: Observer) {
         let is_well = problems.is_empty();
         if was_well.replace(is_well) != Some(is_well) {
             match problems.first() {
-                None => tracing::info!("database and source are there"),
-                Some(problem) => tracing::warn!(error = %problem, "out of reach"),
+                None => tracing::info!("database and source answer"),
+                Some(problem) => tracing::warn!(error = %problem, "database or source is out of reach"),
             }
         }
         standing.saw(seen);
@@ -60,7 +60,9 @@ async fn read(standing: Arc<Standing>, mut observer: Observer) {
         };
         match &overview {
             Ok(_) => failing = false,
-            Err(error) if !std::mem::replace(&mut failing, true) => tracing::warn!(%error, "no overview"),
+            Err(error) if !std::mem::replace(&mut failing, true) => {
+                tracing::warn!(%error, "cannot read the overview")
+            }
             Err(_) => {}
         }
         standing.read(overview);

@@ -1,4 +1,4 @@
-//! The status page: plain HTML of bounded size, whatever is in the database, and all of that escaped.
+//! The status page: plain HTML of bounded size, independent of the database's size, with all values escaped.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -10,13 +10,13 @@ use super::stylesheet::STYLESHEET;
 use super::verdict::{self, State, Verdict};
 use crate::numbers::{age, bytes, cure, number, short_number, time};
 
-/// Rows of a table, at most; how many more there are is said below it.
+/// The largest number of rows of a table; a line below it gives the number of further ones.
 const ROWS: usize = 20;
 
-/// Characters of a message, at most.
+/// The largest number of characters of a message.
 const MESSAGE: usize = 600;
 
-/// The seconds after which a browser asks again.
+/// The page's refresh interval, in seconds.
 const REFRESH: u32 = 10;
 
 /// The page.
@@ -49,7 +49,7 @@ pub(super) fn render(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc
     }
 }
 
-/// A state in one word.
+/// The word for a state.
 fn word(state: State) -> &'static str {
     match state {
         State::Starting => "Starting",
@@ -59,7 +59,7 @@ fn word(state: State) -> &'static str {
     }
 }
 
-/// How things are, and what to do.
+/// The verdict: state, problems and advice.
 fn judgement(verdict: &Verdict) -> Markup {
     let word = word(verdict.state);
     let mark = match verdict.state {
@@ -78,7 +78,7 @@ fn judgement(verdict: &Verdict) -> Markup {
                         li {
                             @if point.what != verdict.headline { b { (point.what) } " " }
                             @if let Some(details) = &point.details { code class="details" { (cut(details)) } }
-                            // What stands between backticks is to be typed.
+                            // Text between backticks is code.
                             @for (place, words) in point.advice.split('`').enumerate() {
                                 @if place % 2 == 1 { code { (words) } } @else { (words) }
                             }
@@ -90,12 +90,12 @@ fn judgement(verdict: &Verdict) -> Markup {
     }
 }
 
-/// All that is known of the database.
+/// The cards and tables of the overview.
 fn of_overview(overview: &Overview, now: DateTime<Utc>) -> Markup {
     let status = &overview.status;
     let missing = overview.coverage.as_ref().map(|coverage| coverage.missing());
     html! {
-        section class="card" aria-label="In figures" { (figures(overview, missing, now)) }
+        section class="card" aria-label="Key figures" { (figures(overview, missing, now)) }
         @if let Some(coverage) = &overview.coverage {
             section class="card" {
                 h2 {
@@ -134,7 +134,7 @@ fn of_overview(overview: &Overview, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// The numbers that people ask for first.
+/// The key figures.
 fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Markup {
     let status = &overview.status;
     let ledger = |ledger: Option<i64>| ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.to_string());
@@ -154,13 +154,13 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
                 }
             }
             div {
-                dt { "Source reaches to" }
+                dt { "Tip of the source" }
                 dd {
                     (ledger(status.source.as_ref().map(|source| source.end_ledger)))
                     small {
                         @match &status.source {
                             Some(source) => { "from " (source.start_ledger) }
-                            None => "it did not say",
+                            None => "not declared",
                         }
                     }
                 }
@@ -185,7 +185,7 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
                 dd { (number(status.failed_count)) }
             }
             div {
-                dt { "To be finished" }
+                dt { "Unfinished" }
                 dd { (number(status.unfolded_windows + status.unarchived_windows))
                     small { (number(status.unfolded_windows)) " to fold, " (number(status.unarchived_windows)) " to archive" } }
             }
@@ -193,7 +193,7 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
     }
 }
 
-/// Says how many rows a table leaves out.
+/// The number of rows that a table leaves out.
 fn and_more(shown: usize, all: i64) -> Markup {
     let more = all - shown as i64;
     html! { @if more > 0 { p class="unit" { "… and " (number(more)) " more." } } }
@@ -205,14 +205,14 @@ fn failed_windows(failed: &[FailedWindow], count: i64) -> Markup {
         section class="card" {
             h2 { "Windows that failed" }
             table {
-                thead { tr { th { "Ledgers" } th class="n" { "Attempts" } th { "Why" } th { "Once that is mended" } } }
+                thead { tr { th { "Ledgers" } th class="n" { "Attempts" } th { "Why" } th { "Load it once fixed" } } }
                 tbody {
                     @for window in &failed[..shown] {
                         tr {
                             td data-name="Ledgers" { (window.start_ledger) "–" (window.end_ledger) }
                             td class="n" data-name="Attempts" { (number(window.attempts)) }
                             td class="words" data-name="Why" { (cut(window.error_message.as_deref().unwrap_or("–"))) }
-                            td class="words" data-name="Once that is mended" { code { (cure(window)) } }
+                            td class="words" data-name="Load it once fixed" { code { (cure(window)) } }
                         }
                     }
                 }
@@ -250,13 +250,13 @@ fn gaps(gaps: &[Gap], count: i64) -> Markup {
         section class="card" {
             h2 { "Gaps between windows" }
             table {
-                thead { tr { th { "Ledgers" } th class="n" { "Length" } th { "To load it at once" } } }
+                thead { tr { th { "Ledgers" } th class="n" { "Length" } th { "Load it now" } } }
                 tbody {
                     @for gap in &gaps[..shown] {
                         tr {
                             td data-name="Ledgers" { (gap.start_ledger) "–" (gap.end_ledger) }
                             td class="n" data-name="Length" { (number(gap.end_ledger - gap.start_ledger + 1)) }
-                            td class="words" data-name="To load it at once" {
+                            td class="words" data-name="Load it now" {
                                 code { "ingestctl replay -s " (gap.start_ledger) " -e " (gap.end_ledger) }
                             }
                         }
@@ -298,19 +298,19 @@ fn last_windows(windows: &[LastWindow]) -> Markup {
     }
 }
 
-/// What tells this page and this program.
+/// The footer: program, observations, last runs.
 fn imprint(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Markup {
     let loading = &snapshot.loading;
     html! {
         p {
             "Version " (env!("CARGO_PKG_VERSION")) ", running for " (age((now - standing.started_at).num_seconds().max(0))) ". "
-            @if let Some(seen) = &snapshot.seen { "Database and source asked at " (time(seen.at)) ". " }
+            @if let Some(seen) = &snapshot.seen { "Database and source checked at " (time(seen.at)) ". " }
             @if let Some(overview) = &snapshot.overview { "Overview read at " (time(overview.read_at)) ". " }
-            @if let Some(at) = loading.last_success_at { "The last run that ended well ended at " (time(at)) ". " }
+            @if let Some(at) = loading.last_success_at { "The last successful run ended at " (time(at)) ". " }
             @if let Some(failure) = &loading.last_error {
-                "The last run that failed did at " (time(failure.at)) ": " code { (cut(&failure.message)) } ". "
+                "The last failed run ended at " (time(failure.at)) ": " code { (cut(&failure.message)) } ". "
             }
-            "Times are UTC. This page asks again every " (REFRESH) " seconds."
+            "Times are UTC. This page refreshes every " (REFRESH) " seconds."
         }
         p { "For machines: " a href="/metrics" { "metrics" } ", " a href="/health" { "health" } ", " a href="/ready" { "ready" } ", " a href="/stats" { "stats" } "." }
     }

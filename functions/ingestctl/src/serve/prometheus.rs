@@ -1,4 +1,4 @@
-//! The metrics, in the text that Prometheus reads.
+//! The metrics in Prometheus' text format.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ const ROWS: [f64; 13] = [
     1_000_000.0,
 ];
 
-/// How often observations are moved into the buckets, so that memory does not grow where nobody fetches them.
+/// How often observations are moved into the buckets, so that memory does not grow if nothing scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What the metrics are rendered by.
+/// Renders the metrics.
 #[derive(Clone)]
 pub(super) struct Metrics {
     recorder: PrometheusHandle,
@@ -39,9 +39,10 @@ pub(super) struct Metrics {
 /// Installs the recorder, for the life of the process.
 ///
 /// # Errors
-/// [`Error::Unexpected`] when there is one already.
+/// [`Error::Unexpected`] when one is already installed.
 pub(super) fn start() -> Result<Metrics> {
-    let unexpected = |e: &dyn std::fmt::Display| Error::Unexpected(format!("no metrics: {e}"));
+    let unexpected =
+        |e: &dyn std::fmt::Display| Error::Unexpected(format!("cannot install the metrics recorder: {e}"));
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &SECONDS)
         .and_then(|builder| {
@@ -65,7 +66,7 @@ pub(super) fn start() -> Result<Metrics> {
 }
 
 impl Metrics {
-    /// All metrics as they are now, with those of the process.
+    /// The current values of all metrics, including those of the process.
     pub(super) fn render(&self) -> String {
         self.process.collect();
         self.recorder.render()

@@ -1,5 +1,5 @@
-//! How `serve` stands: what the loop does, what was last observed. Written by the loop and the observers, read by the
-//! endpoints, which never wait for anything else.
+//! The state of `serve`: the loop's phase and the last observations. The loop and the observers write it; the endpoints
+//! read it, and wait for nothing else.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,26 +8,26 @@ use chrono::{DateTime, Utc};
 use pipeline::{Config, Overview, Reachable, Stop};
 use serde::Serialize;
 
-/// An observation older than this says nothing any more.
+/// Observations older than this are ignored.
 pub(super) const OBSERVATION_LIFE: Duration = Duration::from_secs(15);
 
-/// What all parts of `serve` share.
+/// The state shared by all parts of `serve`.
 #[derive(Debug)]
 pub(super) struct Standing {
-    /// Whether and by when the process is to end.
+    /// Whether and by when the process has to stop.
     pub(super) stop: Stop,
-    /// Since when it runs.
+    /// When it started.
     pub(super) started_at: DateTime<Utc>,
     /// The network's name.
     pub(super) network: String,
-    /// Ledgers of a full window: a lag of one or two of them is none.
+    /// Ledgers of a full window: a lag of one or two windows is normal.
     pub(super) window_ledgers: u32,
     /// The pause of a loop that has caught up.
     pub(super) commit_interval: Duration,
     now: Mutex<Now>,
 }
 
-/// What changes.
+/// The changing part.
 #[derive(Debug, Default)]
 struct Now {
     loading: Loading,
@@ -37,31 +37,31 @@ struct Now {
     overview_error: Option<String>,
 }
 
-/// What the loop does, and how its runs ended.
+/// The loop's phase, and the results of its runs.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Loading {
-    /// What it does now.
+    /// Its current phase.
     pub(super) phase: Phase,
-    /// When the last run ended well.
+    /// When the last successful run ended.
     pub(super) last_success_at: Option<DateTime<Utc>>,
-    /// Whether that run left nothing that the source has; unknown before the first.
+    /// Whether that run loaded everything that the source has; unknown before the first run.
     pub(super) caught_up: Option<bool>,
-    /// The last run that failed. It stays after runs that went well.
+    /// The last failed run. It stays after successful runs.
     pub(super) last_error: Option<Failure>,
-    /// How many runs have failed since one ended well.
+    /// The number of failed runs since the last success.
     pub(super) failures_in_a_row: u32,
-    /// The signal to end has come.
+    /// Whether the process is stopping.
     pub(super) ending: bool,
 }
 
-/// What the loop does.
+/// The phases of the loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Phase {
     /// The first run is being prepared.
     #[default]
     Starting,
-    /// A run is at work.
+    /// A run is active.
     Loading,
     /// Everything is loaded; the next run begins soon.
     Waiting,
@@ -80,23 +80,23 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
-/// What was seen of database and source, and when.
+/// An observation of database and source.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// When it was seen.
+    /// When it was made.
     pub(super) at: DateTime<Utc>,
-    /// What.
+    /// Its result.
     pub(super) reachable: Reachable,
 }
 
-/// One consistent reading of everything.
+/// A consistent copy of the state.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     /// The loop.
     pub(super) loading: Loading,
-    /// The last observation, if it is not too old to mean anything.
+    /// The last observation, unless it is too old.
     pub(super) seen: Option<Arc<Seen>>,
-    /// Whether the schema was found to be right once.
+    /// Whether the schema has been checked successfully.
     pub(super) is_ready: bool,
     /// The last overview.
     pub(super) overview: Option<Arc<Overview>>,
@@ -105,7 +105,7 @@ pub(super) struct Snapshot {
 }
 
 impl Standing {
-    /// At the start.
+    /// The state at startup.
     pub(super) fn new(config: &Config, stop: Stop) -> Self {
         Standing {
             stop,
@@ -121,19 +121,19 @@ impl Standing {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is said of the loop.
+    /// Changes the loop's state.
     pub(super) fn loading(&self, change: impl FnOnce(&mut Loading)) {
         change(&mut self.lock().loading);
     }
 
-    /// Takes note of an observation.
+    /// Records an observation.
     pub(super) fn saw(&self, reachable: Reachable) {
         let mut now = self.lock();
         now.is_ready |= reachable.database_error.is_none() && reachable.schema_error.is_none();
         now.seen = Some((Instant::now(), Arc::new(Seen { at: Utc::now(), reachable })));
     }
 
-    /// Takes note of an overview, or that there is no newer one.
+    /// Records an overview, or why there is no newer one.
     pub(super) fn read(&self, overview: Result<Overview, String>) {
         let mut now = self.lock();
         match overview {
@@ -145,7 +145,7 @@ impl Standing {
         }
     }
 
-    /// Everything, as it is now.
+    /// A copy of the current state.
     pub(super) fn snapshot(&self) -> Snapshot {
         let now = self.lock();
         let seen = now.seen.as_ref().filter(|(at, _)| at.elapsed() <= OBSERVATION_LIFE);
@@ -160,14 +160,14 @@ impl Standing {
 }
 
 impl Snapshot {
-    /// Whether database and source were there a short while ago.
+    /// Whether database and source answered recently.
     pub(super) fn is_healthy(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| {
             seen.reachable.database_error.is_none() && seen.reachable.source_error.is_none()
         })
     }
 
-    /// Whether the schema is known and the loop runs.
+    /// Whether the schema has been checked and the loop runs.
     pub(super) fn may_be_sent_traffic(&self) -> bool {
         self.is_ready && !self.loading.ending
     }

@@ -1,6 +1,6 @@
-//! How the page looks: light and dark, on a desk and on a phone.
+//! The style of the page: light and dark, for desktop and phone.
 
-/// The style sheet. Texts keep a contrast of 4.5 and more to what is behind them; no meaning is in a colour alone.
+/// The style sheet. Text has a contrast of at least 4.5; no colour alone carries a meaning.
 pub(super) const STYLESHEET: &str = "\
 :root{color-scheme:light dark;--ground:#f6f7f9;--card:#fff;--ink:#16202c;--faint:#55616f;--line:#d5dbe2;--accent:#1558c0;\
 --well:#12703a;--well-ground:#e2f5e9;--behind:#7d5200;--behind-ground:#fff2d2;--trouble:#a8201a;--trouble-ground:#fde7e5;\

@@ -1,4 +1,4 @@
-//! The verdict: how things are in one sentence, and what to do about it.
+//! The verdict: the state in one sentence, and advice.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,73 +6,73 @@ use serde::Serialize;
 use super::standing::{Phase, Snapshot, Standing};
 use crate::numbers::{age, number};
 
-/// How things are.
+/// The overall state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     /// Nothing was observed yet.
     Starting,
-    /// Everything that the source has is loaded, or about to be.
+    /// Everything that the source has is loaded, or soon will be.
     Well,
-    /// Loading goes on; there is more to load than a window or two.
+    /// Loading continues; more than a window or two are left.
     Behind,
-    /// Something wants somebody.
+    /// Something requires attention.
     Trouble,
 }
 
-/// How things are, in words.
+/// The state in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// In one word.
+    /// The state.
     pub(super) state: State,
-    /// In one sentence.
+    /// The headline.
     pub(super) headline: String,
-    /// What is wrong or worth knowing, the worst first.
+    /// Problems and notes, the worst first.
     pub(super) points: Vec<Point>,
 }
 
-/// Something that is wrong or worth knowing.
+/// A problem or a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Point {
-    /// What it is, in a sentence.
+    /// One sentence about it.
     pub(super) what: String,
-    /// What the software says of it, word by word.
+    /// The original error message.
     pub(super) details: Option<String>,
     /// What to do.
     pub(super) advice: &'static str,
 }
 
-/// How long nothing may be known after the start.
+/// How long after startup the state may be unknown.
 const START_SECONDS: i64 = 15;
 
-/// An overview older than this, although the database answers, is worth a word.
+/// An overview older than this is reported, if the database answers.
 const OVERVIEW_LIFE: i64 = 60;
 
-/// A lag of so many full windows is none: one waits to be full, one is being loaded.
+/// A lag of this many full windows is normal: one is filling, one is being loaded.
 const WINDOWS_OF_LAG: i64 = 2;
 
-/// That somebody has asked it to end.
+/// The note that the process is stopping.
 fn ending(snapshot: &Snapshot) -> Option<Point> {
     snapshot.loading.ending.then(|| Point {
-        what: "This process is ending.".to_owned(),
+        what: "This process is stopping.".to_owned(),
         details: None,
-        advice: "What is under way is finished, or given up and loaded anew by the next one.",
+        advice: "The current window is finished, or cancelled and loaded again by the next process.",
     })
 }
 
-/// Judges what is known.
+/// Computes the verdict.
 pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Verdict {
     let troubles = troubles(snapshot, standing, now);
     if let Some(first) = troubles.first() {
         let headline = match troubles.len() {
             1 => first.what.clone(),
-            2 => format!("{} And one more thing is wrong.", first.what),
-            n => format!("{} And {} more things are wrong.", first.what, n - 1),
+            2 => format!("{} There is one more problem.", first.what),
+            n => format!("{} There are {} more problems.", first.what, n - 1),
         };
         return Verdict { state: State::Trouble, headline, points: troubles };
     }
     let Some(overview) = &snapshot.overview else {
-        let headline = "Starting: nothing is known yet.".to_owned();
+        let headline = "Starting: no observation yet.".to_owned();
         return Verdict { state: State::Starting, headline, points: ending(snapshot).into_iter().collect() };
     };
     let status = &overview.status;
@@ -83,11 +83,11 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
         points.push(Point {
             what: format!("The source is {} ledgers ahead of what is loaded.", number(lag)),
             details: None,
-            advice: "Loading goes on by itself. For a long way, `ingestctl replay` with larger windows, more of them at \
-                     once, is faster: `--window-ledgers 2000 --parallel 4`. It may run beside this.",
+            advice: "Loading continues by itself. To catch up faster, run `ingestctl replay` with larger windows, more of \
+                     them in parallel: `--window-ledgers 2000 --parallel 4`. It may run beside this process.",
         });
     }
-    // A replay far behind leaves ledgers missing that no schedule cares for.
+    // A replay of old ledgers leaves gaps below the schedule's start.
     let begins = status.schedule_start.map_or(0, i64::from);
     let holes = status.gaps.iter().filter(|gap| gap.end_ledger >= begins).count();
     if holes > 0 {
@@ -97,22 +97,22 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
                 n => format!("Between loaded ledgers, {} ranges are missing.", number(n)),
             },
             details: None,
-            advice: "What is missing is loaded by itself, the lowest ledgers first.",
+            advice: "The missing ledgers are loaded automatically, the lowest first.",
         });
     }
     if snapshot.loading.phase == Phase::StandingBy {
         points.push(Point {
             what: "Another process is loading; this one stands by.".to_owned(),
             details: None,
-            advice: "Nothing is to be done: it takes over when the other one ends.",
+            advice: "Nothing to do: it takes over when the other one ends.",
         });
     }
     points.extend(ending(snapshot));
     let (state, headline) = if is_late || holes > 0 {
-        (State::Behind, "Behind: there is more to load, and loading goes on.".to_owned())
+        (State::Behind, "Behind: there is more to load, and loading continues.".to_owned())
     } else {
         match (status.windows, status.last_ledger) {
-            (0, _) => (State::Well, "Well: nothing is loaded yet, and nothing was to be.".to_owned()),
+            (0, _) => (State::Well, "Well: nothing is loaded yet, and there was nothing to load.".to_owned()),
             (_, Some(last)) => (State::Well, format!("All is well: loaded up to ledger {last}.")),
             (_, None) => (State::Well, "All is well.".to_owned()),
         }
@@ -120,7 +120,7 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
     Verdict { state, headline, points }
 }
 
-/// What wants somebody, the worst first.
+/// The problems, the worst first.
 fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec<Point> {
     let mut troubles = Vec::new();
     let mut add = |what: &str, details: Option<&String>, advice: &'static str| {
@@ -128,9 +128,9 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
     };
     match &snapshot.seen {
         None if (now - standing.started_at).num_seconds() > START_SECONDS => add(
-            "Database and source were not observed for a while.",
+            "Database and source have not been checked for a while.",
             None,
-            "This process does not come to its work: look at its log, and whether it gets any processor time.",
+            "This process makes no progress: check its log, and whether it gets processor time.",
         ),
         None => {}
         Some(seen) => {
@@ -139,23 +139,23 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
                 add(
                     "The database is out of reach.",
                     reachable.database_error.as_ref(),
-                    "See that PostgreSQL runs, and that DATABASE_URL or DB_… lead to it and log in. Loading goes on by \
-                     itself when it answers again. What is shown below is as it was then.",
+                    "Check that PostgreSQL runs, and that DATABASE_URL or DB_… have the right address and login. Loading \
+                     continues by itself once it answers. The figures below are the last known ones.",
                 );
             }
             if reachable.schema_error.is_some() {
                 add(
-                    "The database is not one to load into.",
+                    "This loader cannot use the database.",
                     reachable.schema_error.as_ref(),
-                    "Run `ingestctl migrate` as the owner, or see that DATABASE_URL and NETWORK belong together.",
+                    "Run `ingestctl migrate` as the owner, or check that DATABASE_URL and NETWORK match.",
                 );
             }
             if reachable.source_error.is_some() {
                 add(
                     "The source is out of reach.",
                     reachable.source_error.as_ref(),
-                    "See that it runs, and that FLIGHT_ENDPOINT leads to it. Loading goes on by itself when it answers \
-                     again.",
+                    "Check that it runs, and that FLIGHT_ENDPOINT has the right address. Loading continues by itself once \
+                     it answers.",
                 );
             }
         }
@@ -169,7 +169,7 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
         troubles.push(Point {
             what: times,
             details: loading.last_error.as_ref().map(|failure| failure.message.clone()),
-            advice: "Another follows within a minute. The README says what to do about each error.",
+            advice: "The next run starts within a minute. The README explains each error.",
         });
     }
     if let Some(overview) = &snapshot.overview {
@@ -181,8 +181,8 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
                     n => format!("{} windows failed and are not loaded.", number(n)),
                 },
                 details: None,
-                advice: "The windows after it go on, and it is tried again by itself, more and more rarely. The causes are \
-                         below, each with the command that loads the window once its cause is mended.",
+                advice: "Later windows continue to load, and failed ones are retried at growing intervals. The causes are \
+                         below, each with the command that loads the window once its cause is fixed.",
             });
         }
     }
@@ -192,9 +192,9 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
         snapshot.overview_error.as_ref().filter(|_| stale > OVERVIEW_LIFE && troubles.is_empty())
     {
         troubles.push(Point {
-            what: format!("For {} the database has not told how it stands.", age(stale)),
+            what: format!("The database has not reported its state for {}.", age(stale)),
             details: Some(error.clone()),
-            advice: "It answers, and not these questions: see what else keeps it busy, and what this role may read.",
+            advice: "It answers, but not the status queries: check its load, and what this role may read.",
         });
     }
     troubles

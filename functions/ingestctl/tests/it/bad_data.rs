@@ -1,4 +1,4 @@
-//! A value that must not be loaded is exit code 6, and the sentence names ledger, column and cause.
+//! A value that must not be loaded gives exit code 6, and the message names ledger, column and cause.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::{World, json};
 const PROGRESS: &str =
     "select start_ledger, end_ledger, status, attempts, error_message from contract_data.ingestion_progress";
 
-/// The microsecond before PostgreSQL's earliest timestamp, in 4714 BC. (Its latest lies beyond what the source can say.)
+/// The microsecond before PostgreSQL's earliest timestamp, in 4714 BC. (Its latest is beyond the source's range.)
 const BEFORE_TIME: i64 = -210_866_803_200_000_001;
 
 /// Ledgers 1 to 40, where ledger 21 holds this row besides.
@@ -32,9 +32,9 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         row
     };
     let cases = [
-        ("contract_id", "holds a NUL byte", with(|row| row.contract_id = "C\0AB".to_owned())),
-        ("val_xdr", "holds a NUL byte", with(|row| row.val_xdr = Some("AAAA\0".to_owned()))),
-        ("asset_code", "holds a NUL byte", with(|row| row.asset_code = Some("US\0DC".to_owned()))),
+        ("contract_id", "contains a NUL byte", with(|row| row.contract_id = "C\0AB".to_owned())),
+        ("val_xdr", "contains a NUL byte", with(|row| row.val_xdr = Some("AAAA\0".to_owned()))),
+        ("asset_code", "contains a NUL byte", with(|row| row.asset_code = Some("US\0DC".to_owned()))),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = BEFORE_TIME)),
         ("closed_at", "out of PostgreSQL's range", with(|row| row.closed_at = i64::MIN)),
         (
@@ -45,7 +45,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
                 row.key_xdr = Some("no XDR".to_owned());
             }),
         ),
-        ("balance", "which should have it", with(|row| row.balance_holder = Some("GABC".to_owned()))),
+        ("balance", "which should contain it", with(|row| row.balance_holder = Some("GABC".to_owned()))),
     ];
     let world = World::new(1..=40).await;
     for (n, (column, cause, row)) in cases.into_iter().enumerate() {
@@ -60,7 +60,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         assert_eq!(world.database.rows(PROGRESS).await, [recorded], "{column}");
         assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
     }
-    // What cannot be loaded is kept, for whoever looks into it; once the source is mended, nobody needs it.
+    // An object that cannot be loaded is kept as evidence; once the source is fixed, it is not needed.
     let kept =
         "select object from contract_data.ingestion_progress where status = 'failed' and object is not null";
     for object in world.database.rows(kept).await {
@@ -70,7 +70,7 @@ async fn values_that_postgresql_would_refuse_or_change_are_exit_code_6() {
         std::fs::remove_file(world.file(&object)).unwrap();
     }
 
-    // The windows around it are loaded by the schedule, which leaves the bad one alone for a while.
+    // The schedule loads the windows around it, and leaves the bad one alone for a while.
     let told = world.succeeds("run").await.stdout;
     assert!(!told.contains("FAILED"), "{told}");
     assert_eq!(world.windows().await, ["1-16", "33-40"]);
@@ -130,7 +130,7 @@ async fn a_null_where_none_may_be_is_exit_code_6() {
         let chain = Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).reshape(nulls);
         world.source.answer_with(move |request| chain.answer(request));
         let told = world.fails("replay -s 1 -e 16", &[], 6).await;
-        let problem = format!("bad data in ledger 1, column {name}: null where a value must be");
+        let problem = format!("bad data in ledger 1, column {name}: null in a required column");
         assert!(told.ends_with(&problem), "{told}");
         let failed = world.database.value(PROGRESS).await;
         assert!(failed.starts_with("1 | 16 | failed | ") && failed.ends_with(&problem), "{failed}");

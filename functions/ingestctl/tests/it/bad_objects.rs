@@ -1,4 +1,4 @@
-//! Staged objects that are not what they should be: never loaded, drained again, and removed only when they are ours.
+//! Corrupt staged objects: never loaded, drained again, and removed only if they belong to this database.
 
 use testkit::Output;
 
@@ -7,9 +7,9 @@ use crate::support::{World, json};
 /// What happens to an object that must not be loaded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
-    /// It was ours, and proven wrong by its own footer: in its place came a good one.
+    /// It belongs to this database and contradicts its own footer: a good one replaced it.
     Removed,
-    /// Whose it is cannot be told, or it is another's: it expires.
+    /// Its owner is unknown, or another database: it expires.
     LeftAlone,
 }
 

@@ -1,4 +1,4 @@
-//! Many processes at once: every ledger once, everybody ends well.
+//! Many processes at once: every ledger once, every process succeeds.
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ async fn a_second_scheduled_run_says_busy_and_ends_well() {
 
     assert_eq!(json(&second)["busy"], true);
     assert_eq!(json(&second)["windows"], serde_json::json!([]));
-    assert_eq!(told, "Another scheduled run is at work; nothing done.\n");
+    assert_eq!(told, "Another scheduled run is active; nothing was done.\n");
     assert_eq!(status["under_way"][0]["end_ledger"], 16, "{status}");
     assert_eq!(world.source.drains(), 1, "the others drained nothing");
     world.expect_whole(&[1..=16]).await;
@@ -109,7 +109,7 @@ async fn a_window_loaded_by_another_during_the_drain_is_left_alone() {
         other => honest.answer(other),
     });
 
-    // The first drains 1-32 while the second loads 11-20: the first keeps nothing of its own, and loads what is left.
+    // The first drains 1-32 while the second loads 11-20: the first discards its window, and loads the rest.
     let first = world.ingestctl("replay -s 1 -e 32 --window-ledgers 32 --json").spawn();
     reached.acquire().await.unwrap().forget();
     world.succeeds("replay -s 11 -e 20").await;

@@ -1,4 +1,4 @@
-//! Usage and configuration: exit code 2 before anything is touched, and the variable is named.
+//! Usage and configuration: exit code 2 before any I/O, and the message names the variable.
 
 use testkit::Program;
 
@@ -25,7 +25,7 @@ async fn a_command_line_that_cannot_be_meant_is_exit_code_2() {
     }
     for line in ["replay -s 9 -e 8", "replay -s 9 -e 8 --dry-run", "verify -s 9 -e 8"] {
         let told = world.fails(line, &[], 2).await;
-        let sentence = "the range 9 to 8 is reversed: the start ledger comes first, both ends inclusive";
+        let sentence = "the range 9 to 8 is reversed: the start ledger must not exceed the end ledger";
         assert_eq!(told, format!("ingestctl: {sentence}"));
     }
     assert_eq!(world.source.requests(), []);

@@ -25,7 +25,7 @@ async fn survives(line: &str, points: &[&str]) {
     let mut sealed = Vec::new();
     for point in points {
         world.is_killed(line, point).await;
-        // Whatever was killed: no rows without their window, no window without its rows and its object.
+        // After any kill: no rows without their window, no window without its rows and its object.
         world.succeeds("verify").await;
         let again =
             world.source.windows().split_off(asked).into_iter().map(|(start, end)| format!("{start}-{end}"));
@@ -102,7 +102,7 @@ async fn a_recovery_may_be_killed_as_well() {
 #[tokio::test]
 async fn a_replay_killed_before_its_fold_is_folded_by_the_next_run() {
     let world = World::new(1..=40).await;
-    // Every window is loaded and archived; the last thing it did not do is to fold.
+    // Every window is loaded and archived; only the fold is missing.
     world.is_killed("replay -s 1 -e 40", "archive_recorded=2*off->return").await;
     let unfolded = "select count(*) from contract_data.ingestion_progress where not folded";
     assert_eq!(world.database.value(unfolded).await, "3");

@@ -1,4 +1,4 @@
-//! Trouble with the database is exit code 5, and says what to do.
+//! Errors of the database give exit code 5, and the message says what to do.
 
 use testkit::port::closed_port;
 use testkit::{Database, Source};
@@ -69,9 +69,9 @@ async fn a_database_of_another_network_or_partition_size_is_refused() {
     let world = World::new(1..=16).await;
     for line in COMMANDS.into_iter().chain(["migrate"]) {
         let told = world.fails(line, &[("NETWORK", "testnet")], 5).await;
-        assert!(told.contains("holds pubnet, NETWORK says testnet"), "{line}: {told}");
+        assert!(told.contains("holds pubnet, but NETWORK is testnet"), "{line}: {told}");
         let told = world.fails(line, &[("PARTITION_LEDGERS", "100")], 5).await;
-        assert!(told.contains("partitions of 64 ledgers, PARTITION_LEDGERS says 100"), "{line}: {told}");
+        assert!(told.contains("partitions of 64 ledgers, but PARTITION_LEDGERS is 100"), "{line}: {told}");
     }
     world.expect_nothing().await;
 }

@@ -1,5 +1,5 @@
-//! COMMIT in doubt: sent and never answered, answered and not heard, not true. Whatever became of it, every ledger is there
-//! once, and nobody has to know better than the database.
+//! COMMIT in doubt: never answered, answered but not received, or answered falsely. In every case each ledger is there
+//! once, and only the database decides.
 
 use std::ops::RangeInclusive;
 
@@ -11,14 +11,14 @@ use crate::support::{World, complaint, json, log, until};
 
 const LEDGERS: RangeInclusive<u32> = 1..=16;
 
-/// What an operator runs, and how it says that the one window is there.
+/// The operator's commands, and how each reports that the one window is there.
 const LINES: [(&str, &str); 3] = [
     ("run --json", "completed"),
     ("replay -s 1 -e 16 --json", "completed"),
     ("replay -s 1 -e 16 --force --json", "replaced"),
 ];
 
-/// A world of one window; where it is to be replaced, loaded from a source that told it otherwise before.
+/// A world of one window; for a replacement, it is already loaded from a source with other values.
 async fn world_for(line: &str, database: Database) -> World {
     let rows = oracle::ledgers(LEDGERS);
     let chain = Chain::of_rows(rows.clone()).range(LEDGERS);
@@ -40,7 +40,7 @@ async fn nobody_is_at_it(world: &World) {
     until("the server is done", async || world.database.value(sessions).await == "0").await;
 }
 
-/// Removes the objects in staging/ that no window has: those of a replacement that did not happen, which expire.
+/// Removes the objects in staging/ without a window: those of an abandoned replacement, which expire.
 pub(crate) async fn expire_what_no_window_has(world: &World) {
     let progress = world.database.rows("select object from contract_data.ingestion_progress").await;
     for object in world.staged().await {
@@ -50,7 +50,7 @@ pub(crate) async fn expire_what_no_window_has(world: &World) {
     }
 }
 
-/// Fails unless exactly the one window is there, as the source has it, once a run has finished what was left.
+/// Fails unless exactly the one window is there, equal to the source, after a run has finished the rest.
 async fn expect_whole(world: &World) {
     world.succeeds("run").await;
     expire_what_no_window_has(world).await;
@@ -71,7 +71,7 @@ async fn a_commit_that_is_cut_is_settled_by_the_same_process() {
             let output = program.run().await.expect_code(0);
 
             proxy.struck().await;
-            let again = log(&output).into_iter().filter(|line| line["message"] == "trying again").count();
+            let again = log(&output).into_iter().filter(|line| line["message"] == "retrying").count();
             assert_eq!(again, 1, "{line}, {cut:?}: {}", output.stderr);
             assert_eq!(json(&output)["windows"][0]["status"], status, "{line}, {cut:?}");
             world.expect_whole(&[LEDGERS]).await;
@@ -113,7 +113,7 @@ async fn a_commit_that_was_none_is_found_out() {
         let url = proxy.url();
         proxy.at_next(Message::Commit, Fault::RollBack);
         let told = world.fails(line, &[("DATABASE_URL", &url)], 5).await;
-        assert!(told.contains("COMMIT was answered, but the row of ledgers 1-16 is not there"), "{told}");
+        assert!(told.contains("COMMIT succeeded, but the row of ledgers 1-16 is missing"), "{told}");
         world.succeeds("verify").await;
 
         proxy.at_next(Message::Commit, Fault::RollBack);
@@ -153,8 +153,8 @@ async fn a_copy_that_is_cut_at_its_end_is_loaded_again() {
     }
 }
 
-/// Lets the next COMMIT of a window wait, while `public.doubt` says so: for a standby that does not exist, which is after the
-/// transaction is committed, or for a check of its own, which is before.
+/// Makes the next COMMIT of a window wait, while `public.doubt` says so: for a missing standby, which is after the
+/// transaction is committed, or for a deferred check, which is before.
 const WAITING: &str = "
     create table public.doubt (for_standby boolean not null, for_check boolean not null);
     insert into public.doubt values (false, false);
@@ -190,7 +190,7 @@ impl Waits {
     }
 }
 
-/// How many sessions of the loader wait for this.
+/// The number of the loader's sessions that wait for this.
 async fn waiting(world: &World, what: &str) -> String {
     let count = format!(
         "select count(*) from pg_stat_activity where datname = current_database() and {what}
@@ -214,7 +214,7 @@ async fn in_doubt(server: &PrivateServer, line: &str, waits: Waits, retries: &st
     (world, first)
 }
 
-/// A server that has no standby and believes it has.
+/// A server that waits for a standby that does not exist.
 fn server() -> PrivateServer {
     PrivateServer::start(&["synchronous_standby_names=nobody", "synchronous_commit=local"])
 }
@@ -256,7 +256,7 @@ async fn a_client_that_dies_in_commit_is_waited_for_by_the_next() {
             let expected = match (line.split(' ').next(), line.contains("--force"), waits) {
                 (_, true, _) => "replaced".into(),
                 (_, _, Waits::ForCheck) => "completed".into(),
-                // A scheduled run holds the lock of the fold as well: the second waits for that, and finds nothing to do.
+                // A scheduled run also holds the fold's lock: the second run waits for it, and finds nothing to do.
                 (Some("run"), ..) => serde_json::Value::Null,
                 _ => "already_loaded".into(),
             };
@@ -297,9 +297,9 @@ async fn a_standby_that_comes_late_settles_what_was_in_doubt() {
     let server = server();
     let (world, first) = in_doubt(&server, "run", Waits::ForStandby, "3").await;
     let second = second(&world, "run").await;
-    // Another scheduled run sees one at work.
+    // Another scheduled run finds one active.
     let busy = world.succeeds("run").await.stdout;
-    assert_eq!(busy, "Another scheduled run is at work; nothing done.\n");
+    assert_eq!(busy, "Another scheduled run is active; nothing was done.\n");
     assert_eq!(world.windows().await, Vec::<String>::new(), "not to be seen yet");
     world.database.execute("alter system set synchronous_standby_names = ''").await;
     world.database.execute("select pg_reload_conf()").await;

@@ -1,4 +1,4 @@
-//! What a flag does: it wins over its variable, and --dry-run writes nothing.
+//! Flags: each overrides its variable, and --dry-run writes nothing.
 
 use testkit::port::closed_port;
 
@@ -18,7 +18,7 @@ async fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let plan = json(&world.succeeds("replay -s 1 -e 100 --dry-run --json").await);
 
     assert!(
-        output.stdout.starts_with("Ledgers 1 to 100: 39 are missing and at the source, in 4 windows.\n"),
+        output.stdout.starts_with("Ledgers 1 to 100: the source has 39 missing ledgers, in 4 windows.\n"),
         "{}",
         output.stdout
     );

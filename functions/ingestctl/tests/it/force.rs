@@ -7,7 +7,7 @@ use crate::support::{World, json};
 
 const FORCE: &str = "replay -s 1 -e 40 --force";
 
-/// Ledgers 1 to 40 as a source tells them that has mended ledger 20 and later: other values, a ledger less, a key more.
+/// Ledgers 1 to 40 of a source that has corrected ledger 20 and later: other values, one ledger less, one key more.
 fn mended() -> Vec<Row> {
     let mut rows = oracle::ledgers(1..=40);
     rows.retain(|row| row.ledger_sequence != 22);
@@ -17,7 +17,7 @@ fn mended() -> Vec<Row> {
     rows
 }
 
-/// A world where ledgers 1 to 40 are loaded, and whose source has changed its mind.
+/// A world where ledgers 1 to 40 are loaded, and whose source has changed its values.
 async fn loaded() -> World {
     let mut world = World::new(1..=40).await;
     world.succeeds("replay -s 1 -e 40").await;
@@ -27,7 +27,7 @@ async fn loaded() -> World {
     world
 }
 
-/// What a kill left sealed for a replacement that did not happen: nobody takes it up, and it expires.
+/// The sealed object of an abandoned replacement: nothing uses it, and it expires.
 async fn expire(world: &World) {
     for object in world.staged().await {
         std::fs::remove_file(world.file(&object)).unwrap();

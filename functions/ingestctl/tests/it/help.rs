@@ -1,4 +1,4 @@
-//! What --help says, word by word: it is part of the product.
+//! The exact text of --help: it is part of the product.
 
 use testkit::Program;
 

@@ -11,7 +11,7 @@ use crate::support::{World, until};
 /// The longest that an endpoint may take: it waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A `serve` at work, and where it answers.
+/// A running `serve`, and its address.
 pub(crate) struct Serving {
     pub(crate) running: Running,
     address: String,
@@ -71,7 +71,7 @@ impl Serving {
         until(&format!("{path} is {status}"), async || self.get(path).await.status == status).await;
     }
 
-    /// Waits until the overview shows so many windows.
+    /// Waits until the overview shows this many windows.
     pub(crate) async fn until_windows(&self, windows: i64) {
         let shown = async || self.get("/stats").await.json()["status"]["windows"] == windows;
         until(&format!("{windows} windows are shown"), shown).await;
@@ -84,7 +84,7 @@ impl Serving {
         line.map(|value| value.parse().unwrap())
     }
 
-    /// Sends SIGTERM and waits for the end, which must be exit code 0 in time. How long it took.
+    /// Sends SIGTERM and waits for the end, which must be in time and with exit code 0. Returns the duration.
     pub(crate) async fn ends_within(self, limit: Duration) -> Duration {
         self.ends_by("TERM", limit).await
     }

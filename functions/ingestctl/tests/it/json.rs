@@ -1,4 +1,4 @@
-//! What machines read: --json, one line with the documented fields; and logs, one JSON object per line.
+//! Output for machines: --json, one line with the documented fields; and logs, one JSON object per line.
 
 use testkit::{Database, Source};
 
@@ -112,13 +112,13 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
         ]
     );
 
-    // A source that is down is a part of the status.
+    // An unreachable source is part of the status.
     world.source.stop();
     let status = json(&world.succeeds("status --json").await);
     assert_eq!((&status["source"], &status["windows"]), (&serde_json::Value::Null, &2.into()));
     assert!(status["source_error"].as_str().unwrap().contains("refused"), "{status}");
     let told = world.succeeds("status").await.stdout;
-    assert!(told.contains("\n##########..........##########\n1                           30\n# loaded   . missing\n10 of them are missing.\n"), "{told}");
+    assert!(told.contains("\n##########..........##########\n1                           30\n# loaded   . missing\n10 ledgers are missing.\n"), "{told}");
     assert!(told.contains("refused") && told.contains("Gaps") && told.contains("1 (below)"), "{told}");
 }
 
@@ -165,8 +165,7 @@ async fn tables_are_for_people_and_long_ones_are_cut_in_the_middle() {
     assert!(told.contains("(3 more)") && told.contains(&format!("\n{rows} rows in 15 windows, ")), "{told}");
     assert!(told.ends_with("Next ledger: 61 (caught up).\n"), "{told}");
     let told = world.succeeds("run").await.stdout;
-    let nothing =
-        "Nothing to do: no ledger is missing that could be loaded now.\nNext ledger: 61 (caught up).\n";
+    let nothing = "Nothing to do: no missing ledger can be loaded now.\nNext ledger: 61 (caught up).\n";
     assert_eq!(told, nothing);
     let told = world.succeeds("verify").await.stdout;
     let good = "object = entries = progress, current_states = fold, no overlap.";

@@ -1,4 +1,5 @@
-//! Left-overs in staging/: `maintain` removes what nobody will load, and never what a COMMIT in doubt may need.
+//! Left-overs in staging/: `maintain` removes objects that will never be loaded, and keeps those that a COMMIT in doubt
+//! may need.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

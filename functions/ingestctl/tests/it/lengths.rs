@@ -1,4 +1,4 @@
-//! Ranges of any length: a billion ledgers is no more work than those that are there.
+//! Ranges of any length: the work depends on the existing ledgers, not on the length of the range.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The command line as an operator meets it: the real binary against a real PostgreSQL, a real object store and a scripted
-//! source. After every fault, every ledger is there exactly once.
+//! The command line as an operator uses it: the real binary against a real PostgreSQL, a real object store and a
+//! scripted source. After every fault, every ledger is there exactly once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

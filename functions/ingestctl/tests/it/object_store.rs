@@ -1,4 +1,4 @@
-//! Trouble with the object store is exit code 4.
+//! Errors of the object store give exit code 4.
 
 use testkit::port::closed_port;
 

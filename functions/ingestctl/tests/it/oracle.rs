@@ -1,4 +1,4 @@
-//! What must be there, computed from the rows of the source without any code or SQL of the loader.
+//! The expected state, computed from the rows of the source without any code or SQL of the loader.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -11,8 +11,9 @@ use crate::support::World;
 /// Ledgers to a partition, in every world.
 pub(crate) const PARTITION_LEDGERS: u32 = 64;
 
-/// Made-up ledgers with all that makes loading difficult: none or many rows, identical rows, a key that changes twice in a
-/// ledger, removals, balances beyond int64, and an asset that becomes known after its first balances.
+/// Synthetic ledgers with everything that makes loading difficult: none or many rows, identical rows, a key that
+/// changes twice in a ledger, removals, balances beyond int64, and an asset that becomes known after its first
+/// balances.
 pub(crate) fn ledgers(range: RangeInclusive<u32>) -> Vec<Row> {
     range.flat_map(ledger).collect()
 }
@@ -33,7 +34,7 @@ fn ledger(l: u32) -> Vec<Row> {
     }
 }
 
-/// The balance of a made-up row whose int64 is null.
+/// The balance of a synthetic row whose int64 is null.
 fn beyond_int64(ledger: u32) -> i128 {
     i128::from(i64::MAX) + i128::from(ledger)
 }
@@ -106,8 +107,9 @@ impl World {
         self.succeeds("verify").await;
     }
 
-    /// Fails the test unless of these loaded ledgers exactly those from the boundary on are in `entries`, in no partition below
-    /// it, while the current state is that of all of them, before and after it is built anew; and unless `verify` agrees.
+    /// Fails the test unless, of these loaded ledgers, `entries` has exactly those from the boundary on, without a
+    /// partition below it, while the current state is that of all of them, before and after a rebuild; and unless
+    /// `verify` agrees.
     pub(crate) async fn expect_retained(&self, loaded: &[RangeInclusive<u32>], boundary: u32) {
         let rows = numbered(&self.rows, loaded);
         let kept: Vec<_> =
@@ -173,7 +175,7 @@ impl World {
         let objects = self.objects().await;
         let (kept, staging): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o.starts_with("archive/"));
         assert_same("archive/", &kept, &archive);
-        // What a kill left of an attempt that was never sealed is invisible to the store, and expires.
+        // The rest of an unsealed attempt is invisible to the store, and expires.
         let sealed: Vec<_> = staging.into_iter().filter(|object| object.ends_with(".parquet")).collect();
         assert_eq!(sealed, Vec::<String>::new(), "left in staging/");
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL goes away: in the middle of a COPY, between runs, and for longer than anybody waits.
+//! PostgreSQL stops: in the middle of a COPY, between runs, and for longer than any retry lasts.
 
 use testkit::{Chain, Database, PrivateServer, Row, Running, Stop};
 
@@ -38,7 +38,7 @@ async fn a_restart_in_the_middle_of_copy_is_survived_by_the_same_process() {
     server.restart(Stop::Immediate);
     let output = running.wait().await.expect_code(0);
 
-    let steps: Vec<_> = log(&output).into_iter().filter(|line| line["message"] == "trying again").collect();
+    let steps: Vec<_> = log(&output).into_iter().filter(|line| line["message"] == "retrying").collect();
     assert!(steps.iter().any(|line| line["step"] == "load"), "{steps:?}");
     assert_eq!(world.source.drains(), 1, "the staged object was loaded again, not drained again");
     world.expect_whole(&[1..=10]).await;

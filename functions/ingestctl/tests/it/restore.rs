@@ -7,7 +7,7 @@ use crate::support::World;
 
 const RESTORE: &str = "replay -s 1 -e 100 --from-archive";
 
-/// A migrated, empty database beside the archive of one that is lost, and a source that has nothing.
+/// A migrated, empty database, the archive of a lost one, and a source without ledgers.
 async fn after_the_loss(lost: World) -> World {
     lost.succeeds("run").await;
     let nothing = Chain::of_rows(vec![]).serve();
@@ -28,7 +28,7 @@ async fn a_database_is_rebuilt_from_the_archive_without_the_source() {
     world.expect_whole(&[1..=100]).await;
 }
 
-/// Kills a restore in its windows; what is there, and the archive, is whole after each, and in the end.
+/// Kills a restore in its windows; the loaded windows and the archive are whole after each kill, and at the end.
 async fn survives_kills(world: World) {
     let objects = world.objects().await;
     for failpoint in ["claimed=return", "copied=1*off->return", "committed=return", "committed=1*off->return"]

@@ -1,5 +1,5 @@
-//! Retention: old partitions go, and nothing else changes: not the current state, not what a refresh or a forced replay makes
-//! of it, not what is loaded afterwards.
+//! Retention: old partitions are dropped, and nothing else changes: neither the current state, nor a refresh or a
+//! forced replay of it, nor later loads.
 
 use testkit::asset::PUBNET;
 use testkit::{Asset, Chain, Database, Row};
@@ -31,7 +31,7 @@ async fn partitions_below_the_boundary_go_and_the_state_stays() {
 
     let dry = world.succeeds("maintain --retain-ledgers 100 --dry-run").await.stdout;
     for line in
-        ["Ledgers from 192 on would be retained.", "entries_0000000128", "Dry run: nothing was written."]
+        ["Would retain the ledgers from 192 on.", "entries_0000000128", "Dry run: nothing was written."]
     {
         assert!(dry.contains(line), "{dry}");
     }
@@ -50,7 +50,7 @@ async fn partitions_below_the_boundary_go_and_the_state_stays() {
     assert_eq!(world.objects().await, archive, "the archive stays");
     let verified = world.succeeds("verify").await.stdout;
     assert!(
-        verified.contains("Ledgers below 192 are not retained: 12 windows there were not compared."),
+        verified.contains("Ledgers below 192 are not retained: 12 windows were not compared."),
         "{verified}"
     );
     let status = json(&world.succeeds("status --json").await);
@@ -61,7 +61,7 @@ async fn partitions_below_the_boundary_go_and_the_state_stays() {
     assert_eq!(told(&again), (vec![], 192.into(), 0));
     assert_eq!((&again["made"], &again["tended"]), (&serde_json::json!([]), &serde_json::json!([])));
 
-    // Higher: what is retained of keys merges. Lower, or without any wish: nothing changes.
+    // Higher: the retained versions of keys merge. Lower, or unset: nothing changes.
     let higher = json(&world.succeeds("maintain --retain-ledgers 40 --json").await);
     assert_eq!(told(&higher), (vec!["entries_0000000192".to_owned()], 256.into(), 0));
     world.expect_retained(&[1..=300], 256).await;
@@ -75,7 +75,7 @@ async fn partitions_below_the_boundary_go_and_the_state_stays() {
 async fn a_forced_replay_above_the_boundary_folds_with_what_is_retained() {
     let world = loaded(300).await;
     world.succeeds("maintain --retain-ledgers 100").await;
-    // The source takes back what it said of these ledgers: their keys fall back to versions that are retained only.
+    // The source no longer has these rows: their keys fall back to versions in retained_states.
     let mut rows = world.rows.clone();
     rows.retain(|row| !(193..=300).contains(&row.ledger_sequence));
     let chain = Chain::of_rows(rows.clone()).range(1..=300);
@@ -146,7 +146,7 @@ async fn what_is_not_retained_is_refused_and_a_part_of_it_left_out() {
     let plan = json(&world.succeeds("replay -s 100 -e 300 --dry-run --json").await);
     assert_eq!((&plan["ledgers"], &plan["retained_from"]), (&16.into(), &192.into()));
     let part = world.succeeds("replay -s 100 -e 300").await.stdout;
-    assert!(part.contains("Ledgers below 192 are not retained: from there on."), "{part}");
+    assert!(part.contains("Ledgers below 192 are not retained; starting at 192."), "{part}");
     world.succeeds("replay -s 0 -e 4294967295 --from-archive").await;
     world.succeeds("replay -s 100 -e 200 --force").await;
     world.expect_retained(&[1..=300], 192).await;
@@ -173,7 +173,7 @@ async fn the_schedule_and_the_gaps_begin_at_the_boundary() {
     let report = json(&world.succeeds("run --json").await);
     assert_eq!(report["next_ledger"], 301);
     let asked = world.source.windows().split_off(asked);
-    // ledger 71 is the one that the database remembers the chain by
+    // ledger 71 is the fingerprint's
     assert!(asked.iter().all(|(start, _)| *start == 71 || *start >= 211), "{asked:?}");
     world.expect_retained(&[70..=80, 120..=300], 192).await;
 }

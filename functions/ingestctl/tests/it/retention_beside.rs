@@ -108,7 +108,7 @@ async fn a_long_query_is_not_blocked_blocks_nobody_and_is_waited_for_next_time()
     let maintain = world.ingestctl("maintain --retain-ledgers 100 --json").spawn();
     let pending = "select count(*) from pg_inherits where inhdetachpending";
     until("the detach waits", async || world.database.value(pending).await == "1").await;
-    // Meanwhile others read, the schedule's ledgers are loaded, into a new partition too, and windows are replaced.
+    // Meanwhile others read, the schedule loads its ledgers, also into a new partition, and windows are replaced.
     let seen: i64 = world.database.value(count).await.parse().unwrap();
     assert!(seen < all, "the pending partition is out of sight");
     world.succeeds("replay -s 449 -e 464").await;
@@ -119,7 +119,7 @@ async fn a_long_query_is_not_blocked_blocks_nobody_and_is_waited_for_next_time()
     assert!(report["postponed"][0]["what"].as_str().unwrap().contains("entries_0000000000"), "{report}");
     world.succeeds("verify").await;
 
-    // Still there: the next one says so again, and the analyst goes on.
+    // It is still there: the next maintenance reports it again, and the analyst's query continues.
     let report = world.succeeds("maintain").await.stdout;
     assert!(report.contains("Not now: drop of entries_0000000000, which is in use"), "{report}");
     world.database.value("select contract_data.refresh_current_states()").await;

@@ -1,4 +1,4 @@
-//! Three roles: what each may do, from end to end, and what it may not.
+//! Three roles: the rights that each has, end to end, and those that it has not.
 
 use testkit::database::connect;
 use testkit::{Chain, Database, PrivateServer, Source};
@@ -10,14 +10,14 @@ use crate::support::{Store, World};
 /// The file that an administrator runs.
 const ROLES: &str = include_str!("../../../../sql/bootstrap/roles.sql");
 
-/// A database with the three roles, on a server of the test's own: roles belong to the whole server.
+/// A database with the three roles, on a private server: roles belong to the whole server.
 struct Roles {
     _server: PrivateServer,
     world: World,
 }
 
 impl Roles {
-    /// Set up as on RDS: by an administrator who is no superuser, and owns the database.
+    /// Set up as on RDS: by an administrator who is not a superuser, and owns the database.
     async fn set_up() -> Roles {
         let server = PrivateServer::start(&[]);
         let database = Database::create_on(server.url()).await;
@@ -147,7 +147,7 @@ async fn owner_migrates_loader_loads_reader_reads() {
     roles.succeeds("reader", "verify").await;
 }
 
-/// What nobody but the owner may do, and what the reader may not do at all. 42501: insufficient privilege.
+/// Actions that only the owner may do, and actions that the reader may not do. 42501: insufficient privilege.
 const REFUSED: [(&str, &str, &str); 42] = [
     ("loader", "create table contract_data.mine ()", "42501"),
     ("loader", "create table public.mine ()", "42501"),
@@ -233,7 +233,7 @@ async fn a_touched_window_gives_the_loader_no_way_to_its_rows() {
 async fn each_migrate_grants_exactly_what_the_duties_want() {
     let roles = Roles::set_up().await;
     roles.succeeds("owner", "migrate").await;
-    // What a later migration may bring, and what somebody may have granted in a hurry.
+    // Objects that a later migration may add, and rights that somebody may have granted by hand.
     let owner = connect(&roles.url("owner")).await;
     let later = "create table contract_data.later (x int);
         create function contract_data.later() returns int language sql security definer

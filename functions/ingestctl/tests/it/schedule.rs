@@ -1,4 +1,4 @@
-//! What a scheduled run does: where it starts, how far it goes, what it waits for.
+//! Scheduled runs: where they start, how far they go, what they wait for.
 
 use chrono::{TimeDelta, Utc};
 use testkit::{Answer, Chain, Database, Request, Row};
@@ -18,7 +18,7 @@ async fn the_start_of_the_schedule_is_stored_once() {
         assert_eq!(world.database.value(START).await, first.to_string());
         world.expect_whole(&[first..=40]).await;
 
-        // What START_LEDGER says later means nothing any more.
+        // A later START_LEDGER has no effect.
         world.ingestctl("run").env("START_LEDGER", "12").run().await.expect_code(0);
         assert_eq!(world.database.value(START).await, first.to_string());
         world.expect_whole(&[first..=40]).await;
@@ -90,8 +90,8 @@ async fn a_window_without_rows_is_recorded() {
     world.expect_whole(&[1..=48]).await;
 }
 
-/// Ledgers 1 to 20, each closed a minute after the one before, the last just now; and a source of them whose answers speak
-/// of the last ledger in them.
+/// Ledgers 1 to 20, each closed a minute after the one before, the last just now; and a source whose answers state when
+/// their last ledger closed.
 fn young() -> (Vec<Row>, impl Fn(Request) -> Answer + Send + Sync + 'static) {
     let now = Utc::now();
     let closed_at = move |ledger: u32| now - TimeDelta::minutes(20 - i64::from(ledger));

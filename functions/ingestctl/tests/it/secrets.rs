@@ -1,4 +1,4 @@
-//! Secrets appear in no output, however much is logged and whatever goes wrong.
+//! Secrets appear in no output, at any log level and with any error.
 
 use testkit::port::closed_port;
 use testkit::{Answer, Authority, Chain, Flaw, Output, Program, Secret, Source};
@@ -192,7 +192,7 @@ async fn no_output_holds_a_token_of_rds_or_a_key_of_a_client() {
         ("AWS_REGION", "us-east-1"),
         ("LOG_LEVEL", "trace"),
     ];
-    // This PostgreSQL takes no token of RDS: it says so, once.
+    // This PostgreSQL does not accept RDS tokens: one error.
     let output = world.ingestctl("run").envs(iam).run().await.expect_code(5);
     assert!(output.stderr.contains("password authentication failed"), "{}", output.stderr);
     expect_none_of(&secrets, "a token of RDS", &output);

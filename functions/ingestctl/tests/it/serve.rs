@@ -1,4 +1,4 @@
-//! `serve` as those who ask it meet it: each endpoint, what it says and how; the metrics; the HTTP server's limits.
+//! `serve` from the outside: the answer of each endpoint, the metrics, the limits of the HTTP server.
 
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ async fn every_endpoint_answers_in_its_own_form() {
 async fn the_metrics_have_their_names_types_and_values() {
     let world = World::new(1..=20).await;
     let serving = Serving::start(&world, &[]).await;
-    // Counters are there before anything happened, or no rate would see the first step.
+    // Counters exist before anything happens; otherwise no rate would see the first step.
     assert!(serving.metric("postgresql_consumer_errors_total").await.is_some());
     serving.until_windows(2).await;
     let text = serving.get("/metrics").await.body;
@@ -168,11 +168,11 @@ async fn what_only_an_operator_can_mend_ends_it_at_the_start() {
     assert!(told.contains("has no schema yet: run `ingestctl migrate`"), "{told}");
     world.succeeds("migrate").await;
     let told = world.fails("serve", &[("METRICS_PORT", "0"), ("NETWORK", "testnet")], 5).await;
-    assert!(told.contains("NETWORK says testnet"), "{told}");
+    assert!(told.contains("NETWORK is testnet"), "{told}");
     let wrong = world.database.url().replacen("postgres:", "postgres:not", 1);
     let told = world.fails("serve", &[("METRICS_PORT", "0"), ("DATABASE_URL", &wrong)], 5).await;
     assert!(told.contains("password authentication failed"), "{told}");
-    // Whatever may pass is no reason to end.
+    // A transient error is no reason to end.
     let closed = closed_port();
     let nowhere = format!("http://{}", closed.address());
     let variables = [("FLIGHT_ENDPOINT", nowhere.as_str()), ("MAX_RETRIES", "0")];
@@ -187,10 +187,10 @@ async fn what_only_an_operator_can_mend_ends_it_at_the_start() {
 async fn a_client_is_not_waited_for() {
     let world = World::new(1..=16).await;
     let serving = Serving::start(&world, &[]).await;
-    // One who never ends its request is sent away, and holds nobody up meanwhile.
+    // A client that never finishes its request is disconnected, and blocks no other client meanwhile.
     let mut slow = TcpStream::connect(serving.address()).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
-    // Nor is one who asks nothing.
+    // Nor does an idle client.
     let mut idle = TcpStream::connect(serving.address()).await.unwrap();
     let begun = Instant::now();
     serving.until_status("/health", 200).await;
@@ -212,7 +212,7 @@ async fn of_two_one_loads_and_the_other_stands_by() {
     let world = World::new(1..=20).await;
     let mut holder = world.database.connect().await;
     let held = holder.transaction().await.unwrap();
-    // As a run does that is at work.
+    // As an active run does.
     held.execute("select pg_advisory_xact_lock(hashtextextended('contract_data.schedule', 0))", &[])
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! How `serve` ends: at a signal, in time, with every window committed or rolled back, and nothing left behind.
+//! How `serve` stops: at a signal, in time, with every window committed or rolled back, and nothing left behind.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ async fn a_window_that_hangs_in_its_copy_is_given_up_and_rolled_back() {
     let ending = Instant::now();
     serving.running.signal("TERM").await;
     until("it is not ready any more", async || serving.get("/ready").await.status == 503).await;
-    assert!(serving.get("/").await.body.contains("This process is ending."));
+    assert!(serving.get("/").await.body.contains("This process is stopping."));
     assert_eq!(serving.get("/health").await.status, 200, "alive until it ends");
     serving.running.wait().await.expect_code(0);
     let took = ending.elapsed();

@@ -1,4 +1,4 @@
-//! The page: what a window that failed looks like, and that nothing from the database becomes a part of it.
+//! The page: how a failed window looks, and that values from the database are escaped.
 
 use std::time::Duration;
 

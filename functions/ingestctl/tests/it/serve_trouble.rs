@@ -1,4 +1,4 @@
-//! `serve` while database and source go and come back: it stays, says so, and goes on.
+//! `serve` during outages of database and source: it stays, reports the outage, and continues afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::http::Serving;
 use crate::oracle;
 use crate::support::{World, until};
 
-/// Within so long what is gone must be seen by those who ask.
+/// An outage must be visible within this time.
 const NOTICED: Duration = Duration::from_secs(15);
 
 /// Waits until a path answers with this status, which must be soon.
@@ -155,7 +155,7 @@ async fn no_endpoint_tells_a_secret() {
     world.source.stop();
     serving.until_status("/health", 503).await;
     expect_silence("no source").await;
-    // A password that is not right any more: the error speaks of the login.
+    // A password that is no longer valid: the error names the login.
     let administrator = world.database.connect().await;
     administrator.batch_execute("alter role postgres password 'canary-other'").await.unwrap();
     let others = "select pg_terminate_backend(pid) from pg_stat_activity

@@ -1,4 +1,4 @@
-//! Trouble with the source is exit code 3, in one sentence, and nothing is recorded that is not there.
+//! Errors of the source give exit code 3 and one message, and nothing incomplete is recorded.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ async fn a_range_beyond_the_tip_loads_what_is_there_and_says_so() {
 
     let output = world.ingestctl("replay -s 10 -e 100").run().await.expect_code(3);
     assert!(
-        output.stdout.contains("The source ends at ledger 40: what lies beyond is not loaded."),
+        output.stdout.contains("The source ends at ledger 40: later ledgers are not loaded."),
         "{}",
         output.stdout
     );
@@ -103,7 +103,7 @@ async fn ledgers_that_the_source_no_longer_has_are_exit_code_3() {
     assert!(told.contains("no longer has ledger 10: its first is 20"), "{told}");
     world.expect_nothing().await;
 
-    // A window that fails while others pass is told apart from a source that fails.
+    // A window that fails while others pass is distinguished from a failing source.
     let told = world.fails("replay -s 10 -e 40", &[], 3).await;
     assert!(told.contains("source: no longer has ledger 10"), "{told}");
     assert_eq!(world.windows().await, ["26-40"]);
@@ -161,7 +161,7 @@ async fn a_source_that_goes_away_and_comes_back_is_waited_for() {
     world.succeeds("migrate").await;
 
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "5").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     world.source.start();
     running.wait().await.expect_code(0);
 
@@ -184,7 +184,7 @@ async fn a_source_that_restarts_in_the_middle_of_a_run_is_no_trouble() {
     world.source.stop();
     world.source.start();
     let output = running.wait().await.expect_code(0);
-    assert!(output.stderr.contains("trying again"), "{}", output.stderr);
+    assert!(output.stderr.contains("retrying"), "{}", output.stderr);
     world.expect_whole(&[1..=48]).await;
 }
 

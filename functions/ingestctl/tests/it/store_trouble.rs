@@ -1,5 +1,5 @@
-//! Trouble of the object store in the middle of the work: what passes is tried again, what stays is exit code 4, and no
-//! window is recorded whose object is not whole.
+//! Errors of the object store during the work: transient ones are retried, permanent ones give exit code 4, and no
+//! window is recorded without a complete object.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn through(world: &World, proxy: &S3Proxy, line: &str) -> Program {
     world.ingestctl(line).env("AWS_ENDPOINT_URL", proxy.url())
 }
 
-/// Fails the first so many requests of a kind with this.
+/// Fails the first requests of a kind.
 fn first(
     times: usize,
     kind: fn(&S3Request) -> bool,
@@ -129,7 +129,7 @@ async fn an_upload_in_parts_is_whole_or_absent() {
         through(&small, &proxy, line).run().await.expect_code(4);
         small.expect_nothing().await;
     }
-    // Success that is none, in the middle of it and at its end.
+    // False success, in the middle and at the end.
     let struck = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&struck);
     proxy.fail(move |request| {

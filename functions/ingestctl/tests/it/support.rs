@@ -1,4 +1,4 @@
-//! A world of its own for each test: a migrated database, a source, an object store, and the binary between them.
+//! A separate world for each test: a migrated database, a source, an object store, and the binary between them.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use testkit::{Bucket, Chain, Database, Output, Program, Row, Running, Source};
 
 use crate::oracle;
 
-/// The longest that a test waits for something that should be a matter of moments.
+/// The longest wait for something that should take moments.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where objects go.
@@ -20,7 +20,7 @@ pub(crate) enum Store {
     Bucket(Bucket),
 }
 
-/// All that one test is about.
+/// The environment of one test.
 pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) source: Source,
@@ -30,17 +30,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An honest source of made-up ledgers, an empty folder, a migrated database with 64 ledgers to a partition.
+    /// An honest source of synthetic ledgers, an empty folder, a migrated database with 64 ledgers per partition.
     pub(crate) async fn new(ledgers: RangeInclusive<u32>) -> World {
         World::of(Chain::of_rows(oracle::ledgers(ledgers.clone())).range(ledgers.clone()), ledgers).await
     }
 
-    /// A source that answers as this chain of made-up ledgers does.
+    /// A source that answers like this chain of synthetic ledgers.
     pub(crate) async fn of(chain: Chain, ledgers: RangeInclusive<u32>) -> World {
         World::with(Database::create().await, chain, oracle::ledgers(ledgers)).await
     }
 
-    /// A source that answers as this chain of these rows does, and a database that is given.
+    /// A source that answers like this chain of these rows, and the given database.
     pub(crate) async fn with(database: Database, chain: Chain, rows: Vec<Row>) -> World {
         let world = World::without_schema(database, chain.serve(), rows, Store::folder());
         world.succeeds("migrate").await;
@@ -78,12 +78,12 @@ impl World {
         Program::new(env!("CARGO_BIN_EXE_ingestctl")).args(line.split_whitespace()).envs(environment)
     }
 
-    /// Runs it; it must end well.
+    /// Runs it; it must succeed.
     pub(crate) async fn succeeds(&self, line: &str) -> Output {
         self.ingestctl(line).run().await.expect_code(0)
     }
 
-    /// Runs it with these variables; it must end with this code, and say why in one line, which is answered.
+    /// Runs it with these variables; it must end with this code and one error line, which is returned.
     pub(crate) async fn fails(&self, line: &str, variables: &[(&str, &str)], code: i32) -> String {
         let program = self.ingestctl(line).env("LOG_LEVEL", "error").env("MAX_RETRIES", "0");
         complaint(&program.envs(variables.iter().copied()).run().await.expect_code(code))
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// The sealed objects in staging/. An abandoned attempt is none.
+    /// The sealed objects in staging/, without abandoned attempts.
     pub(crate) async fn staged(&self) -> Vec<String> {
         let objects = self.objects().await;
         objects.into_iter().filter(|o| o.starts_with("staging/") && o.ends_with(".parquet")).collect()
@@ -159,7 +159,7 @@ impl Store {
     }
 }
 
-/// The line in which a program that failed says why: the only line, at LOG_LEVEL=error.
+/// The error line of a failed program: the only line, at LOG_LEVEL=error.
 #[track_caller]
 pub(crate) fn complaint(output: &Output) -> String {
     let lines: Vec<&str> = output.stderr.lines().collect();
@@ -170,7 +170,7 @@ pub(crate) fn complaint(output: &Output) -> String {
     }
 }
 
-/// Waits until the question is answered with yes.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, question: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !question().await {
@@ -179,7 +179,7 @@ pub(crate) async fn until(what: &str, question: impl AsyncFn() -> bool) {
     }
 }
 
-/// Waits for all of them; each must end well.
+/// Waits for all of them; each must succeed.
 pub(crate) async fn all_succeed(running: Vec<Running>) -> Vec<Output> {
     let mut outputs = Vec::new();
     for running in running {
@@ -206,7 +206,7 @@ fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {
-        // A folder may go while it is looked at: other processes are at work.
+        // A folder may disappear while it is read: other processes are running.
         for entry in std::fs::read_dir(next).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() {

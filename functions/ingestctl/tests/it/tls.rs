@@ -1,4 +1,4 @@
-//! Who is let in by TLS: a good certificate is, every bad one is refused, and the error says why.
+//! TLS: a valid certificate is accepted, every invalid one is refused, and the error says why.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use testkit::{Authority, Certificate, Chain, Database, Flaw, PrivateServer, Requ
 use crate::oracle;
 use crate::support::World;
 
-/// What a server shows, and what the error must say; nothing where it is to be let in.
+/// A server's certificate, and the expected error; `None` if it must be accepted.
 type Case<'a> = (&'static str, Option<Certificate>, Option<&'a str>);
 
 /// A certificate that each of these servers shows; `None` is a server without TLS.
@@ -60,7 +60,7 @@ async fn postgresql_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one
     for (shown, certificate, reason) in cases(&authority, "server does not support TLS") {
         server.serve_tls(certificate.as_ref()).await;
         for mode in ["verify-full", "verify-ca"] {
-            // verify-ca takes another host's certificate, and nothing else.
+            // verify-ca accepts another host's certificate, and no other invalid one.
             let reason = reason.filter(|_| !(mode == "verify-ca" && shown == "for another host"));
             let url = url(mode);
             match reason {
@@ -76,7 +76,7 @@ async fn postgresql_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one
             }
         }
     }
-    // The server has no TLS now: whoever insists on it is not talked out of it, and whoever only prefers it is content.
+    // The server has no TLS now: a client that requires TLS fails, and one that prefers it connects.
     let told = world.fails("verify", &[("DATABASE_URL", &url("require"))], 5).await;
     assert!(told.contains("server does not support TLS"), "{told}");
     world.ingestctl("verify").env("DATABASE_URL", url("prefer")).run().await.expect_code(0);
@@ -134,7 +134,7 @@ async fn a_source_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one()
         }
     }
     world.expect_whole(&[1..=16]).await;
-    // Without the file, the authorities of the system decide, and this one is none of them.
+    // Without the file, the system's authorities decide, and this one is not among them.
     let source = serve(Some(&authority.server(Flaw::None)));
     let told = world.fails("run", &[("FLIGHT_ENDPOINT", &source.url())], 3).await;
     assert!(told.contains("UnknownIssuer"), "{told}");
@@ -160,7 +160,7 @@ async fn distrust_is_not_tried_again() {
     ] {
         let output = output.expect_code(code);
         assert!(output.stderr.contains("UnknownIssuer"), "{}", output.stderr);
-        assert!(!output.stderr.contains("trying again"), "{}", output.stderr);
+        assert!(!output.stderr.contains("retrying"), "{}", output.stderr);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Trouble of PostgreSQL that passes: locks, deadlocks, a full server, a standby. Waited for and tried again; what does not
-//! pass in time is exit code 5, and nothing is half done.
+//! Transient errors of PostgreSQL: locks, deadlocks, a full server, a standby. They are retried; if one lasts too long,
+//! that is exit code 5, and nothing is half done.
 
 use testkit::database::{connect, rows};
 use testkit::{Chain, Database, Output, PrivateServer, Stop};
@@ -7,7 +7,7 @@ use testkit::{Chain, Database, Output, PrivateServer, Stop};
 use crate::oracle;
 use crate::support::{World, until};
 
-/// How often the loader has tried a step again, by its log.
+/// The number of retries of a step, from the log.
 fn attempts_again(output: &Output, step: &str) -> usize {
     let step = format!("\"step\":\"{step}\"");
     let lines = output.stderr.lines();
@@ -21,7 +21,7 @@ async fn a_loader_waits(world: &World) -> bool {
     world.database.value(waiting).await != "0"
 }
 
-/// Has every load do this before its first row.
+/// Makes every load execute this before its first row.
 async fn before_each_copy(world: &World, statements: &str) {
     let trigger = format!(
         "create function public.meddle() returns trigger language plpgsql as
@@ -83,7 +83,7 @@ async fn a_lock_that_is_not_given_in_time_is_asked_for_again() {
     assert!(told.starts_with("ingestctl: database: cannot ") && told.contains("lock timeout"), "{told}");
     assert_eq!(world.windows().await, Vec::<String>::new());
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     analyst.batch_execute("rollback").await.unwrap();
     let output = running.wait().await.expect_code(0);
 
@@ -95,7 +95,7 @@ async fn a_lock_that_is_not_given_in_time_is_asked_for_again() {
 #[tokio::test]
 async fn a_deadlock_is_survived_by_trying_again() {
     let world = World::new(1..=16).await;
-    // The loader is to be the victim: it looks for a deadlock before the other does.
+    // The loader must be the victim: it checks for a deadlock before the other session.
     let patience = format!("alter database {} set deadlock_timeout = '2s'", world.database.name());
     world.database.execute(&format!("create table public.crossed (); {patience}")).await;
     before_each_copy(&world, "lock table public.crossed;").await;
@@ -143,7 +143,7 @@ async fn a_server_without_a_free_connection_is_waited_for() {
     let told = world.fails("run", &[], 5).await;
     assert!(told.contains("cannot connect") && told.contains("too many clients"), "{told}");
     let mut running = world.ingestctl("run").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     drop(crowd);
     running.wait().await.expect_code(0);
 
@@ -170,7 +170,7 @@ async fn a_server_that_has_become_a_standby_is_tried_again_until_it_is_none() {
     }
     assert_eq!(world.windows().await, ["17-32"]);
     let mut running = world.ingestctl("replay -s 1 -e 16").env("MAX_RETRIES", "8").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     world.database.execute("select pg_promote()").await;
     running.wait().await.expect_code(0);
     world.succeeds("replay -s 33 -e 48").await;
@@ -180,7 +180,7 @@ async fn a_server_that_has_become_a_standby_is_tried_again_until_it_is_none() {
 
 #[tokio::test]
 async fn a_session_that_may_not_write_is_left_for_a_new_one() {
-    // The partition is to be made, outside of the transaction that asks for writes by itself.
+    // The partition must be created outside of the transaction that requests read-write.
     let world = World::new(65..=80).await;
     let administrator = world.database.connect().await;
     administrator.batch_execute("set default_transaction_read_only = off").await.unwrap();
@@ -194,9 +194,9 @@ async fn a_session_that_may_not_write_is_left_for_a_new_one() {
     let told = world.fails("replay -s 65 -e 80", &[], 5).await;
     assert!(told.contains("in a read-only transaction"), "{told}");
     assert_eq!(world.windows().await, Vec::<String>::new());
-    // A session keeps what it began with: only a new one is as the server is now.
+    // A session keeps its initial settings: only a new one has the server's current ones.
     let mut running = world.ingestctl("replay -s 65 -e 80").env("MAX_RETRIES", "6").spawn();
-    running.wait_for_line("trying again").await;
+    running.wait_for_line("retrying").await;
     read_only("off").await;
     running.wait().await.expect_code(0);
 

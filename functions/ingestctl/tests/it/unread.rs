@@ -1,4 +1,4 @@
-//! Outputs that nobody reads, as behind `| head`: the command does its work and ends with the code of its work.
+//! Outputs that nobody reads, as with `| head`: the command does its work and ends with its normal exit code.
 
 use crate::support::World;
 

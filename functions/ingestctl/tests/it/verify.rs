@@ -1,4 +1,4 @@
-//! `verify` finds whatever was changed by hand, and exits 7.
+//! `verify` finds every manual change, and exits with 7.
 
 use crate::support::{World, json};
 
@@ -23,7 +23,7 @@ async fn whatever_is_changed_in_the_database_is_found() {
     let changes: Vec<(String, &str)> = vec![
         (
             "delete from contract_data.entries where ledger_sequence = 7 and change_index = 1".to_owned(),
-            "ledgers 1-16: entries: 36 rows, progress records 37",
+            "ledgers 1-16: entries: 36 rows, but progress records 37",
         ),
         (
             "update contract_data.entries set last_modified_ledger = 3 where ledger_sequence = 7 and change_index = 1".to_owned(),
@@ -37,7 +37,7 @@ async fn whatever_is_changed_in_the_database_is_found() {
             "insert into contract_data.entries select * from contract_data.entries where ledger_sequence = 7".to_owned(),
             "progress records 37",
         ),
-        (progress.to_owned(), "ledgers 33-40: entries: 0 rows, progress records 5"),
+        (progress.to_owned(), "ledgers 33-40: entries: 0 rows, but progress records 5"),
         (
             "delete from contract_data.ingestion_progress where start_ledger = 17".to_owned(),
             "which no completed window covers",
@@ -115,7 +115,7 @@ async fn whatever_happens_to_an_object_is_found() {
     std::fs::remove_file(&first).unwrap();
     let output = world.ingestctl("verify").run().await.expect_code(7);
     assert!(output.stdout.contains("1-16.parquet: it is gone"), "{}", output.stdout);
-    // A range that the damage is not in has nothing to tell.
+    // A range without the damage has no finding.
     world.succeeds("verify -s 17 -e 32").await;
 
     std::fs::write(&first, good).unwrap();

@@ -1,4 +1,4 @@
-//! The function as it is deployed: its real binary, handed events over a real Runtime API, beside a real PostgreSQL.
+//! The function as deployed: its real binary receives events over a real Runtime API, with a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn maintain_tends_whatever_a_backfill_filled_and_drops_what_its_variables_
     let database = Database::create().await;
     let (function, folder) = function(&database).await;
     function.invoke(&json!({"action": "migrate"})).await.answer();
-    // Two partitions filled by hand, as a replay that was killed leaves them: neither summarised nor analysed.
+    // Two partitions filled by hand, as after a killed replay: neither summarised nor analysed.
     let filled = "select contract_data.ensure_partition(1), contract_data.ensure_partition(1001);
         insert into contract_data.entries (contract_id, contract_key_type, contract_durability, last_modified_ledger, deleted,
             ledger_sequence, closed_at, ledger_key_hash, change_index, batch_id)

@@ -1,5 +1,5 @@
-//! Where PostgreSQL is: `DATABASE_URL`, else `DB_*`, else `PG*`, else a local default. And who logs in: the password given
-//! with it, else a secret of `DB_SECRET_ARN`, else a token of RDS.
+//! The PostgreSQL address: `DATABASE_URL`, else `DB_*`, else `PG*`, else a local default. And its login: the given
+//! password, else the secret of `DB_SECRET_ARN`, else an RDS token.
 
 use std::fmt;
 
@@ -11,46 +11,46 @@ use crate::secret::StoredSecret;
 /// A PostgreSQL to connect to. Its `Debug` shows host, port, database and user, never the password.
 #[derive(Clone)]
 pub struct DatabaseConfig {
-    /// Everything but TLS, as tokio-postgres wants it.
+    /// Everything except TLS, for tokio-postgres.
     pub(crate) postgres: tokio_postgres::Config,
-    /// How the connection is encrypted, and whom it trusts.
+    /// How the connection is encrypted, and which servers it trusts.
     pub ssl_mode: SslMode,
-    /// Whether somebody chose that mode; else it follows from the host, which a secret may name.
+    /// Whether the mode was set explicitly; otherwise it depends on the host, which a secret may contain.
     pub(crate) ssl_mode_given: bool,
     /// Path of a PEM file with the authorities to trust instead of the system's.
     pub ca_cert: Option<String>,
-    /// Whence user and password.
+    /// The source of user and password.
     pub(crate) login: LoginSource,
 }
 
-/// Whence the login of a connection.
+/// The source of a connection's login.
 #[derive(Clone, Debug)]
 pub(crate) enum LoginSource {
-    /// User and password stand in the configuration.
+    /// The configuration contains user and password.
     Given,
-    /// `DB_SECRET_ARN`: a secret has them, and perhaps the host too.
+    /// `DB_SECRET_ARN`: a secret contains them, and possibly the host.
     Secret(StoredSecret),
-    /// `DB_IAM_AUTH`: RDS takes a token, made for each connection.
+    /// `DB_IAM_AUTH`: an RDS token, made for each connection.
     RdsToken(Aws),
 }
 
 /// How a connection to PostgreSQL is encrypted; the names are libpq's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
-    /// In clear.
+    /// Unencrypted.
     Disable,
-    /// Encrypted if the server can; nobody's identity is checked.
+    /// Encrypted if the server supports it; the server's identity is not checked.
     Prefer,
-    /// Encrypted; nobody's identity is checked.
+    /// Encrypted; the server's identity is not checked.
     Require,
     /// Encrypted, with a certificate of a trusted authority.
     VerifyCa,
-    /// Encrypted, with a certificate of a trusted authority for this very host.
+    /// Encrypted, with a certificate of a trusted authority for this host name.
     VerifyFull,
 }
 
 impl SslMode {
-    /// Reads libpq's spelling; `variable` is named when it is none.
+    /// Reads libpq's spelling; the error names `variable`.
     fn parse(variable: &str, value: &str) -> Result<Self> {
         match value {
             "disable" => Ok(SslMode::Disable),
@@ -81,7 +81,7 @@ impl fmt::Debug for DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    /// Reads the variables in their order of precedence: the first family of which any variable is set decides.
+    /// Reads the variables in their order of precedence: the first family with any variable set is used.
     pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> Result<Self> {
         let config = Self::without_login(get)?;
         let secret = get("DB_SECRET_ARN");
@@ -91,7 +91,7 @@ impl DatabaseConfig {
                 if set {
                     return Err(Error::config(
                         name,
-                        "contradicts the password that is set too: unset one of them",
+                        "contradicts the password, which is also set: unset one of them",
                     ));
                 }
             }
@@ -109,7 +109,7 @@ impl DatabaseConfig {
         }
     }
 
-    /// The place, and the password if one is given.
+    /// The address, and the password if one is given.
     fn without_login(get: &impl Fn(&str) -> Option<String>) -> Result<Self> {
         const DB: [&str; 7] =
             ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE", "DB_CA_CERT"];
@@ -129,7 +129,7 @@ impl DatabaseConfig {
             .user(get(user).unwrap_or_else(|| "postgres".to_owned()));
         let port_number = match get(port) {
             None => 5432,
-            Some(p) => p.parse().map_err(|_| Error::config(port, format!("{p:?} is no port")))?,
+            Some(p) => p.parse().map_err(|_| Error::config(port, format!("{p:?} is not a port")))?,
         };
         postgres.port(port_number);
         if let Some(password) = get(password) {
@@ -139,8 +139,8 @@ impl DatabaseConfig {
         Ok(Self::with_default_mode(postgres, mode, get(ca_cert)))
     }
 
-    /// With a token of RDS for each connection. Whoever gets a token may log in with it for 15 minutes, so it never goes
-    /// in clear, and by default to nobody but the host it is for.
+    /// With an RDS token for each connection. A token is valid for 15 minutes, so it is never sent unencrypted, and by
+    /// default only to the host that it is for.
     fn with_rds_tokens(mut self, aws: &Aws) -> Result<Self> {
         const NAME: &str = "DB_IAM_AUTH";
         if !self.ssl_mode_given {
@@ -149,21 +149,21 @@ impl DatabaseConfig {
         if matches!(self.ssl_mode, SslMode::Disable | SslMode::Prefer) {
             return Err(Error::config(
                 NAME,
-                "would send its token in clear: use sslmode verify-full, and DB_CA_CERT for the authorities of RDS",
+                "would send its token unencrypted: use sslmode verify-full, and DB_CA_CERT for the RDS authorities",
             ));
         }
         if !matches!(self.postgres.get_hosts(), [tokio_postgres::config::Host::Tcp(_)]) {
-            return Err(Error::config(NAME, "wants exactly one host: a token is for one alone"));
+            return Err(Error::config(NAME, "requires exactly one host, because a token is for one host"));
         }
         self.login = LoginSource::RdsToken(aws.clone());
         Ok(self)
     }
 
-    /// Reads a URL or a key-value string. `sslmode` and `sslrootcert` are taken out first: tokio-postgres knows neither
-    /// the verifying modes nor the file.
+    /// Reads a URL or a key-value string. `sslmode` and `sslrootcert` are taken out first: tokio-postgres supports
+    /// neither the verifying modes nor the file.
     ///
     /// # Errors
-    /// [`Error::Config`], which says `variable` and nothing of the text.
+    /// [`Error::Config`], which names `variable` and quotes nothing of the text.
     pub(crate) fn from_url(variable: &'static str, given: &str) -> Result<Self> {
         let mut mode = None;
         let mut ca_cert = None;
@@ -206,10 +206,10 @@ impl DatabaseConfig {
             }
             kept.join(" ")
         };
-        // The parser's message speaks of the syntax alone, never of the text: no password leaks.
+        // The parser's message describes the syntax and never quotes the text: no password leaks.
         let mut postgres: tokio_postgres::Config = stripped.parse().map_err(|e: tokio_postgres::Error| {
             let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            Error::config(variable, format!("is no connection string: {cause}"))
+            Error::config(variable, format!("is not a connection string: {cause}"))
         })?;
         if postgres.get_hosts().is_empty() {
             postgres.host("localhost");
@@ -223,7 +223,7 @@ impl DatabaseConfig {
         Ok(Self::with_default_mode(postgres, mode, ca_cert))
     }
 
-    /// Prefer on loopback and sockets, verify-full elsewhere, unless told.
+    /// Without an explicit mode: prefer on loopback and sockets, verify-full elsewhere.
     pub(crate) fn with_default_mode(
         postgres: tokio_postgres::Config,
         mode: Option<SslMode>,
@@ -243,7 +243,7 @@ impl DatabaseConfig {
         }
     }
 
-    /// `user@host:port/database`, for people; of a database that a secret names, the secret.
+    /// `user@host:port/database` for messages; if a secret contains the login, the secret's name.
     pub fn describe(&self) -> String {
         if let LoginSource::Secret(secret) = &self.login {
             return format!("the database of {}", secret.id());

@@ -1,4 +1,4 @@
-//! Where the rows come from, and by what the source knows this client.
+//! The source's address and the client's credentials.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ pub struct FlightConfig {
     pub endpoint: Url,
     /// `FLIGHT_TOKEN`: sent as bearer token.
     pub token: Option<SecretString>,
-    /// `FLIGHT_TOKEN_SECRET_ARN`: the secret that holds the token instead.
+    /// `FLIGHT_TOKEN_SECRET_ARN`: a secret that contains the token instead.
     pub(crate) token_secret: Option<StoredSecret>,
     /// `FLIGHT_CA_CERT`: path of a PEM file with the authorities to trust instead of the system's.
     pub ca_cert: Option<String>,
-    /// `FLIGHT_CLIENT_CERT` and `FLIGHT_CLIENT_KEY`: by what the source knows this client.
+    /// `FLIGHT_CLIENT_CERT` and `FLIGHT_CLIENT_KEY`: the client certificate.
     pub(crate) client: Option<ClientIdentity>,
     /// `FLIGHT_TIMEOUT`: the longest wait for the connection, an answer, or the next message of a stream.
     pub timeout: Duration,
-    /// `FLIGHT_TRUST_END`: take a clean end of stream for the whole truth.
+    /// `FLIGHT_TRUST_END`: accept a clean end of stream as complete.
     pub trust_end: bool,
 }
 
 /// The files of a client certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientIdentity {
-    /// `FLIGHT_CLIENT_CERT`: path of a PEM file with the certificate, and what is between it and its authority.
+    /// `FLIGHT_CLIENT_CERT`: path of a PEM file with the certificate and its intermediates.
     pub(crate) certificate: String,
     /// `FLIGHT_CLIENT_KEY`: path of a PEM file with its key.
     pub(crate) key: String,
@@ -50,15 +50,15 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> R
         Some((scheme, _)) => {
             return Err(Error::config(
                 NAME,
-                format!("{scheme}:// is none of grpc://, grpc+tls://, http://, https://"),
+                format!("{scheme}:// is not one of grpc://, grpc+tls://, http://, https://"),
             ));
         }
         None => format!("http://{given}"),
     };
     let endpoint =
-        Url::parse(&url).map_err(|e| Error::config(NAME, format!("{given:?} is no endpoint: {e}")))?;
+        Url::parse(&url).map_err(|e| Error::config(NAME, format!("{given:?} is not an endpoint: {e}")))?;
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(Error::config(NAME, "must not hold a password: use FLIGHT_TOKEN"));
+        return Err(Error::config(NAME, "must not contain a password: use FLIGHT_TOKEN"));
     }
     let plain = endpoint.scheme() == "http";
     let token = get("FLIGHT_TOKEN").map(SecretString::from);
@@ -69,14 +69,14 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> R
     if plain && !endpoint.host_str().is_some_and(is_loopback) {
         for (name, set) in [("FLIGHT_TOKEN", token.is_some()), (TOKEN_SECRET, token_secret.is_some())] {
             if set {
-                let problem = format!("would go to {given} in clear: use a grpc+tls:// endpoint");
+                let problem = format!("would be sent to {given} unencrypted: use a grpc+tls:// endpoint");
                 return Err(Error::config(name, problem));
             }
         }
     }
     let timeout = duration(get, "FLIGHT_TIMEOUT")?.unwrap_or(Duration::from_secs(60));
     if timeout.is_zero() {
-        return Err(Error::config("FLIGHT_TIMEOUT", "must be longer than nothing"));
+        return Err(Error::config("FLIGHT_TIMEOUT", "must be greater than zero"));
     }
     Ok(FlightConfig {
         endpoint,
@@ -89,21 +89,15 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> R
     })
 }
 
-/// The client certificate: both files or none, and only where there is TLS to use them.
+/// The client certificate: both files or neither, and only with TLS.
 fn client(get: &impl Fn(&str) -> Option<String>, plain: bool) -> Result<Option<ClientIdentity>> {
     const CERT: &str = "FLIGHT_CLIENT_CERT";
     const KEY: &str = "FLIGHT_CLIENT_KEY";
     match (get(CERT), get(KEY)) {
         (None, None) => Ok(None),
-        (Some(_), None) => {
-            Err(Error::config(CERT, "is of no use without FLIGHT_CLIENT_KEY: set both or none"))
-        }
-        (None, Some(_)) => {
-            Err(Error::config(KEY, "is of no use without FLIGHT_CLIENT_CERT: set both or none"))
-        }
-        (Some(_), Some(_)) if plain => {
-            Err(Error::config(CERT, "is of no use without TLS: use a grpc+tls:// endpoint"))
-        }
+        (Some(_), None) => Err(Error::config(CERT, "requires FLIGHT_CLIENT_KEY: set both or neither")),
+        (None, Some(_)) => Err(Error::config(KEY, "requires FLIGHT_CLIENT_CERT: set both or neither")),
+        (Some(_), Some(_)) if plain => Err(Error::config(CERT, "requires TLS: use a grpc+tls:// endpoint")),
         (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
     }
 }

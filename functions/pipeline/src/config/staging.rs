@@ -1,4 +1,4 @@
-//! Where the rows are staged and archived.
+//! The configuration of the object store.
 
 use secrecy::SecretString;
 use url::Url;
@@ -36,11 +36,11 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<Stagi
     let given = get(NAME).unwrap_or_else(|| "file://./staging".to_owned());
     let url = match given.split_once("://") {
         Some(("file", path)) => {
-            // file://./staging is relative to the working directory, which URLs do not know
+            // file://./staging is relative to the working directory, which URLs do not support
             let path = std::path::absolute(path)
-                .map_err(|e| Error::config(NAME, format!("{given:?} is no path: {e}")))?;
+                .map_err(|e| Error::config(NAME, format!("{given:?} is not a path: {e}")))?;
             Url::from_directory_path(path)
-                .map_err(|()| Error::config(NAME, format!("{given:?} is no path")))?
+                .map_err(|()| Error::config(NAME, format!("{given:?} is not a path")))?
         }
         Some(("s3", _)) => Url::parse(&given)
             .ok()

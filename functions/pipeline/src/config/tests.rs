@@ -1,4 +1,4 @@
-//! Every variable: its default, its spellings, and its refusals by name.
+//! Every variable: its default, its valid values, and its errors by name.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn config(pairs: &[(&str, &str)]) -> Result<Config> {
     Config::from_lookup(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
 }
 
-/// The message of the error that the pairs give.
+/// The error message for the pairs.
 fn refusal(pairs: &[(&str, &str)]) -> String {
     config(pairs).unwrap_err().to_string()
 }
@@ -81,12 +81,12 @@ fn endpoints_in_all_their_spellings() {
 fn a_token_never_goes_in_clear_to_another_host() {
     let token = ("FLIGHT_TOKEN", "canary");
     let message = refusal(&[token, ("FLIGHT_ENDPOINT", "grpc://flight.example:8816")]);
-    assert!(message.contains("in clear") && !message.contains("canary"), "{message}");
+    assert!(message.contains("unencrypted") && !message.contains("canary"), "{message}");
     for endpoint in ["grpc://127.0.0.1:1", "grpc://[::1]:1", "localhost:1", "grpc+tls://flight.example:1"] {
         assert!(config(&[token, ("FLIGHT_ENDPOINT", endpoint)]).is_ok(), "{endpoint}");
     }
     let of_secret = [("FLIGHT_TOKEN_SECRET_ARN", "s"), ("FLIGHT_ENDPOINT", "grpc://flight.example:8816")];
-    assert!(refusal(&of_secret).starts_with("configuration: FLIGHT_TOKEN_SECRET_ARN: would go to"));
+    assert!(refusal(&of_secret).starts_with("configuration: FLIGHT_TOKEN_SECRET_ARN: would be sent to"));
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn what_contradicts_is_refused_and_not_half_obeyed() {
         (
             vec![("DB_IAM_AUTH", "true"), ("DB_HOST", "h"), ("DB_SSLMODE", "disable")],
             "DB_IAM_AUTH",
-            "in clear",
+            "unencrypted",
         ),
         (
             vec![("DB_IAM_AUTH", "true"), ("DB_HOST", "h"), ("DB_SSLMODE", "prefer")],
             "DB_IAM_AUTH",
-            "in clear",
+            "unencrypted",
         ),
         (vec![("DB_IAM_AUTH", "true"), ("DATABASE_URL", "postgres://u@a,b/d")], "DB_IAM_AUTH", "one host"),
         (
@@ -122,8 +122,8 @@ fn what_contradicts_is_refused_and_not_half_obeyed() {
             "FLIGHT_TOKEN_SECRET_ARN",
             "contradicts",
         ),
-        (vec![tls, pair[0]], "FLIGHT_CLIENT_CERT", "both or none"),
-        (vec![tls, pair[1]], "FLIGHT_CLIENT_KEY", "both or none"),
+        (vec![tls, pair[0]], "FLIGHT_CLIENT_CERT", "both or neither"),
+        (vec![tls, pair[1]], "FLIGHT_CLIENT_KEY", "both or neither"),
         (pair.to_vec(), "FLIGHT_CLIENT_CERT", "without TLS"),
     ] {
         let message = refusal(&pairs);

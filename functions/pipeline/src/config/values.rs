@@ -1,10 +1,10 @@
-//! Values: how the text of a variable becomes what it means.
+//! Values: parses the text of variables.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Parses a variable; `expected` ends the sentence "is not …".
+/// Parses a variable; `expected` completes the message "is not …".
 pub(super) fn parse<T: std::str::FromStr>(
     get: &impl Fn(&str) -> Option<String>,
     name: &str,
@@ -38,7 +38,7 @@ pub(super) fn duration(get: &impl Fn(&str) -> Option<String>, name: &str) -> Res
                 Err(_) => humantime::parse_duration(value.trim()),
             };
             parsed.map_err(|_| {
-                Error::config(name, format!("{value:?} is no duration: write 5s, 1m 30s or 500ms"))
+                Error::config(name, format!("{value:?} is not a duration: write 5s, 1m 30s or 500ms"))
             })
         })
         .transpose()
@@ -53,7 +53,7 @@ pub(super) fn boolean(get: &impl Fn(&str) -> Option<String>, name: &str) -> Resu
     }
 }
 
-/// Whether a host is this machine: tokens and unencrypted passwords may go there in clear.
+/// Whether a host is this machine: tokens and passwords may be sent to it unencrypted.
 pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

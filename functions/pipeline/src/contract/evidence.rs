@@ -1,4 +1,4 @@
-//! What is recorded of a window beside its rows: how it was proven complete, and where its rows came from.
+//! Recorded facts of a window: how it was proven complete, and where its rows came from.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 pub enum Evidence {
     /// The source declared the ledgers and the number of rows, and exactly those arrived.
     Declared,
-    /// The source declared nothing; the operator takes a clean end of stream for the end.
+    /// The source declared nothing; the operator accepted a clean end of stream as complete.
     TrustedEnd,
-    /// The source declared nothing; ledgers came in order, and the last one seen is left out.
+    /// The source declared nothing; ledgers came in order, and the last one seen was left out.
     BeforeLast,
 }
 
@@ -31,14 +31,14 @@ impl Evidence {
 pub enum RowSource {
     /// Drained by this run.
     Flight,
-    /// A sealed object that an earlier attempt left.
+    /// A sealed object of an earlier attempt.
     Staging,
     /// The archive of completed windows.
     Archive,
 }
 
 impl RowSource {
-    /// The word in the table.
+    /// The value in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             RowSource::Flight => "flight",

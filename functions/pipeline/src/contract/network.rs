@@ -1,4 +1,4 @@
-//! Networks, and what follows from their passphrase.
+//! Networks, and the contract ids that follow from their passphrase.
 
 use sha2::{Digest, Sha256};
 use stellar_strkey::Contract;
@@ -8,16 +8,16 @@ use stellar_xdr::{
 
 use crate::error::{Error, Result};
 
-/// A Stellar network: a short name for paths, tables and messages, and the passphrase that tells it from all others.
+/// A Stellar network: a short name for paths, tables and messages, and the passphrase that identifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// `pubnet`, `testnet`, `futurenet`, or a name of one's own: lower-case letters, digits, `-`, `_`.
+    /// `pubnet`, `testnet`, `futurenet`, or a custom name: lower-case letters, digits, `-`, `_`.
     pub name: String,
     /// The network passphrase.
     pub passphrase: String,
 }
 
-/// The networks whose passphrase everybody knows.
+/// The networks with a well-known passphrase.
 const KNOWN: [(&str, &str); 3] = [
     ("pubnet", "Public Global Stellar Network ; September 2015"),
     ("testnet", "Test SDF Network ; September 2015"),
@@ -25,32 +25,30 @@ const KNOWN: [(&str, &str); 3] = [
 ];
 
 impl Network {
-    /// A network by name; one that is not known needs its passphrase.
+    /// A network by name; an unknown one requires its passphrase.
     ///
     /// # Errors
-    /// [`Error::Config`] for a name that cannot stand in a path, an unknown name without passphrase, or a known name with
-    /// another network's passphrase.
+    /// [`Error::Config`] for a name that cannot be part of a path, an unknown name without a passphrase, or a known
+    /// name with another passphrase.
     pub fn new(name: &str, passphrase: Option<&str>) -> Result<Self> {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 40 || !name.chars().all(legal) {
             return Err(Error::config(
                 "NETWORK",
-                format!("{name:?} is no name of a network: use 1 to 40 of a-z, 0-9, '-' and '_'"),
+                format!("{name:?} is not a network name: use 1 to 40 of a-z, 0-9, '-' and '_'"),
             ));
         }
         let known = KNOWN.iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
         let passphrase = match (known, passphrase) {
             (Some(known), Some(given)) if known != given => {
-                return Err(Error::config("NETWORK_PASSPHRASE", format!("is not that of {name}")));
+                return Err(Error::config("NETWORK_PASSPHRASE", format!("is not the passphrase of {name}")));
             }
             (Some(known), _) => known,
             (None, Some(given)) => given,
             (None, None) => {
                 return Err(Error::config(
                     "NETWORK",
-                    format!(
-                        "{name} is none of pubnet, testnet, futurenet: NETWORK_PASSPHRASE must say which network it is"
-                    ),
+                    format!("{name} is not pubnet, testnet or futurenet: set NETWORK_PASSPHRASE"),
                 ));
             }
         };
@@ -65,7 +63,7 @@ impl Network {
         self.asset_contract(Asset::Native)
     }
 
-    /// The contract id of an asset's contract on this network: a hash of both.
+    /// The id of an asset's contract on this network: a hash of asset and network.
     pub(crate) fn asset_contract(&self, asset: Asset) -> Result<String> {
         let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
             network_id: Hash(Sha256::digest(self.passphrase.as_bytes()).into()),
@@ -90,11 +88,11 @@ mod tests {
     #[test]
     fn names_and_passphrases_are_checked() {
         let error = |name, passphrase| Network::new(name, passphrase).unwrap_err().to_string();
-        assert!(error("standalone", None).contains("NETWORK_PASSPHRASE must say"));
-        assert!(error("../etc", Some("x")).contains("is no name of a network"));
+        assert!(error("standalone", None).contains("set NETWORK_PASSPHRASE"));
+        assert!(error("../etc", Some("x")).contains("is not a network name"));
         assert!(
             error("testnet", Some("Public Global Stellar Network ; September 2015"))
-                .contains("not that of testnet")
+                .contains("not the passphrase of testnet")
         );
         assert_eq!(Network::new("standalone", Some("secret island")).unwrap().passphrase, "secret island");
     }

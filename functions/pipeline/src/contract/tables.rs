@@ -1,9 +1,9 @@
-//! The tables of a window and their columns: `data`, a row per change of a contract data entry.
+//! The tables of a window and their columns: `data`, one row per change of a contract data entry.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-/// What a column holds, however a source spells it.
+/// The kind of a column's values, independently of the source's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// UTF-8 without NUL.
@@ -56,7 +56,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     column("expiration_ledger_seq", Kind::Ledger, true),
 ];
 
-/// The name of the column behind those of the source: the number of a change in its ledger.
+/// The name of the column after those of the source: the number of a change within its ledger.
 pub(crate) const CHANGE_INDEX: &str = "change_index";
 
 /// Positions of columns in [`COLUMNS`] and so in every staged batch.
@@ -73,11 +73,11 @@ pub(crate) mod position {
     pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
     pub(crate) const KEY_XDR: usize = position_of("key_xdr");
     pub(crate) const VAL_XDR: usize = position_of("val_xdr");
-    /// Behind the columns of the source.
+    /// After the columns of the source.
     pub(crate) const CHANGE_INDEX: usize = COLUMNS.len();
 }
 
-/// The position of a column. Evaluated by the compiler: a name that is no column does not compile.
+/// The position of a column, computed at compile time: an unknown name does not compile.
 const fn position_of(name: &str) -> usize {
     let mut position = 0;
     while !is_equal(COLUMNS[position].name.as_bytes(), name.as_bytes()) {
@@ -86,7 +86,7 @@ const fn position_of(name: &str) -> usize {
     position
 }
 
-/// Equality of bytes, for constants.
+/// Equality of bytes, in constants.
 const fn is_equal(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;

@@ -1,8 +1,8 @@
 //! COPY BINARY: rows as PostgreSQL stores them, encoded column-wise from Arrow, and their digest.
 //!
-//! Every tuple is the columns of the source, `change_index` and `batch_id`. The digest leaves `batch_id` out, so that it
-//! equals that of `COPY (SELECT … ORDER BY ledger_sequence, change_index) TO STDOUT (FORMAT binary)`, whatever batch
-//! brought the rows.
+//! Each tuple has the columns of the source, `change_index` and `batch_id`. The digest leaves `batch_id` out, so that
+//! it equals the digest of `COPY (SELECT … ORDER BY ledger_sequence, change_index) TO STDOUT (FORMAT binary)`,
+//! independently of the batch.
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
@@ -16,9 +16,9 @@ use super::tables::{COLUMNS, Kind, position};
 use super::xdr::{balance_amount, base16};
 use crate::error::{Error, Result};
 
-/// What begins a COPY BINARY stream: signature, flags, length of the header extension.
+/// The header of a COPY BINARY stream: signature, flags, length of the header extension.
 pub(crate) const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What ends it.
+/// The trailer of a COPY BINARY stream.
 pub(crate) const TRAILER: [u8; 2] = [0xff, 0xff];
 
 /// Fields that the digest covers: the columns of the source and `change_index`.
@@ -32,7 +32,7 @@ const EARLIEST: i64 = -211_813_488_000_000_000;
 /// One past PostgreSQL's latest timestamp, 294277-01-01, in microseconds from its epoch.
 const END_OF_TIME: i64 = 9_223_371_331_200_000_000;
 
-/// The rows digest: SHA-256 over the tuples, and how many there were.
+/// The rows digest: SHA-256 over the tuples, and their number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowsDigest {
     hash: Sha256,
@@ -62,7 +62,7 @@ impl RowsDigest {
     }
 }
 
-/// Encoded tuples, and where each ends. Reused from batch to batch.
+/// Encoded tuples and the end of each. Reused from batch to batch.
 #[derive(Debug, Default)]
 pub(crate) struct Tuples {
     /// The tuples, one after the other.
@@ -86,11 +86,11 @@ enum Values<'a> {
     },
 }
 
-/// Encodes a staged batch for `batch_id` into `tuples`, replacing what was there.
+/// Encodes a staged batch for `batch_id` into `tuples`, replacing its content.
 ///
 /// # Errors
-/// [`Error::BadData`] for what PostgreSQL would refuse or change: NUL in text, an instant out of its range, a balance
-/// whose amount is nowhere.
+/// [`Error::BadData`] for values that PostgreSQL would refuse or change: NUL in text, an instant out of its range, a
+/// balance without an amount.
 pub(crate) fn encode(batch: &RecordBatch, batch_id: Uuid, tuples: &mut Tuples) -> Result<()> {
     let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
     let change_index: &Int32Array = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
@@ -150,15 +150,15 @@ fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), Strin
             numeric::put(out, i128::from(balance.value(row)));
         }
         Values::Balance { holder, value, deleted, .. } if holder.is_valid(row) => {
-            // The int64 is null because the amount does not fit: the value has it.
+            // The int64 is null because the amount does not fit: take it from the value.
             if value.is_valid(row) {
                 let amount = balance_amount(value.value(row))
-                    .map_err(|e| format!("is null, and val_xdr, which should have it, {e}"))?;
+                    .map_err(|e| format!("is null, and val_xdr, which should contain it, {e}"))?;
                 numeric::put(out, amount);
             } else if deleted.value(row) {
                 put_null(out);
             } else {
-                return Err("is null, and so is val_xdr, which should have it".to_owned());
+                return Err("is null, and so is val_xdr, which should contain it".to_owned());
             }
         }
         _ => put_null(out),
@@ -177,7 +177,8 @@ fn put_null(out: &mut Vec<u8>) {
     out.extend_from_slice(&(-1i32).to_be_bytes());
 }
 
-/// PostgreSQL refuses NUL in text. Searched for once over the whole column, then, if there is one, for its row.
+/// PostgreSQL refuses NUL in text. One search covers the whole column; only if it finds one, a second search finds its
+/// row.
 fn refuse_nul(column: &'static str, text: &StringArray, ledgers: &UInt32Array) -> Result<()> {
     let offsets = text.value_offsets();
     let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else { return Ok(()) };
@@ -189,7 +190,7 @@ fn refuse_nul(column: &'static str, text: &StringArray, ledgers: &UInt32Array) -
         Some(row) => Err(Error::BadData {
             ledger: ledgers.value(row),
             column,
-            cause: "holds a NUL byte, which PostgreSQL cannot store".to_owned(),
+            cause: "contains a NUL byte, which PostgreSQL cannot store".to_owned(),
         }),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Windows: closed ranges of ledgers, the unit of everything.
+//! Windows: closed ranges of ledgers, the unit of loading.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl LedgerWindow {
     pub fn new(start: u32, end: u32) -> Result<Self> {
         if end < start {
             return Err(Error::Usage(format!(
-                "the range {start} to {end} is reversed: the start ledger comes first, both ends inclusive"
+                "the range {start} to {end} is reversed: the start ledger must not exceed the end ledger"
             )));
         }
         Ok(LedgerWindow { start, end })
@@ -35,7 +35,7 @@ impl LedgerWindow {
         self.end
     }
 
-    /// How many ledgers: at least 1.
+    /// The number of ledgers: at least 1.
     pub fn ledgers(self) -> u64 {
         u64::from(self.end) - u64::from(self.start) + 1
     }
@@ -50,17 +50,17 @@ impl LedgerWindow {
         self.start <= other.end && other.start <= self.end
     }
 
-    /// The same start, with the end at `end` or before; `None` when nothing is left.
+    /// The same start, with the end at `end` or before; `None` if no ledger is left.
     pub fn until(self, end: u32) -> Option<Self> {
         (end >= self.start).then(|| LedgerWindow { start: self.start, end: self.end.min(end) })
     }
 
-    /// The same end, with the start at `start` or after; `None` when nothing is left.
+    /// The same end, with the start at `start` or after; `None` if no ledger is left.
     pub(crate) fn from(self, start: u32) -> Option<Self> {
         (start <= self.end).then(|| LedgerWindow { start: self.start.max(start), end: self.end })
     }
 
-    /// The shortest window that holds both.
+    /// The shortest window that contains both.
     pub fn span(self, other: LedgerWindow) -> Self {
         LedgerWindow { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
@@ -69,7 +69,9 @@ impl LedgerWindow {
     pub(crate) fn from_row(start: i64, end: i64) -> Result<Self> {
         match (u32::try_from(start), u32::try_from(end)) {
             (Ok(start), Ok(end)) if start <= end => Ok(LedgerWindow { start, end }),
-            _ => Err(Error::Schema(format!("{start} to {end} in ingestion_progress is no range of ledgers"))),
+            _ => Err(Error::Schema(format!(
+                "{start} to {end} in ingestion_progress is not a range of ledgers"
+            ))),
         }
     }
 }
@@ -80,10 +82,10 @@ impl fmt::Display for LedgerWindow {
     }
 }
 
-/// What bounds the length of a window.
+/// The limits of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowLimits {
-    /// At most so many ledgers per window; at least 1.
+    /// The largest number of ledgers per window; at least 1.
     pub window_ledgers: u32,
     /// No window crosses a multiple of this; at least 1.
     pub partition_ledgers: u32,
@@ -101,7 +103,7 @@ impl WindowLimits {
         LedgerWindow { start: free.start, end: u32::try_from(end).unwrap_or(free.end) }
     }
 
-    /// The windows that `free` is cut into, in order.
+    /// The windows of `free`, in order.
     pub(crate) fn windows(self, free: LedgerWindow) -> impl Iterator<Item = LedgerWindow> {
         let mut rest = Some(free);
         std::iter::from_fn(move || {
@@ -111,8 +113,8 @@ impl WindowLimits {
         })
     }
 
-    /// How many windows [`first_window`](Self::first_window) cuts `free` into, by arithmetic alone: `free` may be a billion
-    /// ledgers long.
+    /// The number of windows into which [`first_window`](Self::first_window) cuts `free`, computed arithmetically:
+    /// `free` may be a billion ledgers long.
     pub fn count(self, free: LedgerWindow) -> u64 {
         let length = u64::from(self.window_ledgers.max(1));
         let partition = u64::from(self.partition_ledgers.max(1));
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn a_reversed_range_is_refused_in_words() {
         let error = LedgerWindow::new(7, 6).unwrap_err().to_string();
-        assert_eq!(error, "the range 7 to 6 is reversed: the start ledger comes first, both ends inclusive");
+        assert_eq!(error, "the range 7 to 6 is reversed: the start ledger must not exceed the end ledger");
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        /// Cutting a range into windows gives every ledger once, in windows that keep the limits, and as many as counted.
+        /// Cutting a range into windows gives every ledger once, in windows within the limits, and as many as counted.
         #[test]
         fn windows_partition_their_range(
             start in 0u32..5_000, length in 1u32..3_000, window_ledgers in 1u32..200, partition_ledgers in 1u32..700,

@@ -1,4 +1,4 @@
-//! What is read out of XDR: the identity of an entry, and the exact amount of a balance.
+//! Values read from XDR: the identity of an entry, and the exact amount of a balance.
 
 use sha2::{Digest, Sha256};
 use stellar_strkey::Contract;
@@ -7,14 +7,14 @@ use stellar_xdr::{
     ScVal, WriteXdr,
 };
 
-/// Bounds of what is decoded: nesting, and bytes. Deeper or longer values are refused, not followed.
+/// Limits for decoding: nesting and bytes. Deeper or longer values are refused.
 fn limits(base64: &str) -> Limits {
     Limits { depth: 500, len: base64.len() }
 }
 
-/// Decodes a base64 SCVal; the error says what is wrong with it.
+/// Decodes a base64 SCVal; the error is the cause.
 fn sc_val(base64: &str) -> Result<ScVal, String> {
-    ScVal::from_xdr_base64(base64, limits(base64)).map_err(|e| format!("is no base64 XDR of an SCVal: {e}"))
+    ScVal::from_xdr_base64(base64, limits(base64)).map_err(|e| format!("is not base64 XDR of an SCVal: {e}"))
 }
 
 /// Hex SHA-256 of the LedgerKey XDR: the identity of a contract data entry.
@@ -27,7 +27,7 @@ pub(crate) fn ledger_key_hash(
     durability: &str,
 ) -> Result<String, String> {
     let contract = Contract::from_string(contract_id)
-        .map_err(|_| format!("contract_id {contract_id:?} is no strkey C…"))?;
+        .map_err(|_| format!("contract_id {contract_id:?} is not a strkey C…"))?;
     let durability = match durability {
         "ContractDataDurabilityPersistent" => ContractDataDurability::Persistent,
         "ContractDataDurabilityTemporary" => ContractDataDurability::Temporary,
@@ -59,7 +59,7 @@ pub(crate) fn balance_amount(val_xdr: &str) -> Result<i128, String> {
     };
     match amount {
         Some(ScVal::I128(parts)) => Ok((i128::from(parts.hi) << 64) | i128::from(parts.lo)),
-        _ => Err("holds no i128 amount".to_owned()),
+        _ => Err("contains no i128 amount".to_owned()),
     }
 }
 
@@ -92,10 +92,10 @@ mod tests {
     fn what_cannot_be_derived_says_why() {
         let hash = |contract, key, durability| ledger_key_hash(contract, key, durability).unwrap_err();
         let good = "CBZJDM4CRWMIMHIDXIZUE7WB3ZAO6FKC3NIK2YT35335F2THKSHRHXDL";
-        assert!(hash("CBAD", Some("AAAAAQ=="), "ContractDataDurabilityTemporary").contains("no strkey"));
+        assert!(hash("CBAD", Some("AAAAAQ=="), "ContractDataDurabilityTemporary").contains("not a strkey"));
         assert!(hash(good, None, "ContractDataDurabilityTemporary").contains("key_xdr is null"));
         assert!(
-            hash(good, Some("AAAA"), "ContractDataDurabilityTemporary").contains("key_xdr is no base64 XDR")
+            hash(good, Some("AAAA"), "ContractDataDurabilityTemporary").contains("key_xdr is not base64 XDR")
         );
         assert!(hash(good, Some("AAAAAQ=="), "Eternal").contains("\"Eternal\" is unknown"));
     }
@@ -108,6 +108,6 @@ mod tests {
             let xdr = ScVal::I128(stellar_xdr::Int128Parts { hi, lo }).to_xdr_base64(Limits::none()).unwrap();
             assert_eq!(balance_amount(&xdr), Ok(amount));
         }
-        assert_eq!(balance_amount("AAAAAQ=="), Err("holds no i128 amount".to_owned()));
+        assert_eq!(balance_amount("AAAAAQ=="), Err("contains no i128 amount".to_owned()));
     }
 }

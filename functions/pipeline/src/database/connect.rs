@@ -9,24 +9,24 @@ use super::{credentials, tls};
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
 
-/// What every session of the loader sets. Keepalives free the locks of a client that vanished from the network within 40
-/// seconds, and a statement does not outlive its client by more than 5; the lock timeout bounds every wait for another's
-/// claim; an idle transaction is a dead client's.
+/// Settings of every session. Keepalives free the locks of a client that vanished from the network within 40 seconds,
+/// and a statement outlives its client by at most 5; the lock timeout bounds every wait for another claim; an idle
+/// transaction belongs to a dead client.
 const SESSION: &str = "
     set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
     set client_connection_check_interval = '5s';
     set lock_timeout = '30s'; set statement_timeout = '15min'; set idle_in_transaction_session_timeout = '15min';
     set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8'";
 
-/// How long a connection may take to come up, unless `connect_timeout` says otherwise.
+/// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects and sets up the session. A password from a secret is kept, and read again once when PostgreSQL refuses it: it
-/// may have been rotated since.
+/// Connects and sets up the session. A password from a secret is cached, and read once more when PostgreSQL refuses it,
+/// because it may have been rotated.
 ///
 /// # Errors
-/// [`Error::Database`] when the server is out of reach or refuses, [`Error::Config`] when the CA file or the secret cannot
-/// be used.
+/// [`Error::Database`] when the server is unreachable or refuses, [`Error::Config`] when the CA file or the secret
+/// cannot be used.
 pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
     let login = credentials::login(config).await?;
     let client = match open(&login.config).await {
@@ -64,7 +64,7 @@ async fn open(config: &DatabaseConfig) -> Result<Client> {
     }
 }
 
-/// Whether the server took user or password for wrong: 28P01 and 28000.
+/// Whether the server refused user or password: 28P01 and 28000.
 fn is_refused_login(error: &Error) -> bool {
     let Error::Database { source, .. } = error else { return false };
     let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
@@ -73,7 +73,7 @@ fn is_refused_login(error: &Error) -> bool {
         .any(|c| code == Some(c))
 }
 
-/// Tells the server to stop whatever this session is at. An error leaves it to the server's own limits.
+/// Asks the server to cancel this session's statement. If that fails, the server's own limits apply.
 pub(crate) async fn cancel(config: &DatabaseConfig, client: &Client) -> Result<()> {
     let token = client.cancel_token();
     let login = credentials::login(config).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn cancel(config: &DatabaseConfig, client: &Client) -> Result<(
     }
 }
 
-/// A broken connection shows as an error of whatever statement runs; the log has the connection's own words.
+/// A broken connection surfaces as an error of the running statement; the log has the connection's own error.
 fn log_end(end: Result<(), tokio_postgres::Error>) {
     if let Err(error) = end {
         tracing::debug!(%error, "the connection to PostgreSQL ended");

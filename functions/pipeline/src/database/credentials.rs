@@ -1,4 +1,4 @@
-//! Who logs in: the password of the configuration, of a secret, or a token of RDS.
+//! The login: a password from the configuration or from a secret, or an RDS token.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,20 +15,20 @@ use crate::config::{DatabaseConfig, LoginSource};
 use crate::error::{BoxError, Error, Result};
 use crate::secret::{Reading, StoredSecret, Unreadable};
 
-/// How long RDS takes a token; it is looked at when the connection is made, and not after.
+/// The validity of an RDS token; RDS checks it only when the connection is established.
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// A configuration that is complete for one connection, and whence its password.
+/// A complete configuration for one connection, and the source of its password.
 pub(super) struct Login {
     pub(super) config: DatabaseConfig,
     reading: Option<(StoredSecret, Reading)>,
 }
 
-/// Completes the configuration: reads the secret unless this process has, makes the token.
+/// Completes the configuration: reads the secret unless it is cached, or makes the token.
 ///
 /// # Errors
-/// [`Error::Config`] when the secret cannot be read or is not what it should be, or AWS gives no credentials;
-/// [`Error::Database`] when AWS is out of reach.
+/// [`Error::Config`] when the secret cannot be read or is malformed, or AWS credentials are missing;
+/// [`Error::Database`] when AWS is unreachable.
 pub(super) async fn login(config: &DatabaseConfig) -> Result<Login> {
     match &config.login {
         LoginSource::Given => Ok(Login { config: config.clone(), reading: None }),
@@ -46,8 +46,8 @@ pub(super) async fn login(config: &DatabaseConfig) -> Result<Login> {
 }
 
 impl Login {
-    /// The login to try after PostgreSQL refused this one: of a secret that says something else by now. `None` when there
-    /// is nothing else to try.
+    /// The login to try after PostgreSQL refused this one, if the secret has changed since. `None` if there is no
+    /// other.
     ///
     /// # Errors
     /// As [`login`].
@@ -74,17 +74,17 @@ fn of_secret(config: &DatabaseConfig, secret: &StoredSecret, reading: Reading) -
     Ok(Login { config, reading: Some((secret.clone(), reading)) })
 }
 
-/// Lays what the secret says over the configuration: `url`, or `username`, `password`, `host`, `port` and `dbname`, the
-/// shape that RDS gives its own. The parser's words would quote the secret, so they are not used.
+/// Applies the secret to the configuration: `url`, or `username`, `password`, `host`, `port` and `dbname`, the format
+/// of secrets made by RDS. The parser's message would quote the secret, so it is not used.
 fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfig> {
     const NAME: &str = "DB_SECRET_ARN";
     let bad = |problem: &str| Error::config(NAME, format!("the secret {problem}"));
     let fields: serde_json::Map<String, Value> = serde_json::from_str(secret.expose_secret())
-        .map_err(|_| bad("is not a JSON object: {\"username\": …, \"password\": …} is wanted"))?;
+        .map_err(|_| bad("is not a JSON object such as {\"username\": …, \"password\": …}"))?;
     let text = |name: &str| match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
-        Some(_) => Err(bad(&format!("has a {name} that is no text"))),
+        Some(_) => Err(bad(&format!("has a {name} that is not a string"))),
     };
     let mode = config.ssl_mode_given.then_some(config.ssl_mode);
     if let Some(url) = text("url")? {
@@ -116,12 +116,12 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
         }),
         Some(Value::Number(port)) => {
             let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
-            postgres.port(port.ok_or_else(|| bad("has a port that is none"))?);
+            postgres.port(port.ok_or_else(|| bad("has an invalid port"))?);
         }
         Some(Value::String(port)) => {
-            postgres.port(port.parse().map_err(|_| bad("has a port that is none"))?);
+            postgres.port(port.parse().map_err(|_| bad("has an invalid port"))?);
         }
-        Some(_) => return Err(bad("has a port that is none")),
+        Some(_) => return Err(bad("has an invalid port")),
     }
     postgres.dbname(text("dbname")?.or(config.postgres.get_dbname()).unwrap_or("stellar_contracts"));
     if let Some(timeout) = config.postgres.get_connect_timeout() {
@@ -133,21 +133,21 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     Ok(DatabaseConfig::with_default_mode(postgres, mode, config.ca_cert.clone()))
 }
 
-/// A token that lets the user of the configuration into its host, from the AWS credentials of this process.
+/// An RDS token for the configured user and host, signed with the AWS credentials of this process.
 async fn rds_token(config: &DatabaseConfig, aws: &Aws) -> Result<SecretString> {
     const NAME: &str = "DB_IAM_AUTH";
     let sdk = aws.sdk(None).await;
     let region = Aws::region(&sdk)
-        .ok_or_else(|| Error::config(NAME, "wants AWS_REGION, the region of the database"))?;
+        .ok_or_else(|| Error::config(NAME, "requires AWS_REGION, the region of the database"))?;
     let provider =
-        sdk.credentials_provider().ok_or_else(|| Error::config(NAME, "finds no AWS credentials"))?;
+        sdk.credentials_provider().ok_or_else(|| Error::config(NAME, "found no AWS credentials"))?;
     let credentials = provider
         .provide_credentials()
         .await
-        .map_err(|e| Error::config(NAME, format!("finds no AWS credentials: {}", BoxError::from(e))))?;
+        .map_err(|e| Error::config(NAME, format!("found no AWS credentials: {}", BoxError::from(e))))?;
     let host = match config.postgres.get_hosts() {
         [Host::Tcp(host)] => host,
-        _ => return Err(Error::config(NAME, "wants exactly one host")),
+        _ => return Err(Error::config(NAME, "requires exactly one host")),
     };
     let port = config.postgres.get_ports().first().copied().unwrap_or(5432);
     let user = config.postgres.get_user().unwrap_or_default();
@@ -155,7 +155,7 @@ async fn rds_token(config: &DatabaseConfig, aws: &Aws) -> Result<SecretString> {
         .map_err(|e| Error::config(NAME, format!("cannot sign a token: {e}")))
 }
 
-/// The token: a request to connect, presigned, without its scheme.
+/// The token is a presigned request to connect, without its scheme.
 fn presign(
     host: &str,
     port: u16,
@@ -166,7 +166,7 @@ fn presign(
 ) -> Result<SecretString, BoxError> {
     let mut url = url::Url::parse(&format!("https://{host}:{port}/"))?;
     url.query_pairs_mut().append_pair("Action", "connect").append_pair("DBUser", user);
-    // A blank is %20 in a signed query, and form encoding says +; a + itself is %2B there.
+    // A signed query encodes a space as %20, but form encoding writes +; a literal + is %2B there.
     if let Some(query) = url.query().map(|query| query.replace('+', "%20")) {
         url.set_query(Some(&query));
     }

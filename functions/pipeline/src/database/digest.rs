@@ -20,7 +20,7 @@ pub(crate) async fn entries_digest(client: &Client, window: LedgerWindow) -> Res
     let mut stream = pin!(client.copy_out(&sql).await.database("read the rows of a window")?);
     let mut hash = Sha256::new();
     let mut header = HEADER.len();
-    // The last message may hold the trailer alone: what is hashed stays its length behind.
+    // The last message may contain only the trailer, so hashing stays one trailer length behind.
     let mut tail: Vec<u8> = Vec::new();
     while let Some(bytes) = stream.try_next().await.database("read the rows of a window")? {
         let skipped = header.min(bytes.len());

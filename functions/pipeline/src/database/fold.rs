@@ -1,4 +1,4 @@
-//! Fold: `key_states` and `contract_assets` brought up to completed windows.
+//! Fold: updates `key_states` and `contract_assets` from completed windows.
 
 use std::time::Instant;
 
@@ -9,11 +9,10 @@ use super::sql;
 use crate::error::{DatabaseContext, Result};
 use crate::metrics;
 
-/// Rows folded in one pass, about: larger passes cost less per row, and hold the fold's lock longer.
+/// Approximate rows per fold pass: larger passes cost less per row, but hold the fold's lock longer.
 const ROWS_PER_PASS: i64 = 500_000;
 
-/// Folds one window inside its load transaction, after the COPY: the lock that all folds share is held no longer than it
-/// has to be.
+/// Folds one window inside its load transaction, after the COPY, to hold the lock of all folds as briefly as possible.
 pub(crate) async fn fold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
     let begun = Instant::now();
     tx.execute("select contract_data.fold_windows(array[$1::bigint])", &[&id])
@@ -23,10 +22,10 @@ pub(crate) async fn fold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Folds every completed window that is not folded yet, whoever loaded it. Returns how many.
+/// Folds every completed window that is not folded yet, including those of other processes. Returns their number.
 ///
 /// # Errors
-/// [`crate::Error::Database`]; each pass is a transaction, so what is folded stays folded.
+/// [`crate::Error::Database`]; each pass is a transaction, so finished passes stay.
 pub(crate) async fn fold_pending(client: &Client) -> Result<u64> {
     let mut windows = 0;
     client.execute(sql::TEND_UNFOLDED, &[]).await.database("summarise and analyse the partitions")?;

@@ -1,4 +1,4 @@
-//! Health: how the database stands, for the metrics.
+//! Health: the state of the database, for the metrics.
 
 use tokio_postgres::Client;
 
@@ -7,18 +7,18 @@ use super::sql;
 use crate::error::{DatabaseContext, Result};
 use crate::metrics::{self, Standing};
 
-/// Measures how the database stands; `tip` is the last ledger of the source. What cannot be measured is no failure of a run,
+/// Measures the state of the database; `tip` is the last ledger of the source. A failure here does not fail the run,
 /// whose windows are loaded.
 pub(crate) async fn measure(client: &Client, tip: Option<u32>) {
     match standing(client, tip).await {
         Ok(standing) => metrics::standing(&standing),
-        Err(error) => tracing::warn!(error = %error.chain(), "not measured"),
+        Err(error) => tracing::warn!(error = %error.chain(), "cannot measure the state of the database"),
     }
 }
 
-/// Reads how the database stands.
+/// Reads the state of the database.
 async fn standing(client: &Client, tip: Option<u32>) -> Result<Standing> {
-    let row = client.query_one(sql::HEALTH, &[]).await.database("read how the database stands")?;
+    let row = client.query_one(sql::HEALTH, &[]).await.database("read the state of the database")?;
     Ok(Standing {
         tip: tip.map(i64::from),
         last_ledger: get(&row, "last_ledger")?,

@@ -1,5 +1,5 @@
-//! Hints: rows of progress that say who is at work on a window. People read them, and the next attempt at a window that was
-//! given up; whether a ledger is loaded never depends on them.
+//! Hints: progress rows for windows under way. Status shows them, and they size the next attempt at an abandoned
+//! window; whether a ledger is loaded never depends on them.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Result};
 
-/// A window that was begun and neither finished nor taken back: its host ended first.
+/// An abandoned window: its host ended before it was finished or released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenUp {
     /// Its ledgers.
     pub(crate) window: LedgerWindow,
-    /// Whether it was staged before that attempt, which then had only to load it.
+    /// Whether it had been staged before that attempt, which then only had to load it.
     pub(crate) staged: bool,
 }
 
-/// Leaves a hint that somebody works on the window, for as long as its host may. The load transaction removes it. Nothing
-/// depends on it but what people see, and how much of the window the next attempt takes should this one be given up.
+/// Writes a hint that the window is under way, valid as long as the host's time. The load transaction removes it. It
+/// only affects what status shows, and how large the next attempt is if this one is abandoned.
 pub(crate) async fn hint(
     client: &Client,
     window: LedgerWindow,
@@ -34,11 +34,11 @@ pub(crate) async fn hint(
     client
         .execute(sql::HINT_WINDOW, &[&batch_id, &start, &end, &lifetime.as_secs_f64(), &source.as_str()])
         .await
-        .database("leave a hint")
+        .database("write the hint")
         .map(drop)
 }
 
-/// Takes a hint back.
+/// Removes a hint.
 pub(crate) async fn unhint(client: &Client, batch_id: Uuid) -> Result<()> {
     client
         .execute(
@@ -46,12 +46,12 @@ pub(crate) async fn unhint(client: &Client, batch_id: Uuid) -> Result<()> {
             &[&batch_id],
         )
         .await
-        .database("take a hint back")
+        .database("remove the hint")
         .map(drop)
 }
 
-/// Reads what was given up.
+/// Reads the abandoned windows.
 pub(crate) async fn given_up_windows(client: &Client) -> Result<Vec<GivenUp>> {
-    let rows = client.query(sql::GIVEN_UP_WINDOWS, &[]).await.database("read what was given up")?;
+    let rows = client.query(sql::GIVEN_UP_WINDOWS, &[]).await.database("read the abandoned windows")?;
     rows.iter().map(|row| Ok(GivenUp { window: window(row)?, staged: get(row, "staged")? })).collect()
 }

@@ -1,4 +1,4 @@
-//! Load: one staged object into `entries`, in one transaction with its row of progress.
+//! Load: writes one staged object into `entries`, in one transaction with its progress row.
 
 use std::pin::pin;
 use std::time::Instant;
@@ -20,33 +20,33 @@ use crate::store::{StagedObject, Store, object};
 /// Bytes of one CopyData message.
 const MESSAGE_BYTES: usize = 64 << 10;
 
-/// When the windows of a run reach `key_states`.
+/// When the windows of a run are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FoldWhen {
-    /// In the load transaction itself: what a schedule wants.
+    /// In the load transaction itself, for scheduled runs.
     Inline,
-    /// Later, many windows at once, before success is reported: what a replay wants.
+    /// Later, many windows at once, but before success is reported, for replays.
     Later,
 }
 
 /// How a load ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Loaded {
-    /// The rows are there, and so is the row of progress with this id.
+    /// The rows and the progress row with this id are committed.
     Completed(i64),
-    /// Somebody else has loaded these ledgers, or an earlier attempt of ours whose answer was lost.
+    /// Another process has loaded these ledgers, or an earlier attempt whose answer was lost.
     AlreadyThere,
-    /// Somebody else has loaded some of these ledgers: plan again.
+    /// Another process has loaded some of these ledgers: plan again.
     PartlyThere,
-    /// Retention has passed these ledgers since they were planned: nothing is loaded.
+    /// The ledgers are now below the retention boundary: nothing is loaded.
     NotRetained,
 }
 
 /// Loads a staged object into ledgers that no completed window covers.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when the object's rows are not those of its footer: nothing is loaded then. [`Error::Database`]; after
-/// one that came from COMMIT the outcome is open, and calling again settles it: the claim waits for the transaction in
+/// [`Error::Corrupt`] when the object's rows contradict its footer; nothing is loaded then. [`Error::Database`]; after
+/// an error from COMMIT the outcome is unknown, and calling again settles it: the claim waits for the transaction in
 /// doubt, and finds its row or takes its place.
 pub(crate) async fn load(
     client: &mut Client,
@@ -57,8 +57,8 @@ pub(crate) async fn load(
 ) -> Result<Loaded> {
     let begun = Instant::now();
     let window = object.window()?;
-    // In a transaction of its own, and first: the lock that ATTACH takes on the parent must not last as long as a COPY. Below
-    // the retained ledgers it makes none, and then the claim refuses: retention only ever goes up.
+    // In a separate, earlier transaction: the lock that ATTACH takes on the parent must not last as long as a COPY.
+    // Below the retention boundary this creates no partition, and the claim refuses later: the boundary only moves up.
     if object.footer.rows > 0 {
         ensure_partition(client, window).await?;
     }
@@ -90,17 +90,17 @@ pub(crate) async fn load(
     Ok(Loaded::Completed(id))
 }
 
-/// Makes the partition that a window falls in, if it is missing.
+/// Creates the partition of a window, if it is missing.
 pub(super) async fn ensure_partition(client: &Client, window: LedgerWindow) -> Result<()> {
     client
         .execute("select contract_data.ensure_partition($1)", &[&i64::from(window.start())])
         .await
-        .database("make the partition")
+        .database("create the partition")
         .map(drop)
 }
 
-/// Names the session after the batch, and takes the lock that loads share and replacements hold alone: a replacement
-/// removes rows that no load may see half of.
+/// Names the session after the batch, and takes the lock that loads share and replacements hold exclusively: no load
+/// may see a replacement half done.
 pub(super) async fn enter(tx: &Transaction<'_>, object: &StagedObject, lock: &str) -> Result<()> {
     let batch = object.footer.batch_id;
     tx.batch_execute(&format!(
@@ -108,10 +108,10 @@ pub(super) async fn enter(tx: &Transaction<'_>, object: &StagedObject, lock: &st
          select {lock}(hashtextextended('contract_data.load', 0))"
     ))
     .await
-    .database("wait for a window that is being replaced")
+    .database("wait for the replacement of a window")
 }
 
-/// COMMIT answers Ok for a transaction that was aborted before: only the row itself says that it is there.
+/// COMMIT answers Ok even for an aborted transaction: only the row itself proves success.
 pub(super) async fn read_back(client: &Client, id: i64, object: &StagedObject) -> Result<()> {
     if progress::is_completed(client, id, object.footer.batch_id).await? {
         return Ok(());
@@ -120,15 +120,15 @@ pub(super) async fn read_back(client: &Client, id: i64, object: &StagedObject) -
         action: "commit the window",
         transient: true,
         source: format!(
-            "COMMIT was answered, but the row of ledgers {} is not there: the transaction was rolled back",
+            "COMMIT succeeded, but the row of ledgers {} is missing: the transaction was rolled back",
             object.window()?
         )
         .into(),
     })
 }
 
-/// Streams the object's rows into `entries`, and compares them with the footer, by number and digest, before anybody could
-/// commit them.
+/// Streams the object's rows into `entries`, and checks number and digest against the footer before they can be
+/// committed.
 pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
     let opened = object::open(store, &object.path, object.bytes).await?;
     if *opened.footer() != object.footer {
@@ -157,7 +157,7 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         return Err(Error::corrupt(
             object.path.to_string(),
             format!(
-                "it holds {sent} rows with digest {digest}, its footer says {} rows with {}",
+                "it contains {sent} rows with digest {digest}, but its footer states {} rows with digest {}",
                 object.footer.rows, object.footer.rows_digest
             ),
         ));

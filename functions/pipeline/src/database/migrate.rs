@@ -1,4 +1,4 @@
-//! Migrate: the schema brought up to date, its settings written once, and the rights of loader and reader.
+//! Migrate: brings the schema up to date, writes its settings once, and grants the rights of loader and reader.
 
 use tokio_postgres::Client;
 
@@ -9,23 +9,26 @@ use super::{schema, sql};
 use crate::config::{Config, DEFAULT_PARTITION_LEDGERS};
 use crate::error::{DatabaseContext, Error, Result};
 
-/// What a `migrate` did, or would do.
+/// What `migrate` did, or would do.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Migration {
-    /// Version of the schema before; 0 is none.
+    /// Schema version before; 0 means no schema.
     pub from: u32,
-    /// Version of the schema that this loader wants.
+    /// Schema version that this loader requires.
     pub to: u32,
-    /// Names of the migrations between, in order.
+    /// Names of the migrations in between, in order.
     pub applied: Vec<String>,
 }
 
-/// Brings the schema up to date, writes the settings, once, and grants loader and reader what they may do. Safe beside another `migrate`, and beside loaders.
+/// Brings the schema up to date, writes the settings once, and grants loader and reader their rights. Safe beside
+/// another `migrate` and beside loaders.
 ///
 /// # Errors
-/// [`Error::Database`]; [`Error::Schema`] when the database is of another network, partition size or future.
+/// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size or a newer
+/// schema.
 pub async fn migrate(config: &Config) -> Result<Migration> {
-    // One migration at a time: the lock is a transaction's, on a connection of its own, because each migration is one too.
+    // One migration at a time. The lock is held by a transaction on a separate connection, because each migration is a
+    // transaction too.
     let mut lock = connect(&config.database).await?;
     let held = lock.transaction().await.database("lock the schema")?;
     held.batch_execute("select pg_advisory_xact_lock(hashtextextended('contract_data.migrate', 0))")
@@ -60,12 +63,12 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
             &[&config.network.native_contract()?],
         )
         .await
-        .database("write what is known of native")?;
-    client.batch_execute(sql::GRANTS).await.database("grant what the roles may do")?;
+        .database("write the native asset")?;
+    client.batch_execute(sql::GRANTS).await.database("grant the rights of the roles")?;
     Ok(migration)
 }
 
-/// Creates the schema if it is missing. Where it is there, the owner need not have the right to create any.
+/// Creates the schema if it is missing. If it exists, the owner needs no right to create schemas.
 async fn create_schema(client: &Client) -> Result<()> {
     let row = client
         .query_one("select to_regnamespace('contract_data') is not null as there", &[])

@@ -1,4 +1,4 @@
-//! Progress: the only code that reads and writes `ingestion_progress`, and so decides what is loaded.
+//! Progress: reads and writes `ingestion_progress`, which decides what is loaded.
 
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
@@ -11,16 +11,16 @@ use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::StagedObject;
 
-/// How a claim ended.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// The ledgers are ours until the transaction ends: the row of progress.
+    /// This transaction owns the ledgers; the id of its progress row.
     Taken(i64),
-    /// Every ledger is loaded already.
+    /// Every ledger is already loaded.
     Covered,
-    /// Some ledgers are loaded already, some are not: the window has to be planned again.
+    /// Some ledgers are already loaded, some are not: plan the window again.
     PartlyCovered,
-    /// The ledgers are below those that are retained.
+    /// The ledgers are below the retention boundary.
     NotRetained,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Claim {
 pub(crate) struct CompletedWindow {
     /// The row's id.
     pub(crate) id: i64,
-    /// The object that was loaded.
+    /// The batch id of the loaded object.
     pub(crate) batch_id: Uuid,
     /// Its ledgers.
     pub(crate) window: LedgerWindow,
@@ -37,21 +37,21 @@ pub(crate) struct CompletedWindow {
     pub(crate) archived: bool,
 }
 
-/// What a claim says besides the object.
+/// What a claim records besides the object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClaimFacts {
     /// Where the rows came from.
     pub(crate) source: RowSource,
-    /// Attempts at draining it.
+    /// Attempts to drain it.
     pub(crate) attempts: u32,
-    /// Time to drain and stage, if this run did.
+    /// Time to drain and stage, if this run did it.
     pub(crate) drain_ms: Option<i64>,
 }
 
 /// Claims the ledgers of a staged object, as the first statement of the load transaction.
 ///
-/// Two who overlap: the second waits here for the first, up to the session's `lock_timeout`, and is told nothing but that
-/// it got no row. What is there then is read again, which at READ COMMITTED sees what the first has committed.
+/// Of two overlapping claims, the second waits here for the first, up to the session's `lock_timeout`, and then gets no
+/// row. It reads the table again, which at READ COMMITTED shows what the first has committed.
 pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: ClaimFacts) -> Result<Claim> {
     let footer = &object.footer;
     let window = object.window()?;
@@ -81,7 +81,7 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
     if let Some(row) = claimed {
         return Ok(Claim::Taken(get(&row, "id")?));
     }
-    // A window lies within one partition, so it is retained whole or not at all.
+    // A window lies within one partition, so it is retained as a whole or not at all.
     if window.end() < retained_from(tx.client()).await? {
         return Ok(Claim::NotRetained);
     }
@@ -92,7 +92,7 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
     Ok(Claim::PartlyCovered)
 }
 
-/// The last statement before COMMIT: times, and no more hints about these ledgers.
+/// The last statement before COMMIT: writes the times, and removes the hints for these ledgers.
 pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, window: LedgerWindow, load_ms: i64) -> Result<()> {
     tx.execute(sql::FINISH_WINDOW, &[&id, &load_ms, &i64::from(window.start()), &i64::from(window.end())])
         .await
@@ -100,7 +100,7 @@ pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, window: LedgerWindow, 
         .map(drop)
 }
 
-/// Whether the row of a window is really there, asked outside any transaction: an Ok from COMMIT does not say so.
+/// Whether the row of a window is committed, read outside any transaction: an Ok from COMMIT does not prove it.
 pub(crate) async fn is_completed(client: &Client, id: i64, batch_id: Uuid) -> Result<bool> {
     client
         .query_opt(
@@ -117,12 +117,12 @@ pub(crate) async fn uncovered(client: &Client, range: LedgerWindow) -> Result<Ve
     windows(client, sql::UNCOVERED, range).await
 }
 
-/// Windows that a query answers for a range.
+/// The windows that a query returns for a range.
 async fn windows(client: &Client, sql: &str, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
     let rows = client
         .query(sql, &[&i64::from(range.start()), &i64::from(range.end())])
         .await
-        .database("read what is loaded")?;
+        .database("read the loaded windows")?;
     rows.iter().map(window).collect()
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
     let rows = client
         .query(sql::COVERING_WINDOWS, &[&i64::from(range.start()), &i64::from(range.end())])
         .await
-        .database("read what is loaded")?;
+        .database("read the loaded windows")?;
     rows.iter()
         .map(|row| {
             Ok(CompletedWindow {
@@ -144,13 +144,13 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
         .collect()
 }
 
-/// The parts of a range that a schedule should load now: retained, not completed, and not failed a short while ago. A window that
-/// failed is due again after a minute, then after two, four, … at most a day, since its last attempt.
+/// The parts of a range that a schedule should load now: retained, not completed, and not failed recently. A failed
+/// window is due again 1, 2, 4, … minutes, at most a day, after its last attempt.
 pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
     windows(client, sql::DUE, range).await
 }
 
-/// Records that a window failed, in place of what was recorded of its failures before. Returns the objects that those kept.
+/// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept.
 pub(crate) async fn mark_failed(
     client: &Client,
     window: LedgerWindow,
@@ -167,8 +167,8 @@ pub(crate) async fn mark_failed(
     get(&row, "superseded")
 }
 
-/// Replaces the row of a completed window by that of another object, inside the transaction that replaces its rows. False
-/// when the row is not there any more, or its ledgers are not retained.
+/// Replaces the progress row of a completed window, inside the transaction that replaces its rows. False if the row no
+/// longer exists, or its ledgers are not retained.
 pub(crate) async fn replace(
     tx: &Transaction<'_>,
     id: i64,
@@ -200,7 +200,7 @@ pub(crate) async fn replace(
     .map(|rows| rows == 1)
 }
 
-/// Completed windows whose object is still in staging/, with its name.
+/// Completed windows whose object is still in staging/, with the object's name.
 pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, String)>> {
     let rows = client.query(sql::UNARCHIVED_WINDOWS, &[]).await.database("look for windows to archive")?;
     rows.iter()
@@ -216,7 +216,7 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
         .collect()
 }
 
-/// Records that the object of a window stands in the archive.
+/// Records that the object of a window is in the archive.
 pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Result<()> {
     client
         .execute(
@@ -224,6 +224,6 @@ pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Res
             &[&id, &object],
         )
         .await
-        .database("record the archive")
+        .database("record that the window is archived")
         .map(drop)
 }

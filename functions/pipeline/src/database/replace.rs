@@ -1,4 +1,4 @@
-//! Replace: the rows of a completed window by those of another object, in one transaction.
+//! Replace: replaces the rows of a completed window by those of another object, in one transaction.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::error::{DatabaseContext, Error, Result};
 use crate::metrics;
 use crate::store::{StagedObject, Store};
 
-/// Replaces the rows of a completed window by those of a staged object of the same ledgers, in one transaction: readers,
-/// and whoever comes after a crash, see the old window or the new.
+/// Replaces the rows of a completed window by those of a staged object of the same ledgers, in one transaction: readers
+/// see the old window or the new one, also after a crash.
 ///
 /// # Errors
-/// As [`load`]; [`Error::Usage`] when the window is not there any more as it was planned.
+/// As [`load`]; [`Error::Usage`] when the window has changed since it was planned.
 pub(crate) async fn replace(
     client: &mut Client,
     store: &Store,
@@ -27,7 +27,7 @@ pub(crate) async fn replace(
     let begun = Instant::now();
     let window = object.window()?;
     if progress::is_completed(client, id, object.footer.batch_id).await? {
-        return Ok(()); // an earlier attempt, whose answer was lost
+        return Ok(()); // loaded by an earlier attempt whose answer was lost
     }
     ensure_partition(client, window).await?;
     let tx = begin(client).await?;
@@ -36,10 +36,12 @@ pub(crate) async fn replace(
         let boundary = settings::retained_from(tx.client()).await?;
         if window.end() < boundary {
             return Err(Error::Usage(format!(
-                "ledgers {window} are not retained any more: this database keeps ledgers from {boundary} on"
+                "ledgers {window} are no longer retained: this database keeps ledgers from {boundary} on"
             )));
         }
-        return Err(Error::Usage(format!("window {window} has changed since it was planned: start again")));
+        return Err(Error::Usage(format!(
+            "window {window} has changed since it was planned: run the replay again"
+        )));
     }
     let (start, end) = (i64::from(window.start()), i64::from(window.end()));
     tx.batch_execute(
@@ -47,11 +49,11 @@ pub(crate) async fn replace(
            ledger_key_hash text collate \"C\" primary key, contract_id text collate \"C\" not null) on commit drop",
     )
     .await
-    .database("note the keys of the window")?;
+    .database("collect the keys of the window")?;
     const NOTE_KEYS: &str = "insert into pg_temp.replaced_keys
         select distinct ledger_key_hash, contract_id from contract_data.entries where ledger_sequence between $1 and $2
         on conflict do nothing";
-    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
+    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("collect the keys of the window")?;
     tx.execute("select contract_data.remove_replaced_rows($1)", &[&id])
         .await
         .database("remove the old rows")?;
@@ -60,11 +62,11 @@ pub(crate) async fn replace(
     copy(&tx, store, object).await?;
     let copying = copying.elapsed();
     failpoint!("copied");
-    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("note the keys of the window")?;
-    tx.execute("analyze pg_temp.replaced_keys", &[]).await.database("note the keys of the window")?;
+    tx.execute(NOTE_KEYS, &[&start, &end]).await.database("collect the keys of the window")?;
+    tx.execute("analyze pg_temp.replaced_keys", &[]).await.database("collect the keys of the window")?;
     tx.execute("select contract_data.refold_replaced_keys($1, $2)", &[&start, &end])
         .await
-        .database("fold the keys of the window anew")?;
+        .database("fold the keys of the window again")?;
     settings::forget_fingerprint(&tx, window).await?;
     let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     progress::finish(&tx, id, window, load_ms).await?;

@@ -1,4 +1,4 @@
-//! Reading what a query answered.
+//! Reads the rows of a query.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -6,10 +6,10 @@ use tokio_postgres::types::FromSql;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// Reads a column that a query of ours must have.
+/// Reads a column that the query must return.
 pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T> {
     row.try_get(column).map_err(|e| Error::Database {
-        action: "read what a query answered",
+        action: "read the result of a query",
         transient: false,
         source: e.into(),
     })

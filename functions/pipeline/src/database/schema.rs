@@ -1,4 +1,4 @@
-//! The schema: the version that this loader is written for, and the version that a database has.
+//! The schema: the version that this loader requires, and the version of a database.
 
 use tokio_postgres::Client;
 
@@ -7,7 +7,7 @@ use crate::error::{DatabaseContext, Result};
 
 refinery::embed_migrations!("../../sql/migrations");
 
-/// Where refinery keeps what it has applied.
+/// Refinery's table of applied migrations.
 pub(super) const HISTORY: &str = "contract_data.schema_history";
 
 /// The version that this loader's SQL is written for.
@@ -15,7 +15,7 @@ pub(super) fn newest() -> u32 {
     migrations::runner().get_migrations().iter().map(|m| m.version().unsigned_abs()).max().unwrap_or(0)
 }
 
-/// The version of the schema in the database, 0 when there is none.
+/// The schema version of the database, 0 if it has none.
 pub(super) async fn version(client: &Client) -> Result<u32> {
     let exists = client
         .query_one("select to_regclass($1) is not null as there", &[&HISTORY])

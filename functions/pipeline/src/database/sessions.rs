@@ -1,4 +1,4 @@
-//! Sessions: connections to PostgreSQL that are kept for the next step, or the next run.
+//! Sessions: PostgreSQL connections that are kept for the next step or the next run.
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,26 @@ use super::connect::{cancel, connect};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, Result};
 
-/// More than any run asks for at once: a bound that says when sessions are not given back.
+/// More than any run needs at once; reaching the limit means that sessions leak.
 const SESSIONS: usize = 256;
 
-/// How long a kept session may be at something before it is told to stop.
+/// How long a returned session may stay busy before its statement is cancelled.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// How long it may take then to prove that it is alive.
+/// How long it may take after that to answer.
 const PROOF: Duration = Duration::from_secs(2);
 
-/// The longest wait for sessions to be given back and to come to rest.
+/// The longest wait for sessions to be returned and become idle.
 const REST: Duration = Duration::from_secs(1);
 
-/// A connection on loan; given back when it is dropped.
+/// A borrowed connection; returned to the pool on drop.
 pub(crate) type Session = Object<Connections>;
 
-/// Lends sessions that are alive: kept ones if they answer, else new ones.
+/// Lends live sessions: kept ones if they answer, else new ones.
 #[derive(Debug)]
 pub(crate) struct Sessions(Pool<Connections>);
 
-/// Makes connections, and tells the living from the dead.
+/// Creates connections, and checks that kept ones are alive.
 #[derive(Debug)]
 pub(crate) struct Connections(DatabaseConfig);
 
@@ -40,9 +40,9 @@ impl Manager for Connections {
         connect(&self.0).await
     }
 
-    /// A question, answered in time, and as a server does that may be written to: one that has become a standby keeps its
-    /// sessions. The answer also says that the transaction before, should it have been dropped in the middle, has been rolled
-    /// back: answers come in the order of the questions. What is still at a statement that nobody waits for is told to stop.
+    /// The session must answer a query in time, and must be writable: a server that became a standby keeps its
+    /// sessions. Answers come in order, so this answer also proves that an abandoned transaction has been rolled back.
+    /// A statement that nobody waits for is cancelled.
     async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
         let answer = client.simple_query("show transaction_read_only");
         tokio::pin!(answer);
@@ -50,44 +50,44 @@ impl Manager for Connections {
             Ok(answered) => Ok(answered),
             Err(_) => {
                 let cancelled = tokio::time::timeout(PROOF, cancel(&self.0, client)).await;
-                tracing::debug!(?cancelled, "a statement that nobody waits for");
+                tracing::debug!(?cancelled, "cancelled an abandoned statement");
                 tokio::time::timeout(PROOF, answer).await
             }
         };
         match answered {
             Ok(Ok(answer)) if is_off(&answer) => Ok(()),
-            Ok(Ok(_)) => Err(RecycleError::message("the session may only read")),
+            Ok(Ok(_)) => Err(RecycleError::message("the session is read-only")),
             Ok(Err(error)) => Err(RecycleError::message(format!("the session has ended: {error}"))),
             Err(_) => Err(RecycleError::message("the session does not answer")),
         }
     }
 }
 
-/// Whether a setting that was asked for is off.
+/// Whether the queried setting is off.
 fn is_off(answer: &[SimpleQueryMessage]) -> bool {
     answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("off")))
 }
 
 impl Sessions {
-    /// Sessions of this database; the first connection is made when the first is asked for.
+    /// Sessions of this database; the first connection is established on first use.
     pub(crate) fn new(config: &DatabaseConfig) -> Result<Self> {
         let pool = Pool::builder(Connections(config.clone())).max_size(SESSIONS).build();
-        pool.map(Sessions).map_err(|e| Error::Unexpected(format!("no pool of sessions: {e}")))
+        pool.map(Sessions).map_err(|e| Error::Unexpected(format!("cannot create the session pool: {e}")))
     }
 
-    /// A session that is alive.
+    /// A live session.
     ///
     /// # Errors
     /// Those of [`connect`].
     pub(crate) async fn get(&self) -> Result<Session> {
         self.0.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
-            other => Error::Unexpected(format!("no session: {other}")),
+            other => Error::Unexpected(format!("cannot get a session: {other}")),
         })
     }
 
-    /// Waits until what was dropped in the middle of its work has been rolled back by the server, for a second at most: a
-    /// host that is frozen before that would hold its locks meanwhile.
+    /// Waits, for a second at most, until the server has rolled back abandoned work: a host that is frozen before that
+    /// would keep holding its locks.
     pub(crate) async fn settle(&self) {
         let begun = Instant::now();
         while self.0.status().available < self.0.status().size && begun.elapsed() < REST {
@@ -96,7 +96,7 @@ impl Sessions {
         let kept = self.0.status().available;
         let at_rest = futures::future::join_all((0..kept).map(|_| self.get()));
         if tokio::time::timeout(REST, at_rest).await.is_err() {
-            tracing::warn!("a session does not come to rest: its locks last until its connection ends");
+            tracing::warn!("a session is still busy: its locks last until its connection ends");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of a database, and the refusal of one that this loader must not write to.
+//! The settings of a database, and the check that this loader may use it.
 
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
@@ -10,26 +10,26 @@ use crate::config::Config;
 use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
 
-/// What the database is for.
+/// The settings of the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Tells this database from any other.
+    /// Identifies this database.
     pub(crate) database_id: Uuid,
     /// Ledgers per partition.
     pub(crate) partition_ledgers: u32,
-    /// Where the schedule begins, once the first scheduled run has said so.
+    /// Where the schedule begins, as stored by the first scheduled run.
     pub(crate) schedule_start: Option<u32>,
     /// A ledger loaded early on, and the digest of its rows.
     pub(crate) fingerprint: Option<(u32, String)>,
-    /// The first ledger of the history that is kept; 0 where everything is.
+    /// The first retained ledger; 0 if everything is kept.
     pub(crate) retained_from: u32,
 }
 
 impl Settings {
-    /// Reads the settings, and refuses a database that this loader must not write to.
+    /// Reads the settings, and refuses a database that this loader must not use.
     ///
     /// # Errors
-    /// [`Error::Schema`], in words, when the schema is missing, too old, or made for a later loader; when the database is of
+    /// [`Error::Schema`] when the schema is missing, too old or too new for this loader; when the database holds
     /// another network; when `PARTITION_LEDGERS` contradicts it.
     pub(crate) async fn checked(client: &Client, config: &Config) -> Result<Self> {
         let version = schema::version(client).await?;
@@ -42,7 +42,7 @@ impl Settings {
         }
         if version < wanted {
             return Err(Error::Schema(format!(
-                "the schema is at version {version}, this loader wants {wanted}: run `ingestctl migrate`"
+                "the schema has version {version}, this loader requires {wanted}: run `ingestctl migrate`"
             )));
         }
         let row = client
@@ -53,25 +53,25 @@ impl Settings {
         let oldest_loader = get::<i32>(&row, "oldest_loader")?.unsigned_abs();
         if oldest_loader > wanted {
             return Err(Error::Schema(format!(
-                "the schema (version {version}) needs a loader for version {oldest_loader} at least, this one is for {wanted}: \
+                "the schema (version {version}) requires a loader for version {oldest_loader} or later, this one is for {wanted}: \
                  upgrade the loader"
             )));
         }
         let network: String = get(&row, "network")?;
         if network != config.network.name {
             return Err(Error::Schema(format!(
-                "{} holds {network}, NETWORK says {}: use another database",
+                "{} holds {network}, but NETWORK is {}: use another database",
                 config.database.describe(),
                 config.network.name
             )));
         }
         let stored: i64 = get(&row, "partition_ledgers")?;
         let partition_ledgers = u32::try_from(stored).map_err(|_| {
-            Error::Schema(format!("settings.partition_ledgers is {stored}, which is no number of ledgers"))
+            Error::Schema(format!("settings.partition_ledgers is {stored}, which is not a number of ledgers"))
         })?;
         if let Some(configured) = config.partition_ledgers.filter(|c| *c != partition_ledgers) {
             return Err(Error::Schema(format!(
-                "the database has partitions of {partition_ledgers} ledgers, PARTITION_LEDGERS says {configured}: leave it unset"
+                "the database has partitions of {partition_ledgers} ledgers, but PARTITION_LEDGERS is {configured}: unset it"
             )));
         }
         let schedule_start = get::<Option<i64>>(&row, "schedule_start")?.and_then(|s| u32::try_from(s).ok());
@@ -90,11 +90,11 @@ impl Settings {
     /// The retained part of a range.
     ///
     /// # Errors
-    /// [`Error::Usage`], in words, when nothing of it is.
+    /// [`Error::Usage`] when no ledger of it is retained.
     pub(crate) fn retained(&self, range: LedgerWindow) -> Result<LedgerWindow> {
         range.from(self.retained_from).ok_or_else(|| {
             Error::Usage(format!(
-                "ledgers {range} are not retained: this database keeps ledgers from {} on; what was loaded before stays in \
+                "ledgers {range} are not retained: this database keeps ledgers from {} on; older loaded ledgers are only in \
                  the archive",
                 self.retained_from
             ))
@@ -102,12 +102,12 @@ impl Settings {
     }
 }
 
-/// The first ledger of the history that is kept, as it is now; 0 where everything is.
+/// The current first retained ledger; 0 if everything is kept.
 pub(crate) async fn retained_from(client: &Client) -> Result<u32> {
     let row = client
         .query_one("select coalesce(retained_from, 0) as ledger from contract_data.settings", &[])
         .await
-        .database("read what is retained")?;
+        .database("read the retention boundary")?;
     u32::try_from(get::<i64>(&row, "ledger")?)
         .map_err(|e| Error::Schema(format!("settings.retained_from: {e}")))
 }
@@ -125,7 +125,7 @@ pub(crate) async fn store_schedule_start(client: &Client, ledger: u32) -> Result
         .map_err(|e| Error::Schema(format!("settings.schedule_start: {e}")))
 }
 
-/// Remembers the first ledger with rows, unless one is remembered already.
+/// Stores the fingerprint of the first ledger with rows, unless one is stored already.
 pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
     let Some(row) =
         client.query_opt(sql::FINGERPRINT_CANDIDATE, &[]).await.database("choose the fingerprint")?
@@ -145,7 +145,7 @@ pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
         .map(drop)
 }
 
-/// Forgets the fingerprint when its ledger is among those that an operator replaces: they may tell it otherwise.
+/// Deletes the fingerprint if an operator replaces its ledger, because the new rows may differ.
 pub(crate) async fn forget_fingerprint(tx: &Transaction<'_>, window: LedgerWindow) -> Result<()> {
     tx.execute(
         "update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null

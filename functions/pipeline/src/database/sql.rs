@@ -1,4 +1,4 @@
-//! Every statement of `sql/loader`, by its name.
+//! The statements of `sql/loader`, by name.
 
 pub(crate) const CLAIM_WINDOW: &str = include_str!("../../../../sql/loader/claim_window.sql");
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");

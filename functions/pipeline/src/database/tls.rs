@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{Error, Result};
 
-/// What tokio-postgres makes its TLS streams with.
+/// The TLS connector for tokio-postgres.
 pub(super) fn connector(config: &DatabaseConfig) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -32,7 +32,7 @@ pub(super) fn connector(config: &DatabaseConfig) -> Result<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(tls.with_no_client_auth()))
 }
 
-/// The authorities of the CA file, or else the system's.
+/// The authorities in the CA file, or else the system's.
 fn roots(config: &DatabaseConfig) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match &config.ca_cert {
@@ -43,7 +43,7 @@ fn roots(config: &DatabaseConfig) -> Result<RootCertStore> {
                 roots.add(certificate).map_err(|e| bad(e.to_string()))?;
             }
             if roots.is_empty() {
-                return Err(bad("holds no certificate".to_owned()));
+                return Err(bad("contains no certificate".to_owned()));
             }
         }
         None => {
@@ -54,11 +54,11 @@ fn roots(config: &DatabaseConfig) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// `verify-ca`: the chain must hold, the name may be any.
+/// `verify-ca`: checks the chain, but not the name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// `prefer` and `require`: encrypted, to whomever. What libpq does in these modes, no more.
+/// `prefer` and `require`: encrypted, to any server. The same as libpq in these modes.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! Transactions: how they begin, how they commit, and the locks that last as long as they do.
+//! Transactions: begin, commit, and transaction-level locks.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
@@ -6,9 +6,9 @@ use tokio_postgres::{Client, Transaction};
 use super::row::get;
 use crate::error::{DatabaseContext, Error, Result};
 
-/// A read-write transaction at READ COMMITTED, whatever the server's default: a snapshot taken before the wait for a claim
-/// would be stale. A standby refuses it, in words that elsewhere mean a feature that is missing: it may be promoted, or the
-/// next connection may lead to the primary, so another attempt may go better.
+/// A read-write transaction at READ COMMITTED, regardless of the server's default: a snapshot taken before the wait for
+/// a claim would be stale. A standby refuses it with an error code that usually means a missing feature. This counts as
+/// transient, because the standby may be promoted, or the next connection may reach the primary.
 pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
     let begun = client
         .build_transaction()
@@ -24,7 +24,8 @@ pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
     }
 }
 
-/// Takes an advisory lock for as long as the transaction is open, which may idle; `None` when another session holds it.
+/// Takes an advisory lock for the duration of the transaction, which may idle; `None` when another session holds the
+/// lock.
 pub(crate) async fn try_lock<'a>(client: &'a mut Client, name: &str) -> Result<Option<Transaction<'a>>> {
     let tx = client.transaction().await.database("begin a transaction")?;
     let row = tx
@@ -35,14 +36,14 @@ pub(crate) async fn try_lock<'a>(client: &'a mut Client, name: &str) -> Result<O
         )
         .await
         .database("take a lock")?;
-    // Until the next statement, this one has a snapshot, for which VACUUM and the end of a detach would wait. A simple query
-    // leaves none.
+    // The statement above keeps a snapshot until the next statement, and VACUUM and DETACH would wait for it. A simple
+    // query leaves none.
     tx.batch_execute("select 1").await.database("take a lock")?;
     Ok(get::<bool>(&row, "held")?.then_some(tx))
 }
 
-/// The one place that commits; `action` is what an error says. Its Ok proves nothing: COMMIT answers Ok for a transaction that
-/// was aborted before. Callers read back what they wrote.
+/// The only place that commits; `action` is for the error. Its Ok proves nothing: COMMIT answers Ok even for an aborted
+/// transaction. Callers read back what they wrote.
 #[allow(clippy::disallowed_methods, reason = "its callers read back what they wrote")]
 pub(crate) async fn commit(tx: Transaction<'_>, action: &'static str) -> Result<()> {
     tx.commit().await.database(action)

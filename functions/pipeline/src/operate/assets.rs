@@ -1,5 +1,5 @@
-//! Assets told by the operator: a Stellar asset contract's id is a hash of network and asset, so its asset may be known
-//! before its instance row is seen, or without it.
+//! Assets added by the operator: a Stellar asset contract's id is a hash of network and asset, so its asset can be
+//! known before its instance row is seen, or without it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::database::settings::Settings;
 use crate::database::{begin, commit, connect, get};
 use crate::error::{DatabaseContext, Error, Result};
 
-/// A contract and the asset it stands for.
+/// A Stellar asset contract and its asset.
 #[derive(Debug, Clone, Serialize)]
 pub struct KnownAsset {
     /// Strkey of the contract.
@@ -23,15 +23,15 @@ pub struct KnownAsset {
     pub asset_issuer: Option<String>,
     /// `network`, `instance` or `derived`.
     pub learnt_from: String,
-    /// Since when.
+    /// When the asset was learnt.
     pub learnt_at: DateTime<Utc>,
 }
 
-/// Adds assets written `CODE:ISSUER`; the balances of their contracts show them at once. Known ones stay as they are.
-/// Returns all of the given assets as they are known now.
+/// Adds assets given as `CODE:ISSUER`; the balances of their contracts show them at once. Known assets stay unchanged.
+/// Returns the given assets as stored.
 ///
 /// # Errors
-/// [`Error::Usage`] for what is no `CODE:ISSUER`; nothing is added then.
+/// [`Error::Usage`] for an argument that is not `CODE:ISSUER`; nothing is added then.
 pub async fn add_assets(config: &Config, assets: &[String]) -> Result<Vec<KnownAsset>> {
     let parsed = assets.iter().map(|asset| parse(asset)).collect::<Result<Vec<_>>>()?;
     let mut client = connect(&config.database).await?;
@@ -66,7 +66,7 @@ pub async fn add_assets(config: &Config, assets: &[String]) -> Result<Vec<KnownA
     Ok(added)
 }
 
-/// All assets that are known, by code.
+/// All known assets, by code.
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Schema`].
@@ -95,7 +95,7 @@ pub async fn list_assets(config: &Config) -> Result<Vec<KnownAsset>> {
         .collect()
 }
 
-/// An asset as given.
+/// A parsed argument.
 struct Parsed {
     asset: Asset,
     asset_type: &'static str,
@@ -105,13 +105,13 @@ struct Parsed {
 
 /// Reads `CODE:ISSUER`.
 fn parse(text: &str) -> Result<Parsed> {
-    let bad = |problem: &str| Error::Usage(format!("{text:?} is no asset CODE:ISSUER: {problem}"));
-    let (code, issuer) = text.split_once(':').ok_or_else(|| bad("there is no colon"))?;
+    let bad = |problem: &str| Error::Usage(format!("{text:?} is not an asset CODE:ISSUER: {problem}"));
+    let (code, issuer) = text.split_once(':').ok_or_else(|| bad("the colon is missing"))?;
     if code.is_empty() || code.len() > 12 || !code.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(bad("the code is 1 to 12 letters and digits"));
+        return Err(bad("the code must be 1 to 12 letters and digits"));
     }
     let key = stellar_strkey::ed25519::PublicKey::from_string(issuer)
-        .map_err(|_| bad("the issuer is a strkey G…"))?;
+        .map_err(|_| bad("the issuer must be a strkey G…"))?;
     let account = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key.0)));
     let padded = |length: usize| {
         let mut bytes = code.as_bytes().to_vec();

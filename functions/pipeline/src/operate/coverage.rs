@@ -1,5 +1,4 @@
-//! Coverage: which ledgers are there. However many windows there are, PostgreSQL counts them into as many bins as are asked
-//! for.
+//! Coverage: which ledgers are loaded. PostgreSQL counts any number of windows into the requested number of bins.
 
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -8,53 +7,53 @@ use super::status::Status;
 use crate::database::{get, sql};
 use crate::error::{DatabaseContext, Result};
 
-/// A range of ledgers in bins of equal length, give or take one ledger.
+/// A range of ledgers in bins of equal length, within one ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// First ledger of the first bin.
     pub start_ledger: i64,
     /// Last ledger of the last bin.
     pub end_ledger: i64,
-    /// The bins, lowest first, without a hole between them.
+    /// The contiguous bins, lowest first.
     pub bins: Vec<Bin>,
 }
 
-/// What became of the ledgers of a bin.
+/// The state of the ledgers of a bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bin {
     /// First ledger.
     pub start_ledger: i64,
     /// Last ledger.
     pub end_ledger: i64,
-    /// Ledgers that are loaded.
+    /// Loaded ledgers.
     pub completed: i64,
-    /// Ledgers in windows that failed.
+    /// Ledgers in failed windows.
     pub failed: i64,
-    /// Ledgers in windows that somebody works on.
+    /// Ledgers in windows under way.
     pub under_way: i64,
 }
 
 impl Bin {
-    /// How many ledgers it spans.
+    /// Number of ledgers.
     pub fn ledgers(&self) -> i64 {
         self.end_ledger - self.start_ledger + 1
     }
 
-    /// How many of them are not loaded.
+    /// Number of ledgers that are not loaded.
     pub fn missing(&self) -> i64 {
         (self.ledgers() - self.completed).max(0)
     }
 }
 
 impl Coverage {
-    /// How many ledgers of the range are not loaded.
+    /// Number of ledgers of the range that are not loaded.
     pub fn missing(&self) -> i64 {
         self.bins.iter().map(Bin::missing).sum()
     }
 }
 
-/// Counts the ledgers that should be there into bins: from where the schedule begins, or the first ledger that is loaded, or
-/// the first that is retained, to the tip of the source, or the last one that is.
+/// Counts the expected ledgers into bins: from the start of the schedule, or the first loaded ledger, or the first
+/// retained one, to the tip of the source, or the last loaded one.
 pub(super) async fn coverage(client: &Client, status: &Status, bins: u16) -> Result<Option<Coverage>> {
     let Some((start, end)) = range_of(status) else { return Ok(None) };
     let ledgers = end - start + 1;
@@ -84,7 +83,7 @@ pub(super) async fn coverage(client: &Client, status: &Status, bins: u16) -> Res
     Ok(Some(coverage))
 }
 
-/// The ledgers that a picture of the coverage spans.
+/// The range of the coverage.
 fn range_of(status: &Status) -> Option<(i64, i64)> {
     let source = status.source.as_ref().filter(|source| source.start_ledger <= source.end_ledger);
     let begun = [status.schedule_start.map(i64::from), status.first_ledger];

@@ -1,4 +1,4 @@
-//! Gauges: what an observer saw, as metrics.
+//! Gauges: an observer's results as metrics.
 
 use metrics::gauge;
 
@@ -9,7 +9,7 @@ use crate::metrics::{
 };
 use crate::source::SourceRange;
 
-/// Whether database and source answer, and how far the source reaches.
+/// Records whether database and source answer, and the source's range.
 pub(super) fn reachable(database: bool, source: bool, range: Option<&SourceRange>) {
     gauge!(DATABASE_REACHABLE).set(if database { 1.0 } else { 0.0 });
     gauge!(SOURCE_REACHABLE).set(if source { 1.0 } else { 0.0 });
@@ -18,7 +18,7 @@ pub(super) fn reachable(database: bool, source: bool, range: Option<&SourceRange
     }
 }
 
-/// How the database stands, by an overview.
+/// Records the state of the database from an overview.
 pub(super) fn overview(overview: &Overview) {
     let status = &overview.status;
     standing(&Standing {

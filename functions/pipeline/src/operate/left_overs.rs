@@ -1,5 +1,6 @@
-//! Left-overs: what attempts of this database left in staging/ and nobody will load. The rule is to keep; an object goes only
-//! when the database proves that no COMMIT of it can be in doubt, or when it is of no use to anybody and a day old.
+//! Left-overs: objects in staging/ from attempts of this database that will never be loaded. By default an object
+//! stays; it is removed only if the database proves that no COMMIT of it can be in doubt, or if it is useless and a day
+//! old.
 
 use std::time::Duration;
 
@@ -17,22 +18,22 @@ use crate::store::archive::contradiction;
 use crate::store::names::{parse_staging_path, staging_folder};
 use crate::store::{Store, object};
 
-/// Half objects and abandoned replacements are kept so long: their makers may be at work.
+/// Partial objects and abandoned replacements are kept this long, because their writers may still be running.
 const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the database knows of an object's ledgers.
+/// What the database knows about an object's ledgers.
 struct Known {
-    /// Somebody works on some of the ledgers.
+    /// Some of the ledgers are being loaded.
     under_way: bool,
-    /// A completed window has this very object, and is not archived.
+    /// A completed window refers to this object and is not archived.
     needed: bool,
-    /// A failed window keeps it for whoever looks into it.
+    /// A failed window keeps it as evidence.
     kept: bool,
     /// Completed windows share ledgers with it.
     covered: bool,
 }
 
-/// Removes the left-overs of this database from staging/. `boundary`: below it nothing is loaded any more.
+/// Removes the left-overs of this database from staging/. Below `boundary` nothing is loaded any more.
 ///
 /// # Errors
 /// [`Error::Staging`], [`Error::Database`].
@@ -52,10 +53,10 @@ pub(super) async fn remove(
         let footer = match object::open(&store, &meta.location, meta.size).await {
             Ok(opened) => Some(opened.footer().clone()),
             Err(Error::Corrupt { .. }) if object::is_parquet(&store, &meta.location, meta.size).await? => {
-                continue; // whole, and of another format or maker: not for this release to judge
+                continue; // complete, but in another format: not for this release to judge
             }
             Err(Error::Corrupt { .. }) => None,
-            // it may be gone: another process was done with it
+            // it may be gone: another process has finished with it
             Err(_) if store.size(&meta.location).await?.is_none() => continue,
             Err(error) => return Err(error),
         };
@@ -68,19 +69,20 @@ pub(super) async fn remove(
         }
         let honest = |footer| contradiction(footer, network, window, batch_id).is_none();
         let why = match footer {
-            None if old => "it is not whole, and older than a day",
+            None if old => "it is incomplete and older than a day",
             Some(footer) if !honest(&footer) && old => {
-                "its footer contradicts its name, and it is older than a day"
+                "its footer contradicts its name and it is older than a day"
             }
-            Some(footer) if footer.replaces && old => "a replacement that was given up more than a day ago",
-            // A replacement covers the ledgers of a completed window as long as it is in doubt: it has to be old.
+            Some(footer) if footer.replaces && old => "a replacement abandoned more than a day ago",
+            // A replacement shares ledgers with a completed window as long as its COMMIT is in doubt, so only its age
+            // decides.
             Some(footer) if footer.replaces || !honest(&footer) => continue,
-            // Of two windows that share a ledger one alone can be completed: this one's COMMIT is not in doubt.
+            // Only one of two overlapping windows can be completed, so this object's COMMIT is not in doubt.
             Some(_) if known.covered => "its ledgers are loaded",
-            // A load that claimed them before the boundary was set may still be at work, unless it has had a day.
+            // A load that claimed them before the boundary was set may still be running, but not after a day.
             Some(_) if window.end() < boundary && old => "its ledgers are not retained",
             Some(footer) if footer.bad_data.is_some() && old => {
-                "bad data that no failed window speaks of any more"
+                "bad data that no failed window refers to any more"
             }
             _ => continue,
         };
@@ -89,13 +91,13 @@ pub(super) async fn remove(
         }
         maintenance.removed.push(LeftOver { object: meta.location.to_string(), bytes: meta.size, why });
     }
-    // On S3 no listing shows them to the object store's client: a rule of the bucket aborts them.
+    // On S3 the client cannot list them: a bucket rule aborts them.
     for upload in store.abandoned_uploads(&folder)? {
         if is_old(upload.modified) {
             if !maintenance.dry_run {
                 store.remove_upload(&upload)?;
             }
-            let why = "an upload that was never completed, older than a day";
+            let why = "an incomplete upload older than a day";
             maintenance.removed.push(LeftOver { object: upload.name, bytes: upload.bytes, why });
         }
     }
@@ -107,7 +109,7 @@ fn is_old(modified: DateTime<Utc>) -> bool {
     Utc::now().signed_duration_since(modified).to_std().is_ok_and(|age| age > YOUNG)
 }
 
-/// Asks the database about an object.
+/// Queries the database about an object.
 async fn known(client: &Client, window: LedgerWindow, batch_id: Uuid, object: &str) -> Result<Known> {
     let row = client
         .query_one(
@@ -115,7 +117,7 @@ async fn known(client: &Client, window: LedgerWindow, batch_id: Uuid, object: &s
             &[&i64::from(window.start()), &i64::from(window.end()), &batch_id, &object],
         )
         .await
-        .database("ask whether an object is needed")?;
+        .database("check whether an object is needed")?;
     Ok(Known {
         under_way: get(&row, "under_way")?,
         needed: get(&row, "needed")?,

@@ -1,4 +1,4 @@
-//! Maintenance: what the owner of the schema does beside the loaders, safely while they load and analysts read.
+//! Maintenance: the schema owner's regular work, safe while loaders load and analysts read.
 
 use tokio_postgres::Client;
 
@@ -9,18 +9,18 @@ use crate::database::settings::Settings;
 use crate::database::{connect, get, sql, try_lock};
 use crate::error::{DatabaseContext, Result};
 
-/// Partitions made before they are needed.
+/// Partitions created in advance.
 const PARTITIONS_AHEAD: i64 = 2;
 
-/// The longest wait for a lock that another session holds. What takes longer is left to the next maintenance.
+/// Short lock waits: a step that has to wait longer is left to the next maintenance.
 const BRIEF_WAITS: &str = "set lock_timeout = '5s'; set statement_timeout = '15min'";
 
-/// Makes the partitions that the next ledgers fall in; drops those that `RETAIN_LEDGERS` and `RETAIN_DAYS` let go; summarises
-/// and analyses those that want it; removes what nobody will load from staging/. Safe beside loaders and long queries, and
-/// wherever it is killed: the next one goes on. `dry_run` writes nothing and says what would go.
+/// Creates the partitions for the next ledgers; drops those beyond `RETAIN_LEDGERS` and `RETAIN_DAYS`; updates BRIN
+/// summaries and statistics; removes left-overs from staging/. Safe beside loaders and long queries, and if it is
+/// killed: the next one continues. `dry_run` writes nothing and reports what would be done.
 ///
 /// # Errors
-/// [`Error::Database`], [`Error::Schema`]; [`Error::Staging`], after all the rest is done.
+/// [`Error::Database`], [`Error::Schema`]; [`Error::Staging`], after everything else is done.
 pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
     let client = connect(&config.database).await?;
     let stored = Settings::checked(&client, config).await?;
@@ -28,16 +28,17 @@ pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
         return perform(&client, config, &stored, true).await;
     }
     let mut lock = connect(&config.database).await?;
-    // One maintenance at a time. The lock's session is not that of the work: a DETACH CONCURRENTLY may not be in a transaction.
+    // One maintenance at a time. The lock has its own session, because DETACH CONCURRENTLY must not run in a
+    // transaction.
     let Some(held) = try_lock(&mut lock, "contract_data.maintain").await? else {
         let mut maintenance = Maintenance::default();
-        maintenance.postpone("everything", "another maintenance is at work");
+        maintenance.postpone("everything", "another maintenance is running");
         return Ok(maintenance);
     };
     let outcome = perform(&client, config, &stored, false).await;
-    // Not left to the end of the connection, which a host that is frozen after the answer would put off.
+    // Unlock now, because a host that is frozen after the answer would delay the end of the connection.
     if let Err(error) = held.rollback().await.database("unlock the maintenance") {
-        tracing::warn!(error = %error.chain(), "the lock of the maintenance lasts until its connection ends");
+        tracing::warn!(error = %error.chain(), "the maintenance lock lasts until its connection ends");
     }
     outcome
 }
@@ -66,9 +67,9 @@ async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: b
     Ok(maintenance)
 }
 
-/// Makes the partitions that the next ledgers fall in.
+/// Creates the partitions for the next ledgers.
 async fn make_partitions(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
-    let row = client.query_one(sql::NEWEST_LEDGER, &[]).await.database("read where the next rows go")?;
+    let row = client.query_one(sql::NEWEST_LEDGER, &[]).await.database("read the newest ledger")?;
     let Some(newest) = get::<Option<i64>>(&row, "ledger")? else { return Ok(()) };
     let size: i64 = get(&row, "partition_ledgers")?;
     let there = retained_partitions(client).await?;
@@ -83,7 +84,7 @@ async fn make_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
                 let made = client
                     .execute("select contract_data.ensure_partition($1)", &[&ledger])
                     .await
-                    .database("make the partition");
+                    .database("create the partition");
                 if maintenance.unless_busy(format!("partition {name}"), made)?.is_none() {
                     continue;
                 }
@@ -95,7 +96,8 @@ async fn make_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
     Ok(())
 }
 
-/// Summaries and statistics of every partition that wants some, whoever filled it, and once a day of all together.
+/// Updates summaries and statistics of every partition that needs it, whichever process filled it, and once a day of
+/// the whole table.
 async fn tend(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
     const TEND: &str = "summarise and analyse the partition";
     client.batch_execute(BRIEF_WAITS).await.database(TEND)?;
@@ -127,7 +129,7 @@ async fn tend(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
     Ok(())
 }
 
-/// The names of the partitions that are retained, lowest first.
+/// The names of the retained partitions, lowest first.
 async fn retained_partitions(client: &Client) -> Result<Vec<String>> {
     let rows = client.query(sql::RETAINED_PARTITIONS, &[]).await.database("read the partitions")?;
     rows.iter().map(|row| get(row, "partition")).collect()

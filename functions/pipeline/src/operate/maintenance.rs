@@ -1,71 +1,71 @@
-//! What a maintenance did, would do, or left to the next one.
+//! The result of a maintenance: steps done, planned or postponed.
 
 use serde::Serialize;
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Result};
 
-/// What a maintenance did, or, dry, would do.
+/// What maintenance did, or would do in a dry run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Maintenance {
-    /// Nothing was written: what follows would be done.
+    /// A dry run: nothing was written.
     pub dry_run: bool,
-    /// The partition in use and those ahead of it: all there now.
+    /// The current partition and those ahead of it; all exist now.
     pub partitions: Vec<String>,
-    /// Those of them that this maintenance made.
+    /// The partitions that this maintenance created.
     pub made: Vec<String>,
-    /// Partitions that got BRIN summaries or statistics, for some were missing or old.
+    /// Partitions whose missing or old BRIN summaries or statistics were updated.
     pub tended: Vec<String>,
-    /// First ledger of the history that is kept; `None` keeps everything.
+    /// First retained ledger; `None` keeps everything.
     pub retained_from: Option<i64>,
-    /// Partitions that were dropped.
+    /// Dropped partitions.
     pub dropped: Vec<DroppedPartition>,
-    /// Objects that were removed from staging/.
+    /// Objects removed from staging/.
     pub removed: Vec<LeftOver>,
-    /// What could not be done now: the next maintenance goes on with it.
+    /// Steps that were blocked; the next maintenance does them.
     pub postponed: Vec<Postponed>,
 }
 
-/// A partition below the retained ledgers.
+/// A partition below the retention boundary.
 #[derive(Debug, Clone, Serialize)]
 pub struct DroppedPartition {
     /// Its name.
     pub partition: String,
-    /// Rows, as the windows in it were recorded.
+    /// Rows, as recorded by its windows.
     pub rows: i64,
     /// Bytes on disk, indexes included.
     pub bytes: i64,
 }
 
-/// An object in staging/ that nobody will load.
+/// An object in staging/ that will never be loaded.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeftOver {
     /// Its name, relative to the staging URL.
     pub object: String,
     /// Its size.
     pub bytes: u64,
-    /// Why nobody will.
+    /// Why it will never be loaded.
     pub why: &'static str,
 }
 
-/// Something that another session is in the way of. No error: it passes.
+/// A step blocked by another session. Not an error: it is transient.
 #[derive(Debug, Clone, Serialize)]
 pub struct Postponed {
-    /// What was to be done.
+    /// The step.
     pub what: String,
-    /// Why it could not be.
+    /// Why it was blocked.
     pub why: String,
 }
 
 impl Maintenance {
-    /// Leaves something to the next maintenance.
+    /// Leaves a step to the next maintenance.
     pub(super) fn postpone(&mut self, what: impl Into<String>, why: impl Into<String>) {
         let postponed = Postponed { what: what.into(), why: why.into() };
         tracing::warn!(step = "maintain", what = %postponed.what, why = %postponed.why, "postponed");
         self.postponed.push(postponed);
     }
 
-    /// The outcome of a step; one that only another session was in the way of is postponed, and `None`.
+    /// The outcome of a step; `None` if another session blocked it, and the step is postponed.
     pub(super) fn unless_busy<T>(
         &mut self,
         what: impl Into<String>,
@@ -82,7 +82,7 @@ impl Maintenance {
     }
 }
 
-/// Whether all that went wrong is that another session was in the way for too long.
+/// Whether the error only means that another session blocked the step for too long.
 fn is_busy(error: &Error) -> bool {
     let Error::Database { source, .. } = error else { return false };
     let code = source.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);

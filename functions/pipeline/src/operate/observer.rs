@@ -1,4 +1,4 @@
-//! The observer: looks at database and source from outside of the runs, with connections of its own, and never waits long.
+//! The observer: checks database and source outside of the runs, on its own connections, with short timeouts.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::database::settings::Settings;
 use crate::error::{Error, Result};
 use crate::source::{Flight, SourceRange};
 
-/// The longest wait for database or source: who takes longer is out of reach.
+/// The longest wait for database or source; after that it counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest that an overview may take to read. Larger databases have none.
+/// The longest time to read an overview. Databases that need longer have none.
 const OVERVIEW_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whether database and source answer, and what the source has.
+/// Whether database and source answer, and the source's ledgers.
 #[derive(Debug, Clone)]
 pub struct Reachable {
-    /// Why the database is of no use now; `None`: it is.
+    /// Why the database is unusable; `None` if it is usable.
     pub database_error: Option<String>,
-    /// Why its schema is not one to load into, although the database answers.
+    /// Why its schema is unsuitable, although the database answers.
     pub schema_error: Option<String>,
-    /// Why the source is out of reach; `None`: it answers.
+    /// Why the source is unreachable; `None` if it answers.
     pub source_error: Option<String>,
-    /// What the source has; `None` when it does not say.
+    /// The source's ledgers; `None` if it does not declare them.
     pub source: Option<SourceRange>,
 }
 
-/// Looks at the database and the source of a configuration. One of them for each kind of look: a look keeps its connection,
-/// and makes a new one after any trouble.
+/// Checks the database and the source of a configuration. Use one observer per kind of check: it keeps its connection,
+/// and reconnects after an error.
 #[derive(Debug)]
 pub struct Observer {
     config: Config,
@@ -42,17 +42,17 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Prepares the looks; nothing is sent before the first.
+    /// Prepares the checks; nothing is sent before the first.
     ///
     /// # Errors
-    /// [`Error::Config`] for what the configuration cannot mean.
+    /// [`Error::Config`] for an invalid configuration.
     pub fn new(config: &Config) -> Result<Self> {
         let mut flight = config.flight.clone();
         flight.timeout = flight.timeout.min(PATIENCE);
         Ok(Observer { config: config.clone(), client: None, flight: Flight::new(&flight)? })
     }
 
-    /// Asks both whether they are there, at the same time; takes 5 seconds at most. The metrics say the same.
+    /// Checks both at the same time, in 5 seconds at most. Also sets the metrics.
     pub async fn look(&mut self) -> Reachable {
         let flight = &self.flight;
         let source = async { within(PATIENCE, "source", flight.range()).await };
@@ -81,11 +81,10 @@ impl Observer {
         Reachable { database_error, schema_error, source_error, source }
     }
 
-    /// Reads the overview, with what a [look](Self::look) found of the source; `bins` for the picture of the coverage. The
-    /// metrics say the same.
+    /// Reads the overview, given the result of a [look](Self::look); `bins` for the coverage. Also sets the metrics.
     ///
     /// # Errors
-    /// [`Error::Database`] also when it takes longer than half a minute, [`Error::Schema`].
+    /// [`Error::Database`] also if it takes longer than half a minute, [`Error::Schema`].
     pub async fn overview(&mut self, seen: &Reachable, bins: u16) -> Result<Overview> {
         let source: Answer = match &seen.source_error {
             Some(error) => Err(error.clone()),
@@ -105,13 +104,13 @@ impl Observer {
     }
 }
 
-/// The connection that is kept, or a new one.
+/// The kept connection, or a new one.
 async fn taken<'a>(kept: &'a mut Option<Client>, config: &Config) -> Result<&'a Client> {
     let client = match kept.take() {
         Some(client) if !client.is_closed() => client,
         _ => {
             let client = connect(&config.database).await?;
-            // Nobody waits longer for an answer, and a lock of somebody else is no reason to.
+            // No caller waits longer for an answer, nor for another session's lock.
             client.batch_execute("set statement_timeout = '30s'; set lock_timeout = '5s'").await.map_err(
                 |e| Error::Database { action: "set up the session", transient: true, source: e.into() },
             )?;
@@ -121,7 +120,7 @@ async fn taken<'a>(kept: &'a mut Option<Client>, config: &Config) -> Result<&'a 
     Ok(kept.insert(client))
 }
 
-/// The outcome, or that it took too long.
+/// The outcome, or a timeout error.
 async fn within<T>(patience: Duration, who: &str, question: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(patience, question).await {
         Ok(outcome) => outcome,
@@ -130,7 +129,7 @@ async fn within<T>(patience: Duration, who: &str, question: impl Future<Output =
             Err(match who {
                 "source" => Error::source_transient(problem),
                 _ => Error::Database {
-                    action: "ask whether it is there",
+                    action: "check that it answers",
                     transient: true,
                     source: problem.into(),
                 },

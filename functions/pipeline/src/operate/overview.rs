@@ -1,5 +1,5 @@
-//! An overview in bounded space: which ledgers are there, how fast they came, what the tables weigh. However many windows
-//! there are, PostgreSQL counts them into as many bins as are asked for.
+//! An overview of bounded size: coverage, throughput, table sizes. PostgreSQL counts any number of windows into the
+//! requested number of bins.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,33 +11,33 @@ use crate::config::Config;
 use crate::database::{get, sql};
 use crate::error::{DatabaseContext, Result};
 
-/// All that a page about one database shows.
+/// The data of the status page.
 #[derive(Debug, Clone, Serialize)]
 pub struct Overview {
     /// When it was read.
     pub read_at: DateTime<Utc>,
     /// The status.
     pub status: Status,
-    /// Which ledgers are there; `None` when nothing says which should be.
+    /// The coverage; `None` if nothing defines which ledgers to expect.
     pub coverage: Option<Coverage>,
-    /// What was loaded in the last hour, minute by minute.
+    /// Throughput of the last hour, per minute.
     pub last_hour: Throughput,
-    /// What was loaded in the last day, in quarters of an hour.
+    /// Throughput of the last day, per quarter of an hour.
     pub last_day: Throughput,
-    /// The tables, largest first; partitions are counted into theirs.
+    /// The tables, largest first; partitions count towards their table.
     pub tables: Vec<TableSize>,
 }
 
-/// What was loaded over a stretch of time that ends with the reading.
+/// The throughput of a period that ends at the time of reading.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Throughput {
-    /// Seconds of a bin.
+    /// Seconds per bin.
     pub bin_seconds: i64,
     /// The bins, oldest first.
     pub bins: Vec<Pulse>,
 }
 
-/// What was completed in a bin of time.
+/// The windows completed in a bin of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Pulse {
     /// Windows.
@@ -53,11 +53,11 @@ pub struct Pulse {
 pub struct TableSize {
     /// Its name, without the schema.
     pub table: String,
-    /// Bytes with indexes, of all partitions together.
+    /// Bytes with indexes, summed over all partitions.
     pub bytes: i64,
 }
 
-/// The status, and which ledgers are there in a picture of so many bins.
+/// The status, and the coverage in `bins` bins.
 ///
 /// # Errors
 /// As [`status`].
@@ -68,7 +68,7 @@ pub async fn status_in_bins(config: &Config, bins: u16) -> Result<(Status, Optio
     Ok((status, coverage))
 }
 
-/// Reads what a status leaves out.
+/// Reads the parts beyond a status.
 pub(super) async fn overview(client: &Client, status: Status, bins: u16) -> Result<Overview> {
     Ok(Overview {
         read_at: Utc::now(),
@@ -80,13 +80,13 @@ pub(super) async fn overview(client: &Client, status: Status, bins: u16) -> Resu
     })
 }
 
-/// What was completed in the last bins of so many seconds.
+/// The throughput of the last `bins` bins of `bin_seconds` seconds.
 async fn throughput(client: &Client, bin_seconds: i32, bins: u16) -> Result<Throughput> {
     let mut pulses = vec![Pulse::default(); usize::from(bins)];
     let rows = client
         .query(sql::THROUGHPUT, &[&f64::from(bin_seconds), &f64::from(bins)])
         .await
-        .database("read how fast windows came")?;
+        .database("read the throughput")?;
     for row in &rows {
         let ago: i64 = get(row, "ago")?;
         let place = usize::try_from(i64::from(bins) - 1 - ago).ok();
@@ -101,7 +101,7 @@ async fn throughput(client: &Client, bin_seconds: i32, bins: u16) -> Result<Thro
     Ok(Throughput { bin_seconds: bin_seconds.into(), bins: pulses })
 }
 
-/// What the tables weigh.
+/// The sizes of the tables.
 async fn table_sizes(client: &Client) -> Result<Vec<TableSize>> {
     let rows = client
         .query(

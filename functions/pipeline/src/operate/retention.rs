@@ -1,7 +1,7 @@
-//! Retention: whole partitions below a boundary go, and the fold keeps what they said last.
+//! Retention: drops whole partitions below a boundary, and keeps the last version of each key for the fold.
 //!
-//! Three steps, each committed before the next begins, each done again without effect when a crash came between:
-//! the boundary, the last versions of each key, the drop. V0004__retention.sql says what may run beside them.
+//! Three steps, each committed before the next and idempotent after a crash: the boundary, the last versions of each
+//! key, the drop. V0004__retention.sql describes what may run concurrently.
 
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,17 @@ use crate::error::{DatabaseContext, Error, Result};
 /// The longest wait for loads that began before the boundary was committed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Condensing a large partition takes as long as it takes; it holds nobody up, and at its end it waits for a fold.
+/// Condensing a large partition may take long; it blocks nothing, and at its end it waits for a fold.
 const LONG_WORK: &str = "set lock_timeout = '5min'; set statement_timeout = 0";
 
-/// A detach waits for every query that reads entries: not for long. What was begun stays pending, and is finished next time.
+/// A detach waits for every query that reads entries, so the wait is short. An interrupted detach stays pending, and
+/// the next maintenance finishes it.
 const BRIEF_WORK: &str = "set lock_timeout = '5s'; set statement_timeout = '30s'";
 
-/// Brings the boundary to where the settings want it, and drops what is below. Returns the boundary; 0 keeps everything.
+/// Moves the boundary as configured, and drops the partitions below. Returns the boundary; 0 keeps everything.
 ///
 /// # Errors
-/// [`Error::Database`]. What a long query or a load under way is in the way of is postponed.
+/// [`Error::Database`]. Steps blocked by a long query or a load are postponed.
 pub(super) async fn apply(
     client: &Client,
     config: &Config,
@@ -56,7 +57,7 @@ pub(super) async fn apply(
     Ok(boundary)
 }
 
-/// The boundary that `RETAIN_LEDGERS` and `RETAIN_DAYS` ask for; 0 keeps everything.
+/// The boundary from `RETAIN_LEDGERS` and `RETAIN_DAYS`; 0 keeps everything.
 async fn wanted(client: &Client, config: &Config) -> Result<u32> {
     let ledgers = config.retain_ledgers.map(i64::from);
     // beyond a million days there is no date
@@ -64,28 +65,28 @@ async fn wanted(client: &Client, config: &Config) -> Result<u32> {
     let row = client
         .query_opt(sql::RETENTION_BOUNDARY, &[&ledgers, &days])
         .await
-        .database("compute what to retain")?;
+        .database("compute the retention boundary")?;
     let boundary = row.map(|row| get::<i64>(&row, "boundary")).transpose()?.unwrap_or(0);
     u32::try_from(boundary).map_err(|e| Error::Unexpected(format!("retention from {boundary}: {e}")))
 }
 
-/// Commits the boundary, and reads it back: an Ok proves nothing.
+/// Commits the boundary and reads it back: an Ok proves nothing.
 async fn commit_boundary(client: &Client, boundary: u32) -> Result<()> {
     client
         .execute("select contract_data.retain_from($1)", &[&i64::from(boundary)])
         .await
-        .database("commit what to retain")?;
+        .database("commit the retention boundary")?;
     let stored = retained_from(client).await?;
     if stored < boundary {
         return Err(Error::Unexpected(format!(
-            "retention from {boundary} on was not stored: it is {stored}"
+            "the retention boundary {boundary} was not stored: it is {stored}"
         )));
     }
     Ok(())
 }
 
-/// Puts the last versions of every key below the boundary where the fold finds them, partition by partition. False when
-/// that had to be postponed.
+/// Copies the last version of each key below the boundary to `retained_states`, partition by partition. False if that
+/// was postponed.
 async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool> {
     let rows =
         client.query(sql::CONDENSABLE_PARTITIONS, &[]).await.database("look for partitions to condense")?;
@@ -93,13 +94,13 @@ async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool
         return Ok(true);
     }
     if !loads_have_ended(client).await? {
-        maintenance.postpone("retention", "a load that began before the boundary was set is still under way");
+        maintenance.postpone("retention", "a load that began before the boundary was set is still running");
         return Ok(false);
     }
     client.batch_execute(LONG_WORK).await.database("condense a partition")?;
-    // No window below the boundary can come any more, so that after this none of them is unfolded.
+    // No new window below the boundary can appear, so after this all of them are folded.
     let folded = fold::fold_pending(client).await;
-    if maintenance.unless_busy("retention: the fold before it", folded)?.is_none() {
+    if maintenance.unless_busy("the fold before retention", folded)?.is_none() {
         return Ok(false);
     }
     for row in &rows {
@@ -110,7 +111,7 @@ async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool
             .await
             .database("condense a partition");
         let Some(row) =
-            maintenance.unless_busy(format!("retention: the partition from ledger {low}"), condensed)?
+            maintenance.unless_busy(format!("retention of the partition from ledger {low}"), condensed)?
         else {
             return Ok(false);
         };
@@ -126,8 +127,8 @@ async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool
     Ok(true)
 }
 
-/// Waits for the loads that hold the lock of loads now; those that come later see the boundary, and are not held up. Asked
-/// after the boundary was committed, by whoever condenses, for an earlier maintenance may have died before it asked.
+/// Waits for the loads that hold the load lock now; later loads see the boundary and are not blocked. Every condensing
+/// maintenance waits after the boundary is committed, because an earlier one may have died before it waited.
 async fn loads_have_ended(client: &Client) -> Result<bool> {
     let begun = Instant::now();
     let mut before: Option<Vec<String>> = None;
@@ -151,7 +152,7 @@ struct Droppable {
     state: String,
 }
 
-/// The tables of entries below a boundary: those that a maintenance has begun with before the others.
+/// The partitions of entries below a boundary; those whose drop has begun come first.
 async fn droppable(client: &Client, boundary: i64) -> Result<Vec<Droppable>> {
     let rows = client
         .query(sql::DROPPABLE_PARTITIONS, &[&boundary])
@@ -165,13 +166,13 @@ async fn droppable(client: &Client, boundary: i64) -> Result<Vec<Droppable>> {
         .collect()
 }
 
-/// Detaches and drops what is condensed. DETACH CONCURRENTLY lets readers and writers pass; what it waits for in vain leaves
-/// the partition pending, its rows out of sight, and no other can be detached before it.
+/// Detaches and drops condensed partitions. DETACH CONCURRENTLY does not block readers or writers; if it times out, the
+/// partition stays pending with its rows invisible, and no other can be detached before it.
 async fn drop_partitions(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
     let row = client
         .query_one("select coalesce(condensed_to, 0) as ledger from contract_data.settings", &[])
         .await
-        .database("read what is condensed")?;
+        .database("read condensed_to")?;
     client.batch_execute(BRIEF_WORK).await.database("drop a partition")?;
     for Droppable { report, state } in droppable(client, get(&row, "ledger")?).await? {
         let partition = &report.partition;

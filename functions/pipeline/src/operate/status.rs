@@ -1,4 +1,4 @@
-//! Status: what is loaded, what is missing, what is under way.
+//! Status: loaded, missing and current windows.
 
 use std::time::Duration;
 
@@ -17,10 +17,9 @@ use crate::source::{Flight, SourceRange};
 pub struct Status {
     /// The network's name.
     pub network: String,
-    /// First ledger that the schedule cares for, once a scheduled run has said so.
+    /// First ledger of the schedule, once a scheduled run has stored it.
     pub schedule_start: Option<u32>,
-    /// First ledger of the history that is kept, where retention has set one; windows, ledgers, rows and the first ledger
-    /// count from there.
+    /// First retained ledger, if retention has set one; windows, ledgers, rows and the first ledger count from there.
     pub retained_from: Option<i64>,
     /// Completed windows.
     pub windows: i64,
@@ -34,11 +33,11 @@ pub struct Status {
     pub last_ledger: Option<i64>,
     /// Ledgers between completed windows that none covers, lowest first, at most [`Status::GAPS_SHOWN`].
     pub gaps: Vec<Gap>,
-    /// How many gaps there are.
+    /// Number of gaps.
     pub gap_count: i64,
-    /// What the source has; `None` when it did not say.
+    /// The source's ledgers; `None` if it did not declare them.
     pub source: Option<SourceRange>,
-    /// Why the source did not say what it has.
+    /// Why the source's ledgers are unknown.
     pub source_error: Option<String>,
     /// Ledgers from the last completed one to the source's tip.
     pub lag_ledgers: Option<i64>,
@@ -48,11 +47,11 @@ pub struct Status {
     pub unfolded_windows: i64,
     /// Completed windows whose object is not in the archive yet.
     pub unarchived_windows: i64,
-    /// Windows somebody works on.
+    /// Windows under way.
     pub under_way: Vec<UnderWay>,
     /// Windows that failed, lowest first, at most [`Status::FAILED_SHOWN`].
     pub failed: Vec<FailedWindow>,
-    /// How many windows failed.
+    /// Number of failed windows.
     pub failed_count: i64,
     /// The last completed windows, newest first.
     pub last_windows: Vec<LastWindow>,
@@ -67,14 +66,14 @@ pub struct Gap {
     pub end_ledger: i64,
 }
 
-/// A window that somebody works on, or did a short while ago.
+/// A window under way, or recently so.
 #[derive(Debug, Clone, Serialize)]
 pub struct UnderWay {
     /// First ledger.
     pub start_ledger: i64,
     /// Last ledger.
     pub end_ledger: i64,
-    /// Since when.
+    /// When it started.
     pub started_at: DateTime<Utc>,
 }
 
@@ -85,7 +84,7 @@ pub struct FailedWindow {
     pub start_ledger: i64,
     /// Last ledger.
     pub end_ledger: i64,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: i32,
     /// Ledger, column and cause.
     pub error_message: Option<String>,
@@ -113,17 +112,17 @@ pub struct LastWindow {
 }
 
 impl Status {
-    /// How many gaps are spelled out.
+    /// The number of gaps listed.
     pub const GAPS_SHOWN: i64 = 100;
 
-    /// How many windows that failed, or that are under way, are spelled out.
+    /// The number of failed windows, and of windows under way, listed.
     pub const FAILED_SHOWN: i64 = 200;
 }
 
-/// The longest that status waits for the source.
+/// The longest wait for the source.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads the status. A source that does not answer is part of it, not an error.
+/// Reads the status. An unreachable source is part of the status, not an error.
 ///
 /// # Errors
 /// [`crate::Error::Database`], [`crate::Error::Schema`], [`crate::Error::Config`].
@@ -132,10 +131,10 @@ pub async fn status(config: &Config) -> Result<Status> {
     read(&client, config, source).await
 }
 
-/// What the source says it has, or why it does not.
+/// The source's ledgers, or why they are unknown.
 pub(super) type Answer = std::result::Result<Option<SourceRange>, String>;
 
-/// A connection to the database, and what the source says.
+/// A connection to the database, and the source's answer.
 pub(super) async fn ask(config: &Config) -> Result<(Client, Answer)> {
     let client = connect(&config.database).await?;
     let mut flight = config.flight.clone();
@@ -144,7 +143,7 @@ pub(super) async fn ask(config: &Config) -> Result<(Client, Answer)> {
     Ok((client, source))
 }
 
-/// The status, by what the source said.
+/// The status, given the source's answer.
 pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Result<Status> {
     let stored = Settings::checked(client, config).await?;
     let (source, source_error) = match source {
@@ -182,7 +181,7 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
     })
 }
 
-/// The gaps, lowest first, and how many there are.
+/// The gaps, lowest first, and their number.
 async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
     let rows = client
         .query(
@@ -199,7 +198,7 @@ async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
     Ok((gaps, count))
 }
 
-/// Windows under way, windows that failed, and how many the latter are.
+/// Windows under way, failed windows, and the number of the latter.
 async fn open_windows(client: &Client) -> Result<(Vec<UnderWay>, Vec<FailedWindow>, i64)> {
     let rows = client
         .query(sql::OPEN_WINDOWS, &[&Status::FAILED_SHOWN])

@@ -18,30 +18,30 @@ use crate::store::archive::contradiction;
 use crate::store::names::archive_path;
 use crate::store::{Store, object};
 
-/// Something that is not as it should be.
+/// A difference.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    /// First ledger concerned, if it can be told.
+    /// First affected ledger, if known.
     pub start_ledger: Option<u32>,
-    /// Last ledger concerned.
+    /// Last affected ledger.
     pub end_ledger: Option<u32>,
-    /// What contradicts what.
+    /// The contradiction.
     pub problem: String,
 }
 
-/// What was compared, and what was found.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Verification {
     /// Completed windows compared.
     pub windows: u64,
     /// Rows in them.
     pub rows: u64,
-    /// Completed windows that were not compared, for retention has passed them: their rows are gone on purpose, their rows of
-    /// progress and their objects in the archive stay.
+    /// Completed windows that were not compared because they are below the retention boundary: their rows were dropped
+    /// on purpose, their progress rows and archived objects stay.
     pub not_retained: u64,
-    /// The first ledger of the history that is kept, where retention has set one.
+    /// The first retained ledger, if retention has set one.
     pub retained_from: Option<u32>,
-    /// What is wrong; empty is good.
+    /// The differences; empty if everything agrees.
     pub findings: Vec<Finding>,
 }
 
@@ -52,7 +52,7 @@ impl Verification {
         self.findings.push(Finding { start_ledger: start, end_ledger: end, problem });
     }
 
-    /// Notes what is not retained of a range, and drops what was found there.
+    /// Notes the part of a range that is not retained, and drops its findings.
     async fn retain(&mut self, client: &Client, range: LedgerWindow, boundary: u32) -> Result<()> {
         if boundary == 0 {
             return Ok(());
@@ -69,7 +69,7 @@ impl Verification {
     }
 }
 
-/// A row of progress, as far as it can be compared.
+/// The comparable part of a progress row.
 struct Recorded {
     window: LedgerWindow,
     batch_id: Uuid,
@@ -82,7 +82,7 @@ struct Recorded {
 /// Compares the completed windows that touch `range`, or all.
 ///
 /// # Errors
-/// [`Error::Database`] and [`Error::Staging`] when the comparison itself fails. What does not agree is no error but a
+/// [`Error::Database`] and [`Error::Staging`] when the comparison itself fails. A difference is not an error but a
 /// [`Finding`].
 pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) -> Result<Verification> {
     let client = connect(&config.database).await?;
@@ -106,7 +106,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     find_overlaps(&client, &mut verification).await?;
     find_stray_rows(&client, range, &mut verification).await?;
     find_fold_differences(&client, range, &mut verification).await?;
-    // What retention has passed while this compared is no finding.
+    // Windows that retention dropped during the comparison are not findings.
     let boundary = retained_from(&client).await?;
     if boundary != stored.retained_from {
         verification.retain(&client, range, boundary).await?;
@@ -134,7 +134,7 @@ async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Recorded>>
         .collect()
 }
 
-/// entries against progress.
+/// Compares entries with progress.
 async fn compare_entries(
     client: &Client,
     recorded: &Recorded,
@@ -156,15 +156,15 @@ async fn compare_entries(
     verification.find(
         window,
         if rows == recorded.rows {
-            format!("entries: {rows} rows as recorded, but with other values: their digest is not the recorded one")
+            format!("entries: {rows} rows as recorded, but with other values: their digest differs from the recorded one")
         } else {
-            format!("entries: {rows} rows, progress records {}", recorded.rows)
+            format!("entries: {rows} rows, but progress records {}", recorded.rows)
         },
     );
     Ok(())
 }
 
-/// The object against progress: that it is there, its size, its footer, and the digest of its rows.
+/// Compares the object with progress: its existence, size, footer, and the digest of its rows.
 async fn compare_object(
     store: &Store,
     config: &Config,
@@ -177,7 +177,7 @@ async fn compare_object(
         verification.find(window, "progress names no object".to_owned());
         return Ok(());
     };
-    // A window that is being archived, or whose archiving a crash cut short, has its object there before progress says so.
+    // During archiving, or after a crash in it, the object is in the archive before progress records it.
     let staged = Path::from(name.as_str());
     let archived = archive_path(&config.network.name, partition_ledgers, window);
     let path = if store.size(&staged).await?.is_none() { archived } else { staged };
@@ -197,7 +197,7 @@ async fn compare_object(
     Ok(())
 }
 
-/// What is wrong with an object, if anything.
+/// The difference of an object, if any.
 async fn object_digest(
     store: &Store,
     path: &Path,
@@ -219,7 +219,7 @@ async fn object_digest(
     }
     let count = digest.rows();
     Ok((recorded.digest.as_deref() != Some(digest.finish().as_str()))
-        .then(|| format!("its {count} rows have another digest than progress records")))
+        .then(|| format!("the digest of its {count} rows differs from the one that progress records")))
 }
 
 /// Completed windows that share ledgers.
@@ -255,13 +255,13 @@ async fn find_stray_rows(
     Ok(())
 }
 
-/// Keys whose state is not the newest change that the history has.
+/// Keys whose state is not the newest change in the history.
 async fn find_fold_differences(
     client: &Client,
     range: LedgerWindow,
     verification: &mut Verification,
 ) -> Result<()> {
-    // Whatever the planner believes of the rows: merge joins would sort all values, nested loops might not end.
+    // Independently of the planner's estimates: merge joins would sort all values, and nested loops might not end.
     client
         .batch_execute(
             "set enable_mergejoin = off; set enable_nestloop = off; set jit = off; set work_mem = '64MB'",

@@ -1,7 +1,7 @@
-//! The budget: how large a window the host's time allows, from what windows have taken.
+//! The budget: the largest window that the host's time allows, estimated from earlier windows.
 //!
-//! A host that ends at a fixed time begins no window that it cannot finish. Should one take longer than windows did, it is
-//! given up before the host ends, and the next attempt at its ledgers takes half of them.
+//! A run on a host that ends at a fixed time starts no window that it cannot finish. If a window takes longer than
+//! estimated, it is cancelled before the host ends, and the next attempt loads half of its ledgers.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,37 +14,38 @@ use super::stop::Stop;
 use crate::contract::window::{LedgerWindow, WindowLimits};
 use crate::database::hints::GivenUp;
 
-/// A window may hold so many times the rows of the slowest one seen.
+/// A window may have this many times the rows of the slowest one seen.
 const CAUTION: f64 = 2.0;
 
-/// And it may take so many times as long as the quickest one seen, however short it is.
+/// And it may take this many times as long as the fastest one seen, however short it is.
 const CAUTION_AT_LEAST: f64 = 1.25;
 
-/// A run that has loaded something leaves a window shorter than this part of a full one to the next run.
+/// A run that has loaded something leaves a window below one such part of the full length to the next run.
 const SMALLEST_PART: u32 = 8;
 
-/// How a hint of work under way expires where the host has no end.
+/// The lifetime of a hint if the host's time is unlimited.
 const LONGEST_HINT: Duration = Duration::from_secs(15 * 60);
 
-/// What a run that was asked to stop may still take when no window is under way: to fold, to summarise, to answer.
+/// The time that a run may still take after a stop request when no window is under way: to fold, to summarise, to
+/// answer.
 const AFTERWORK: Duration = Duration::from_secs(3);
 
-/// The time of a run.
+/// The time budget of a run.
 #[derive(Debug)]
 pub(super) struct Budget {
     begun: Instant,
     stop: Option<Instant>,
     pace: Mutex<Pace>,
-    /// Windows that earlier attempts had to give up, or died of.
+    /// Windows that earlier attempts cancelled or died on.
     given_up: OnceLock<Vec<GivenUp>>,
-    /// What may end the run although its host has no end.
+    /// The stop request that may end the run if the host's time is unlimited.
     asked: Option<Stop>,
     /// The hints of the windows under way.
     under_way: watch::Sender<Vec<Uuid>>,
 }
 
 impl Budget {
-    /// Time until `until`, when the host ends, less what giving up and answering take; without `until` there is no end.
+    /// Time until `until`, when the host ends, minus the time to cancel and answer; unlimited without `until`.
     pub(super) fn until(until: Option<Instant>) -> Self {
         let stop = until.map(|until| {
             let whole = until.saturating_duration_since(Instant::now());
@@ -61,22 +62,22 @@ impl Budget {
         }
     }
 
-    /// Time without end, until somebody asks to stop.
+    /// Unlimited time, until a stop request.
     pub(super) fn until_asked(stop: &Stop) -> Self {
         Budget { asked: Some(stop.clone()), ..Budget::until(None) }
     }
 
-    /// Whether somebody has asked to stop.
+    /// Whether a stop was requested.
     pub(super) fn is_asked_to_stop(&self) -> bool {
         self.asked.as_ref().is_some_and(Stop::is_asked)
     }
 
-    /// A window is under way from now on, until its hint is [taken back](Self::finished).
+    /// Marks a window as under way, until it is [finished](Self::finished).
     pub(super) fn begun(&self, hint: Uuid) {
         self.under_way.send_modify(|hints| hints.push(hint));
     }
 
-    /// A window is no longer under way.
+    /// Marks a window as no longer under way.
     pub(super) fn finished(&self, hint: Uuid) {
         self.under_way.send_modify(|hints| hints.retain(|other| *other != hint));
     }
@@ -86,13 +87,13 @@ impl Budget {
         self.under_way.borrow().clone()
     }
 
-    /// Takes over what earlier runs have measured and given up; once.
+    /// Sets the pace and the abandoned windows of earlier runs; once.
     pub(super) fn learn(&self, pace: Pace, given_up: Vec<GivenUp>) {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
         self.given_up.get_or_init(|| given_up);
     }
 
-    /// Whether the host has an end at all.
+    /// Whether the host's time is limited.
     pub(super) fn ends(&self) -> bool {
         self.stop.is_some()
     }
@@ -102,12 +103,12 @@ impl Budget {
         self.begun.elapsed()
     }
 
-    /// How long a hint about a window begun now means something.
+    /// The lifetime of a hint for a window that starts now.
     pub(super) fn hint_lifetime(&self) -> Duration {
         self.left().map_or(LONGEST_HINT, |left| left.min(LONGEST_HINT))
     }
 
-    /// The work, or `None` when the time is over first. The work is dropped then, in the middle of whatever it was at.
+    /// Runs the work; `None` if the time ends first. The work is then dropped at any point.
     pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -116,24 +117,24 @@ impl Budget {
         }
     }
 
-    /// Waits until the time is over: that of the host; or, once somebody has asked to stop, that of the windows under way.
+    /// Waits until the host's time ends or, after a stop request, the time of the windows under way.
     async fn is_over(&self) {
         match (self.stop, &self.asked) {
             (Some(stop), _) => tokio::time::sleep_until(stop.into()).await,
             (None, Some(asked)) => {
                 let deadline = asked.asked().await;
-                // An error of the timeout is the deadline.
+                // A timeout error means that the deadline has passed.
                 let _ = tokio::time::timeout_at(deadline.into(), self.has_come_to_rest()).await;
             }
             (None, None) => std::future::pending().await,
         }
     }
 
-    /// Waits until no window is under way, and what follows the last one has had its time.
+    /// Waits until no window is under way, and then for the time that the work after the last one may take.
     async fn has_come_to_rest(&self) {
         let mut under_way = self.under_way.subscribe();
         loop {
-            // It fails when the sender is gone, which is a part of this.
+            // It only fails if the sender is dropped, and self owns the sender.
             let _ = under_way.wait_for(Vec::is_empty).await;
             tokio::time::sleep(AFTERWORK).await;
             if under_way.borrow_and_update().is_empty() {
@@ -142,7 +143,7 @@ impl Budget {
         }
     }
 
-    /// Takes note of what a window took.
+    /// Records the duration of a window.
     pub(super) fn observe(&self, window: LedgerWindow, took: Duration) {
         let per_ledger = took.saturating_sub(OVERHEAD).as_secs_f64() / window.ledgers() as f64;
         let took = took.as_secs_f64();
@@ -151,9 +152,9 @@ impl Budget {
         pace.quickest = Some(pace.quickest.map_or(took, |quickest| quickest.min(took)));
     }
 
-    /// The limits of the window that starts at `start`, for a run that has begun `windows` before it; `None` when the rest
-    /// is better left to the next run, or somebody has asked to stop. Else the first window of a run is begun in any case: with
-    /// one ledger, if need be.
+    /// The limits of the window that starts at `start`, for a run that has started `windows` before it; `None` if the
+    /// next run should do the rest, or a stop was requested. Otherwise a run always starts its first window, with a
+    /// single ledger if necessary.
     pub(super) fn limits(&self, full: WindowLimits, start: u32, windows: u32) -> Option<WindowLimits> {
         if self.is_asked_to_stop() {
             return None;
@@ -163,8 +164,8 @@ impl Budget {
         let at_least = OVERHEAD.as_secs_f64().max(quickest.unwrap_or_default()) * CAUTION_AT_LEAST;
         let seconds = left.as_secs_f64() - at_least;
         let affordable = match slowest {
-            None => full.window_ledgers, // should it be too much, it is given up
-            // as: from a float saturates, which is what is meant
+            None => full.window_ledgers, // if it is too long, it is cancelled
+            // as: saturates for a float, as intended
             Some(slowest) => (seconds / (CAUTION * slowest)) as u32,
         };
         let mut ledgers = full.window_ledgers.min(affordable);
@@ -179,7 +180,7 @@ impl Budget {
         Some(WindowLimits { window_ledgers: ledgers, ..full })
     }
 
-    /// Whether a window of this length is begun now, by a run that has begun `windows` before it.
+    /// Whether to start a window of this length, in a run that has started `windows` before it.
     pub(super) fn affords(&self, window: LedgerWindow, windows: u32) -> bool {
         let length = u32::try_from(window.ledgers()).unwrap_or(u32::MAX);
         let full = WindowLimits { window_ledgers: length, partition_ledgers: u32::MAX };
@@ -188,25 +189,25 @@ impl Budget {
                 || self.limits(full, u32::MAX, windows).is_some_and(|limits| limits.window_ledgers == length))
     }
 
-    /// Whether an earlier attempt had to give up this very window although it was staged already, and a shorter one may be
-    /// tried instead. The attempt that staged it does not count: most of its time may have been the drain's.
+    /// Whether an earlier attempt cancelled exactly this window although it was already staged, and a shorter one is
+    /// possible. The attempt that staged it does not count: most of its time may have been the drain's.
     pub(super) fn has_given_up_staged(&self, window: LedgerWindow) -> bool {
         self.ends() && window.ledgers() > 1 && self.given_up().contains(&GivenUp { window, staged: true })
     }
 
-    /// Half of the shortest window from `start` that had to be given up.
+    /// Half of the shortest abandoned window from `start`.
     fn half_of_given_up(&self, start: u32) -> Option<u32> {
         let given_up = self.given_up().iter().filter(|given_up| given_up.window.start() == start);
         let shortest = given_up.map(|given_up| given_up.window.ledgers()).min()?;
         u32::try_from((shortest / 2).max(1)).ok()
     }
 
-    /// Windows that earlier attempts had to give up.
+    /// Windows that earlier attempts abandoned.
     fn given_up(&self) -> &[GivenUp] {
         self.given_up.get().map_or(&[], Vec::as_slice)
     }
 
-    /// What is left.
+    /// The remaining time.
     fn left(&self) -> Option<Duration> {
         self.stop.map(|stop| stop.saturating_duration_since(Instant::now()))
     }
@@ -274,7 +275,7 @@ mod tests {
         budget.learn(pace(7.0), Vec::new());
         assert_eq!(ledgers(&budget, 1), Some(64));
         budget.observe(window(1, 1_000_000), Duration::from_secs(8));
-        assert_eq!(ledgers(&budget, 1), Some(64), "another was quicker");
+        assert_eq!(ledgers(&budget, 1), Some(64), "another was faster");
         budget.learn(pace(8.0), Vec::new());
         assert_eq!((ledgers(&budget, 1), ledgers(&budget, 0)), (None, Some(1)));
     }

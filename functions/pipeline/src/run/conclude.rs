@@ -1,4 +1,4 @@
-//! The end of a run: nothing of it goes on, and nothing of it holds a lock, when the host is frozen after the answer.
+//! The end of a run: ensures that nothing of it continues or holds a lock when the host is frozen after the answer.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::metrics;
 use crate::report::Report;
 
-/// Sees to it that nothing of a run goes on, or holds a lock, when the host is frozen after the answer.
+/// Ensures that nothing of a run continues or holds a lock when the host is frozen after the answer.
 pub(super) async fn conclude(
     clients: &Clients,
     budget: &Budget,
@@ -34,7 +34,7 @@ pub(super) async fn conclude(
             Err(Error::OutOfTime { seconds: budget.spent().as_secs() })
         }
         None => {
-            tracing::warn!(windows = report.windows.len(), "out of time: what was under way is given up");
+            tracing::warn!(windows = report.windows.len(), "out of time: cancelled the windows under way");
             report.stopped_early = true;
             report.caught_up = false;
             Ok(())
@@ -42,16 +42,16 @@ pub(super) async fn conclude(
     }
 }
 
-/// How long a run that was stopped tries to take back the hints of what it gave up.
+/// How long a stopped run tries to remove the hints of the windows that it cancelled.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// Takes back the hints of the windows that were given up: it was not their length that ended them.
+/// Removes the hints of the cancelled windows: their length was not the reason.
 async fn take_back(clients: &Clients, budget: &Budget) {
     let hints = budget.left_under_way();
     if hints.is_empty() {
         return;
     }
-    tracing::warn!(windows = hints.len(), "stopped: what was under way is given up");
+    tracing::warn!(windows = hints.len(), "stopped: cancelled the windows under way");
     let taking_back = async {
         let client = clients.sessions.get().await?;
         for hint in hints {
@@ -61,7 +61,9 @@ async fn take_back(clients: &Clients, budget: &Budget) {
     };
     match tokio::time::timeout(LAST_WORD, taking_back).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(error = %error.chain(), "the hints stay until they expire"),
-        Err(_) => tracing::warn!("the hints stay until they expire: the database does not answer"),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error.chain(), "cannot remove the hints; they expire later")
+        }
+        Err(_) => tracing::warn!("cannot remove the hints: the database does not answer; they expire later"),
     }
 }

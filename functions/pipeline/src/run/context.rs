@@ -1,4 +1,4 @@
-//! What runs stand on: the clients of a process, which serve many runs, and the context of one run.
+//! The clients of a process, which serve many runs, and the context of one run.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::retry::retry;
 use crate::source::{Flight, SourceRange, Trust};
 use crate::store::Store;
 
-/// The clients of a process, for as many runs as it makes.
+/// The clients of a process, shared by all its runs.
 ///
-/// A host may be frozen between two runs, for hours. What may have died meanwhile is proven alive or made anew: a session
-/// of PostgreSQL answers a question before it is used, and each run opens a connection of its own to the source.
+/// A host may be frozen for hours between two runs, so connections may have died: a PostgreSQL session must answer a
+/// query before it is used, and each run opens its own connection to the source.
 #[derive(Debug)]
 pub struct Clients {
     pub(super) config: Config,
@@ -27,11 +27,11 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Prepares the clients. Nothing is sent to anybody before the first run.
+    /// Prepares the clients. Nothing is sent before the first run.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for what the configuration cannot mean, [`crate::Error::Staging`] when the folder of a
-    /// `file://` URL cannot be made.
+    /// [`crate::Error::Config`] for an invalid configuration, [`crate::Error::Staging`] when the folder of a `file://`
+    /// URL cannot be created.
     pub fn open(config: Config) -> Result<Arc<Self>> {
         Ok(Arc::new(Clients {
             store: Store::open(&config.staging, config.max_retries)?,
@@ -41,13 +41,13 @@ impl Clients {
         }))
     }
 
-    /// The configuration they were built from.
+    /// The configuration that the clients were built from.
     pub fn config(&self) -> &Config {
         &self.config
     }
 }
 
-/// What one run stands on.
+/// The context of one run.
 pub(super) struct Context {
     pub(super) clients: Arc<Clients>,
     pub(super) flight: Flight,
@@ -57,7 +57,8 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Opens what a run needs, and refuses databases that are not ours. Also returns the session that was asked.
+    /// Opens everything that a run needs, and refuses a database of another configuration. Also returns the session
+    /// used for the check.
     ///
     /// # Errors
     /// Those of a connection, and of [`Settings::checked`].
@@ -69,7 +70,7 @@ impl Context {
         let client = retry(clients.config.max_retries, "connect", |_| clients.sessions.get()).await?;
         let settings = Settings::checked(&client, &clients.config).await?;
         let (clients, budget) = (Arc::clone(clients), Arc::clone(budget));
-        // A connection of its own, made when it is first used: a host may have been frozen since the last run.
+        // A new connection, established on first use: a host may have been frozen since the last run.
         let flight = clients.flight.reconnected();
         Ok((Arc::new(Context { clients, flight, settings, trust, budget }), client))
     }
@@ -79,12 +80,12 @@ impl Context {
         &self.clients.store
     }
 
-    /// The name of the network.
+    /// The network's name.
     pub(super) fn network(&self) -> &str {
         &self.clients.config.network.name
     }
 
-    /// Takes over what earlier runs have measured and given up, where the time of this one is bounded.
+    /// Reads the pace and the abandoned windows of earlier runs, if this run's time is limited.
     pub(super) async fn learn(&self, client: &Client) -> Result<()> {
         if self.budget.ends() {
             self.budget.learn(pace::pace(client).await?, hints::given_up_windows(client).await?);
@@ -92,17 +93,17 @@ impl Context {
         Ok(())
     }
 
-    /// Asks the source what it has, until it answers or the retries are used up.
+    /// Asks the source for its ledgers, with retries.
     pub(super) async fn source_range(&self) -> Result<Option<SourceRange>> {
         self.retry("ask the source", |_| self.flight.range()).await
     }
 
-    /// A session that is alive and may write.
+    /// A live, writable session.
     pub(super) async fn session(&self) -> Result<Session> {
         self.clients.sessions.get().await
     }
 
-    /// [`retry`] with the retries of the configuration.
+    /// [`retry`] with the configured number of retries.
     pub(super) async fn retry<T, F: Future<Output = Result<T>>>(
         &self,
         step: &'static str,
@@ -111,7 +112,7 @@ impl Context {
         retry(self.clients.config.max_retries, step, attempt).await
     }
 
-    /// [`retry`] of what needs a session: each attempt gets one that has proven to be alive.
+    /// [`retry`] for work that needs a session: each attempt gets a checked one.
     pub(super) async fn retry_on_session<T, F: Future<Output = Result<T>>>(
         &self,
         step: &'static str,

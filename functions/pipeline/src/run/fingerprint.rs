@@ -1,5 +1,5 @@
-//! The fingerprint: one ledger that the database remembers, so that a source of another chain, or of a network that was
-//! reset, is refused before it mixes two histories.
+//! The fingerprint: the digest of one ledger, stored in the database, to refuse a source of another chain or of a reset
+//! network before two histories mix.
 
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -10,13 +10,13 @@ use crate::database::settings::{Settings, store_fingerprint};
 use crate::error::{Error, Result};
 use crate::source::{Drained, Flight, Offer, SourceRange, Trust, drain};
 
-/// Compares the source's rows of the remembered ledger with what is remembered.
+/// Compares the source's rows of the fingerprint's ledger with the fingerprint.
 ///
-/// `scheduled`: a schedule also refuses a source that ends before that ledger; a replay may be given one that holds other
-/// ledgers only.
+/// A scheduled run (`scheduled`) also refuses a source that ends before that ledger; a replay may use a source with
+/// other ledgers only.
 ///
 /// # Errors
-/// [`Error::Schema`], in words, when the source tells another story.
+/// [`Error::Schema`], when the source has another history.
 pub(crate) async fn compare(
     client: &Client,
     flight: &Flight,
@@ -28,7 +28,7 @@ pub(crate) async fn compare(
     if let Some(range) = range {
         if scheduled && range.end_ledger < i64::from(*ledger) {
             return Err(Error::Schema(format!(
-                "the source ends at ledger {}, but the database has ledger {ledger}: the network was reset, or this is \
+                "the source ends at ledger {}, but the database has ledger {ledger}: the network was reset, or it is \
                  another one; use a new database",
                 range.end_ledger
             )));
@@ -39,14 +39,14 @@ pub(crate) async fn compare(
     }
     match source_digest(flight, *ledger).await? {
         Some(digest) if digest != *remembered => Err(Error::Schema(format!(
-            "ledger {ledger} of the source is not ledger {ledger} of the database: the network was reset, or this is \
+            "ledger {ledger} differs between source and database: the network was reset, or it is \
              another one; use a new database"
         ))),
         _ => Ok(()),
     }
 }
 
-/// The digest of the source's rows of one ledger; `None` when it offers none.
+/// The digest of the source's rows of one ledger; `None` if the source does not offer the ledger.
 async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
     let window = LedgerWindow::new(ledger, ledger)?;
     let Offer::Ledgers(offered) = flight.offer(window, Trust::WholeStream).await? else { return Ok(None) };

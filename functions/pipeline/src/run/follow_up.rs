@@ -1,18 +1,18 @@
-//! What follows the loads of a run: the fold, summaries and statistics.
+//! The work after the loads of a run: the fold, summaries and statistics.
 
 use super::context::Context;
 use crate::database::{Session, fold};
 use crate::error::{DatabaseContext, Result};
 use crate::report::{Event, Report, Watch};
 
-/// Folds what is loaded, on a session of its own, again after trouble that passes.
+/// Folds the loaded windows on a separate session, with retries.
 pub(super) async fn fold_pending(context: &Context, watch: &Watch) -> Result<()> {
     watch(Event::Folding);
     let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
     context.retry_on_session("fold", fold).await.map(drop)
 }
 
-/// BRIN summaries and statistics of the partitions that got rows.
+/// Updates BRIN summaries and statistics of the partitions that received rows.
 pub(super) async fn tend(context: &Context, report: &Report) -> Result<()> {
     let size = context.settings.partition_ledgers;
     let mut partitions: Vec<u32> =

@@ -1,4 +1,4 @@
-//! Pace: how fast the windows before were.
+//! Pace: the speed of earlier windows.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use tokio_postgres::Client;
 use crate::database::{get, sql};
 use crate::error::{DatabaseContext, Result};
 
-/// What a window takes whatever its length: a claim, a commit, an object or two.
+/// The fixed time of a window, independent of its length: a claim, a commit, an object or two.
 pub(super) const OVERHEAD: Duration = Duration::from_millis(200);
 
-/// How fast the last windows were.
+/// The speed of the last windows.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Pace {
-    /// Seconds per ledger of the slowest, beside what a window takes whatever its length.
+    /// Seconds per ledger of the slowest window, without the fixed time.
     pub(super) slowest: Option<f64>,
-    /// The time of the quickest, in seconds.
+    /// Seconds of the fastest window.
     pub(super) quickest: Option<f64>,
 }
 
-/// How fast the last windows were, as far as they were drained.
+/// The speed of the last drained windows.
 pub(super) async fn pace(client: &Client) -> Result<Pace> {
     let row = client
         .query_one(sql::PACE, &[&OVERHEAD.as_secs_f64()])
         .await
-        .database("read how fast windows were")?;
+        .database("read the speed of windows")?;
     Ok(Pace { slowest: get(&row, "slowest")?, quickest: get(&row, "quickest")? })
 }

@@ -1,4 +1,4 @@
-//! The plan of a replay: what would be loaded, window by window, before anything is.
+//! The plan of a replay: the windows that it would load.
 
 use serde::Serialize;
 
@@ -10,37 +10,37 @@ use crate::database::{connect, progress};
 use crate::error::Result;
 use crate::source::{Flight, SourceRange};
 
-/// What a replay would do.
+/// The plan of a replay.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// First ledger asked for.
+    /// First requested ledger.
     pub start_ledger: u32,
-    /// Last ledger asked for.
+    /// Last requested ledger.
     pub end_ledger: u32,
-    /// Set when ledgers that were asked for are not retained: the first one that is, where the plan begins.
+    /// Set if some requested ledgers are not retained: the first retained one, where the plan begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retained_from: Option<u32>,
-    /// Ledgers that are missing and that the source has.
+    /// Missing ledgers that the source has.
     pub ledgers: u64,
-    /// Windows they are cut into.
+    /// Number of windows for them.
     pub windows: u64,
     /// Completed windows that would be replaced.
     pub replaced: u64,
-    /// The first of both, at most [`Plan::SHOWN`].
+    /// The first windows of either kind, at most [`Plan::SHOWN`].
     pub first_windows: Vec<(u32, u32)>,
-    /// Replays that a backfill would send to functions: all of the windows, in groups.
+    /// Number of replays that a backfill would send to the function: all windows, in groups.
     pub invocations: usize,
-    /// Requests to the object store that are billed as PUT: one to write each object, one to archive it. An object of
-    /// more than 5 MiB takes one for each part, and two more.
+    /// Requests to the object store that are billed as PUT: one to write each object, one to archive it. An object
+    /// above 5 MiB takes one per part, and two more.
     pub put_requests: u64,
-    /// The last ledger of the source; `None` when it has nothing or does not say.
+    /// The last ledger of the source; `None` if it has none or does not declare it.
     pub source_ends_at: Option<u32>,
     /// The replays themselves.
     #[serde(skip)]
     pub replays: Vec<PlannedReplay>,
 }
 
-/// A part of a backfill: what one invocation of a function is asked to load.
+/// A part of a backfill: the range that one invocation loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PlannedReplay {
     /// First ledger.
@@ -54,11 +54,11 @@ pub struct PlannedReplay {
     pub force: bool,
 }
 
-/// What a replay of the range would do: nothing is written anywhere.
+/// Plans a replay of the range, without writing anything.
 ///
 /// # Errors
-/// [`crate::Error::Database`] and [`crate::Error::Source`] when one of the two cannot be asked; [`crate::Error::Usage`] when
-/// nothing of the range is retained.
+/// [`crate::Error::Database`] and [`crate::Error::Source`] when one of them does not answer; [`crate::Error::Usage`]
+/// when no ledger of the range is retained.
 pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions) -> Result<Plan> {
     let client = connect(&config.database).await?;
     let stored = Settings::checked(&client, config).await?;
@@ -76,7 +76,7 @@ pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions)
     let available = Flight::new(&config.flight)?.range().await?;
     let tip = available.as_ref().map(|range| range.ledgers().map(LedgerWindow::end));
     let reachable = match tip {
-        None => missing, // it does not say
+        None => missing, // not declared
         Some(None) => Vec::new(),
         Some(Some(tip)) => missing.iter().filter_map(|free| free.until(tip)).collect(),
     };
@@ -86,10 +86,10 @@ pub async fn plan(config: &Config, range: LedgerWindow, options: &ReplayOptions)
 }
 
 impl Plan {
-    /// How many windows a plan spells out.
+    /// The number of windows that a plan lists.
     pub const SHOWN: usize = 20;
 
-    /// Replays that a backfill is cut into, at most: their list has to fit into one event.
+    /// The largest number of replays of a backfill: their list must fit into one event.
     pub const REPLAYS: u64 = 1_000;
 
     /// Cuts the missing parts of a range into windows.
@@ -120,8 +120,8 @@ impl Plan {
     }
 }
 
-/// All windows, in the order of their ledgers, `group` to a replay. A replay may span what is loaded already: that is left
-/// alone, or replaced by whole windows, which never straddle two replays.
+/// All windows in ledger order, `group` per replay. A replay may span loaded ledgers: they are left alone, or replaced
+/// by whole windows, which never straddle two replays.
 fn replays(
     replaced: &[LedgerWindow],
     missing: &[LedgerWindow],
@@ -132,7 +132,7 @@ fn replays(
     parts.extend(missing.iter().map(|free| (*free, false)));
     parts.sort_unstable();
     let windows = parts.into_iter().flat_map(|(part, whole)| {
-        // a completed window is replaced as it is, whatever its length
+        // a completed window is replaced as a whole, whatever its length
         let limits = if whole {
             WindowLimits { window_ledgers: u32::MAX, partition_ledgers: u32::MAX }
         } else {

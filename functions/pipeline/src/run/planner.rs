@@ -1,4 +1,4 @@
-//! The planner: which window is next, and where its rows come from.
+//! The planner: chooses the next window and where its rows come from.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,29 +14,29 @@ use crate::error::Result;
 use crate::source::Offer;
 use crate::store::StagedObject;
 
-/// What a run is to load.
+/// The scope of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    /// The ledgers, as far as they are missing.
+    /// The range; only missing ledgers are loaded.
     pub(super) range: LedgerWindow,
-    /// As a schedule: a window cut short by the tip waits for `COMMIT_INTERVAL`, one that failed for its next turn.
+    /// A scheduled run: a window cut short by the tip waits for `COMMIT_INTERVAL`, a failed one for its next retry.
     pub(super) scheduled: bool,
-    /// At most so many windows.
+    /// The largest number of windows.
     pub(super) max_windows: Option<u32>,
-    /// At most so many ledgers in a window.
+    /// The largest number of ledgers per window.
     pub(super) window_ledgers: u32,
 }
 
-/// A window, and where its rows come from.
+/// A window and the origin of its rows.
 #[derive(Debug)]
 pub(super) enum Planned {
     /// From Flight.
     Drain(LedgerWindow),
-    /// From a sealed object that an earlier attempt left.
+    /// From a sealed object of an earlier attempt.
     Sealed(StagedObject),
     /// From the archive.
     Archived(StagedObject),
-    /// From Flight, in place of what a completed window holds.
+    /// From Flight, to replace a completed window.
     Replace(CompletedWindow),
 }
 
@@ -50,7 +50,7 @@ impl Planned {
         }
     }
 
-    /// Where the rows are to come from.
+    /// The origin of the rows.
     pub(super) fn source(&self) -> RowSource {
         match self {
             Planned::Drain(_) | Planned::Replace(_) => RowSource::Flight,
@@ -60,7 +60,7 @@ impl Planned {
     }
 }
 
-/// Hands out windows, each once.
+/// Hands out each window once.
 pub(super) struct Planner<'a> {
     context: &'a Context,
     wanted: Wanted,
@@ -73,8 +73,8 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// A planner of what is missing in a range, from sealed objects where they fit; completed windows in `replaced` are
-    /// replaced first.
+    /// A planner for the missing ledgers of a range, from sealed objects where they fit; completed windows in
+    /// `replaced` are replaced first.
     pub(super) async fn missing(
         context: &'a Context,
         wanted: Wanted,
@@ -88,14 +88,14 @@ impl<'a> Planner<'a> {
         Ok(planner)
     }
 
-    /// A planner of archived objects, and nothing else.
+    /// A planner for archived objects only.
     pub(super) fn archived(context: &'a Context, wanted: Wanted, objects: Vec<StagedObject>) -> Self {
         let mut planner = Self::empty(context, wanted);
         planner.given = objects.into_iter().map(Planned::Archived).collect();
         planner
     }
 
-    /// A planner that has nothing to hand out.
+    /// A planner without windows.
     fn empty(context: &'a Context, wanted: Wanted) -> Self {
         let limits = WindowLimits {
             window_ledgers: wanted.window_ledgers,
@@ -113,24 +113,24 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// How many ledgers are planned.
+    /// The number of planned ledgers.
     pub(super) fn ledgers(&self) -> u64 {
         let given = self.given.iter().filter_map(|planned| planned.window().ok());
         self.missing.iter().copied().chain(given).map(LedgerWindow::ledgers).sum()
     }
 
-    /// Whether `max_windows` or the time of the host has ended the planning.
+    /// Whether `max_windows` or the host's time ended the planning.
     pub(super) fn stopped_early(&self) -> bool {
         self.stopped_early
     }
 
-    /// Plans nothing more: the source has ended, or a step is in trouble that concerns all windows.
+    /// Stops planning: the source has ended, or a step fails in a way that affects all windows.
     pub(super) fn stop(&mut self) {
         self.missing.clear();
         self.given.clear();
     }
 
-    /// The next window; `None` when there is no more, or no time for it.
+    /// The next window; `None` if none is left, or there is no time for it.
     pub(super) async fn next(&mut self) -> Result<Option<Planned>> {
         if let Some(planned) = self.given.pop_front() {
             if !self.context.budget.affords(planned.window()?, self.windows) {
@@ -147,7 +147,7 @@ impl<'a> Planner<'a> {
                 return Ok(self.stop_early());
             };
             let window = limits.first_window(free);
-            // Others may have loaded it meanwhile; draining it again would be for nothing.
+            // Another process may have loaded it meanwhile; do not drain it in vain.
             if self.missing_in(window).await? != [window] {
                 let rest = LedgerWindow::new(free.start(), self.wanted.range.end())?;
                 self.missing = self.missing_in(rest).await?.into();
@@ -176,8 +176,8 @@ impl<'a> Planner<'a> {
         Ok(None)
     }
 
-    /// The sealed object that is the next window of `free`, if there is one. One whose load alone had to be given up for want
-    /// of time is removed: its ledgers are drained again, in shorter windows.
+    /// The sealed object that is the next window of `free`, if any. If its load alone ran out of time before, the
+    /// object is removed: its ledgers are drained again in shorter windows.
     async fn sealed(&mut self, free: LedgerWindow) -> Result<Option<StagedObject>> {
         while self.sealed.front().is_some_and(|object| object.footer.start_ledger < free.start()) {
             self.sealed.pop_front();
@@ -189,19 +189,19 @@ impl<'a> Planner<'a> {
         if !self.context.budget.has_given_up_staged(object.window()?) {
             return Ok(Some(object));
         }
-        tracing::info!(object = %object.path, "removed: its load takes longer than there is time, it is drained in parts");
+        tracing::info!(object = %object.path, "removed: loading it takes too long; draining its ledgers in shorter windows");
         self.context.store().remove(&object.path).await?;
         Ok(None)
     }
 
-    /// Plans nothing more, although there is more.
+    /// Stops planning although windows are left.
     fn stop_early(&mut self) -> Option<Planned> {
         self.stop();
         self.stopped_early = true;
         None
     }
 
-    /// What of a range is missing.
+    /// The missing ledgers of a range.
     async fn missing_in(&self, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
         let scheduled = self.wanted.scheduled;
         let ask = |client: Session, _| async move {
@@ -223,7 +223,7 @@ fn fits(object: &StagedObject, free: LedgerWindow, limits: WindowLimits) -> bool
         && footer.start_ledger / limits.partition_ledgers == footer.end_ledger / limits.partition_ledgers
 }
 
-/// Whether a planned window is full, or has waited long enough at the tip.
+/// Whether a planned window is full or has waited long enough at the tip.
 async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) -> Result<bool> {
     let full = limits.first_window(LedgerWindow::new(planned.start(), u32::MAX)?);
     if planned == full {
@@ -237,7 +237,7 @@ async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) ->
     })
 }
 
-/// Whether a window that is shorter than it could be should be loaded now: its first ledger closed long enough ago.
+/// Whether a window below full length should be loaded now: its first ledger closed long enough ago.
 fn is_ripe(first_closed_at: Option<DateTime<Utc>>, commit_interval: Duration) -> bool {
     first_closed_at.is_none_or(|closed| {
         let age = Utc::now().signed_duration_since(closed);

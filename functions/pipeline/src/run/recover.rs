@@ -1,4 +1,4 @@
-//! Recovery: what earlier runs left between COMMIT and the archive, unfolded, or sealed and not loaded.
+//! Recovery: finishes the work of earlier runs: unarchived, unfolded, and sealed but unloaded windows.
 
 use object_store::path::Path;
 use tokio_postgres::Client;
@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::store::StagedObject;
 use crate::store::archive::{archived_names, archived_object, move_to_archive, staged_objects};
 
-/// Finishes what earlier runs left: objects on their way to the archive, windows not folded yet, superseded objects. Returns
-/// the sealed objects that wait to be loaded, by their first ledger.
+/// Finishes the work of earlier runs: unarchived objects, unfolded windows, superseded objects. Returns the sealed
+/// objects that wait to be loaded, by their first ledger.
 ///
 /// # Errors
 /// [`Error::Staging`], [`Error::Database`].
@@ -20,12 +20,12 @@ pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<St
     let archived = finish_archiving(context, client).await?;
     let folded = fold::fold_pending(client).await?;
     if archived > 0 || folded > 0 {
-        tracing::info!(archived, folded, "finished what an earlier run left");
+        tracing::info!(archived, folded, "finished the work of an earlier run");
     }
     sealed_objects(context, client).await
 }
 
-/// Moves the object of a completed window to the archive, then records it: a crash in between leaves what the next run
+/// Moves the object of a completed window to the archive, then records it: after a crash in between, the next run
 /// finishes.
 ///
 /// # Errors
@@ -46,8 +46,8 @@ pub(super) async fn archive(
     Ok(())
 }
 
-/// Finishes what crashes left between COMMIT and the archive. Returns how many windows that were. An object that is lost is
-/// reported and left for `verify`: its rows are in the database all the same.
+/// Archives windows that crashed between COMMIT and archive. Returns their number. A lost object is logged and left for
+/// `verify`: its rows are in the database.
 async fn finish_archiving(context: &Context, client: &Client) -> Result<usize> {
     let left = progress::unarchived(client).await?;
     let count = left.len();
@@ -62,7 +62,7 @@ async fn finish_archiving(context: &Context, client: &Client) -> Result<usize> {
     Ok(count)
 }
 
-/// The sealed objects of this database that are not loaded, by their first ledger. Those whose ledgers were loaded otherwise
+/// The sealed, unloaded objects of this database, by their first ledger. Objects whose ledgers were loaded otherwise
 /// are removed.
 async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
     let (store, settings) = (context.store(), &context.settings);
@@ -71,17 +71,17 @@ async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<Staged
         let window = object.window()?;
         let covering = progress::covering(client, window).await?;
         if covering.iter().any(|c| c.batch_id == object.footer.batch_id && !c.archived) {
-            continue; // loaded a moment ago, and being archived
+            continue; // just loaded, and being archived
         }
         if !covering.is_empty() {
-            tracing::info!(object = %object.path, "removed: its ledgers are loaded");
+            tracing::info!(object = %object.path, "removed a staged object: its ledgers are loaded");
             store.remove(&object.path).await?;
             continue;
         }
         if window.end() < settings.retained_from {
-            continue; // maintenance removes it, once no load can be at it
+            continue; // maintenance removes it, once no load can use it
         }
-        // With bad data, an object is kept for whoever looks into it, until its ledgers are loaded from elsewhere.
+        // An object with bad data is kept as evidence until its ledgers are loaded from elsewhere.
         if object.footer.bad_data.is_none() {
             sealed.push(object);
         }
@@ -90,11 +90,11 @@ async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<Staged
     Ok(sealed)
 }
 
-/// The archived objects whose ledgers lie in the range and are not loaded, by their first ledger: what a restore loads.
+/// The archived objects in the range that are not loaded, by their first ledger: the objects that a restore loads.
 ///
 /// # Errors
-/// [`Error::Corrupt`] for an object that does not read or is not what its name says: a restore that left it out would look
-/// complete. [`Error::Schema`] for one that no partition of this database holds whole.
+/// [`Error::Corrupt`] for an object that is unreadable or contradicts its name: a restore without it would look
+/// complete. [`Error::Schema`] for an object that crosses a partition of this database.
 pub(super) async fn archived_objects(
     context: &Context,
     client: &Client,
@@ -110,8 +110,8 @@ pub(super) async fn archived_objects(
         let object = archived_object(store, network, named).await?;
         if window.start() / settings.partition_ledgers != window.end() / settings.partition_ledgers {
             return Err(Error::Schema(format!(
-                "window {window} of the archive crosses a partition of {} ledgers: restore into a database with the \
-                 partitions it was made for",
+                "archived window {window} crosses a partition of {} ledgers: restore into a database with the \
+                 partition size it was created for",
                 settings.partition_ledgers
             )));
         }

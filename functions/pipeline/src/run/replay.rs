@@ -1,4 +1,4 @@
-//! A replay: a range of ledgers that somebody asked for.
+//! A replay: loads a requested range of ledgers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,21 +19,21 @@ use crate::report::{Report, Watch};
 use crate::source::{SourceRange, Trust};
 use crate::store::StagedObject;
 
-/// What a replay loads, and from where. `trust_end` takes a clean end of stream for the end, where the source declares
+/// What a replay loads, and from where. `trust_end` accepts a clean end of stream as complete, if the source declares
 /// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayKind {
-    /// What is missing, from the source.
+    /// The missing ledgers, from the source.
     Missing {
-        /// As above.
+        /// Whether a clean end of stream counts as complete.
         trust_end: bool,
     },
-    /// The range, widened to whole windows, from the source: completed windows are replaced.
+    /// The range widened to whole windows, from the source; completed windows are replaced.
     Force {
-        /// As above.
+        /// Whether a clean end of stream counts as complete.
         trust_end: bool,
     },
-    /// What is missing, from the archive alone.
+    /// The missing ledgers, from the archive alone.
     FromArchive,
 }
 
@@ -44,7 +44,7 @@ impl Default for ReplayKind {
 }
 
 impl ReplayKind {
-    /// How much is believed of the source.
+    /// How far the source is trusted.
     fn trust(self, configured: bool) -> Trust {
         match self {
             ReplayKind::Missing { trust_end } | ReplayKind::Force { trust_end }
@@ -58,19 +58,19 @@ impl ReplayKind {
     }
 }
 
-/// A replay, and how large its steps are.
+/// The options of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplayOptions {
-    /// What it loads, and from where.
+    /// What to load, and from where.
     pub kind: ReplayKind,
-    /// Windows worked on at once.
+    /// Parallel windows.
     pub parallel: Option<usize>,
     /// Ledgers per window at most, instead of `WINDOW_LEDGERS`.
     pub window_ledgers: Option<u32>,
 }
 
-/// Loads a range of ledgers as the options say, as far as there is time. The report says how far the source reaches, when that
-/// is not to the end.
+/// Loads a range of ledgers as the options say, as far as time allows. The report states the source's last ledger if it
+/// is below the end of the range.
 ///
 /// # Errors
 /// As [`run`](super::run).
@@ -115,7 +115,7 @@ async fn load_range(
     let (context, client) = Context::open(clients, budget, trust).await?;
     let range = context.settings.retained(asked)?;
     if range != asked {
-        tracing::info!(start_ledger = range.start(), "ledgers below are not retained");
+        tracing::info!(start_ledger = range.start(), "skipped lower ledgers: they are not retained");
         report.retained_from = Some(range.start());
     }
     context.learn(&client).await?;
@@ -139,14 +139,14 @@ async fn load_range(
         ReplayKind::Force { .. } => force(&context, &client, wanted, sealed, report).await?,
     };
     let Some(work) = work else { return Ok(()) };
-    // Where the time may run out, no window waits for a fold that may not come.
+    // If time may run out, fold each window inline, because a later fold may not happen.
     let fold_when = if budget.ends() { FoldWhen::Inline } else { FoldWhen::Later };
     let job = Job { work, fold_when, workers: options.parallel.unwrap_or(WORKERS) };
     load_windows(&context, job, watch, report).await?;
     if options.kind == ReplayKind::FromArchive {
         return Ok(());
     }
-    // The first session has been idle for as long as all that took: it may have ended.
+    // The first session has been idle meanwhile and may have died.
     let client = context.clients.sessions.get().await?;
     store_fingerprint(&client).await?;
     health::measure(&client, tip).await;
@@ -155,11 +155,11 @@ async fn load_range(
     Ok(())
 }
 
-/// What a forced replay is to do: the range widened to whole windows, and those that are completed to be replaced. Also the
-/// last ledger of the source, where it says so.
+/// The work of a forced replay: the range widened to whole windows, and the completed windows to replace. Also the last
+/// ledger of the source, if it is declared.
 ///
 /// # Errors
-/// [`Error::Source`] when the source ends before a window that is to be replaced does.
+/// [`Error::Source`] when the source ends before the end of a window to replace.
 async fn force(
     context: &Context,
     client: &tokio_postgres::Client,
@@ -170,7 +170,11 @@ async fn force(
     let replaced = progress::covering(client, wanted.range).await?;
     let whole = replaced.iter().fold(wanted.range, |range, completed| range.span(completed.window));
     if whole != wanted.range {
-        tracing::info!(start_ledger = whole.start(), end_ledger = whole.end(), "widened to whole windows");
+        tracing::info!(
+            start_ledger = whole.start(),
+            end_ledger = whole.end(),
+            "widened the range to whole windows"
+        );
         report.widened = Some((whole.start(), whole.end()));
         wanted.range = whole;
     }
@@ -185,14 +189,14 @@ async fn force(
     let end = wanted.range.end();
     if let Some(beyond) = replaced.iter().find(|completed| completed.window.end() > end) {
         return Err(Error::source_permanent(format!(
-            "ends at ledger {end}, and window {} is to be replaced",
+            "ends at ledger {end}, before the end of window {}, which is to be replaced",
             beyond.window
         )));
     }
     Ok((Some(Work::Replace { wanted, sealed, replaced }), tip))
 }
 
-/// What is wanted, as far as the source has it; `None` when it has nothing of it, which the report then says.
+/// The wanted ledgers that the source has; `None` if it has none, which the report then states.
 fn within_reach(wanted: Wanted, available: Option<&SourceRange>, report: &mut Report) -> Option<Wanted> {
     let Some(available) = available else { return Some(wanted) };
     let reachable = tip_of(Some(available)).and_then(|tip| wanted.range.until(tip));
@@ -202,7 +206,7 @@ fn within_reach(wanted: Wanted, available: Option<&SourceRange>, report: &mut Re
     reachable.map(|range| Wanted { range, ..wanted })
 }
 
-/// The last ledger of the source, where it says so.
+/// The last ledger of the source, if it is declared.
 fn tip_of(available: Option<&SourceRange>) -> Option<u32> {
     available.and_then(SourceRange::ledgers).map(LedgerWindow::end)
 }

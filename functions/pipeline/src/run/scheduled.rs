@@ -22,21 +22,22 @@ use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
 use crate::source::Trust;
 
-/// What a scheduled invocation does, once: from the first ledger that is not loaded to the tip, or `MAX_WINDOWS` windows, or
-/// as far as there is time.
+/// One scheduled run: from the first ledger that is not loaded to the tip, for `MAX_WINDOWS` windows at most, as far as
+/// time allows.
 ///
-/// `until`: when the host ends. No window is begun that is not likely to be finished by then; one that takes longer is given
-/// up a moment before, and leaves nothing but a smaller next attempt.
+/// `until`: when the host ends. The run starts no window that it is unlikely to finish by then. One that takes longer
+/// is cancelled shortly before, and only makes the next attempt smaller.
 ///
 /// # Errors
-/// The first error that retries do not cure. What was loaded before it stays loaded. [`Error::OutOfTime`] when no window
-/// was finished in the time that there was: who has time for nothing should not be thought well.
+/// The first error that retries do not cure. Windows loaded before it stay loaded. [`Error::OutOfTime`] when no window
+/// was finished in time: a run that never finishes a window must not look healthy.
 pub async fn run(clients: &Arc<Clients>, until: Option<Instant>, watch: Watch) -> Result<Report> {
     run_within(clients, Budget::until(until), watch).await
 }
 
-/// As [`run`], for a host that ends when it is asked to. From then on no window is begun; those under way are finished, or
-/// given up at the deadline of the wish and rolled back, and their hints taken back. To be stopped is no error.
+/// Like [`run`], for a host that ends on request. After the request the run starts no window; windows under way are
+/// finished, or cancelled at the request's deadline and rolled back, and their hints are removed. Being stopped is not
+/// an error.
 ///
 /// # Errors
 /// The first error that retries do not cure.
@@ -44,7 +45,7 @@ pub async fn run_until_stopped(clients: &Arc<Clients>, stop: &Stop, watch: Watch
     run_within(clients, Budget::until_asked(stop), watch).await
 }
 
-/// A scheduled run within its time.
+/// A scheduled run within a budget.
 async fn run_within(clients: &Arc<Clients>, budget: Budget, watch: Watch) -> Result<Report> {
     let budget = Arc::new(budget);
     let mut report = Report::default();
@@ -71,19 +72,20 @@ async fn load_schedule(
 ) -> Result<()> {
     let trust = if clients.config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
     let (context, mut client) = Context::open(clients, budget, trust).await?;
-    // Held until the end: two scheduled runs at once would do the same work. What keeps ledgers single is the claim.
+    // Held until the end, because two concurrent scheduled runs would do the same work. The claim, not this lock,
+    // prevents duplicate ledgers.
     let mut lock = clients.sessions.get().await?;
     let Some(_held) = try_lock(&mut lock, "contract_data.schedule").await? else {
         report.busy = true;
         return Ok(());
     };
-    // By now the run before this one has ended, so that what it was at is known to be given up.
+    // The previous run has ended by now, so its unfinished windows are known to be abandoned.
     context.learn(&client).await?;
     let sealed = recover(&context, &client).await?;
     let range = context
         .source_range()
         .await?
-        .ok_or_else(|| Error::source_permanent("does not say in app_metadata which ledgers it has"))?;
+        .ok_or_else(|| Error::source_permanent("does not declare in app_metadata which ledgers it has"))?;
     let Some(available) = range.ledgers() else {
         report.caught_up = true;
         return Ok(());
@@ -101,7 +103,7 @@ async fn load_schedule(
         let job =
             Job { work: Work::Missing { wanted, sealed }, fold_when: FoldWhen::Inline, workers: WORKERS };
         load_windows(&context, job, watch, report).await?;
-        // This session has been idle for as long as all that took: who knows what it has become.
+        // This session has been idle meanwhile and may have died: take a checked one.
         client = context.clients.sessions.get().await?;
         store_fingerprint(&client).await?;
     }
@@ -110,7 +112,7 @@ async fn load_schedule(
     Ok(())
 }
 
-/// Where the schedule begins: as stored, or as START_LEDGER says this first time.
+/// Where the schedule begins: as stored, or from START_LEDGER the first time.
 async fn schedule_start(context: &Context, client: &Client, available: LedgerWindow) -> Result<u32> {
     if let Some(stored) = context.settings.schedule_start {
         return Ok(stored);

@@ -1,10 +1,10 @@
-//! Stopping: how a host that runs for ever asks a run to come to its end.
+//! Stopping: how a long-running host asks a run to end.
 
 use std::time::Instant;
 
 use tokio::sync::watch;
 
-/// A wish that may be uttered at any time, once: begin nothing new, and be done by then. Clones are one wish.
+/// A one-time request, possible at any time: start nothing new, and end by a deadline. Clones share the request.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Sender<Option<Instant>>);
 
@@ -15,8 +15,8 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Asks whoever runs to begin no new window, and to give up at `deadline` what is then under way. A second wish changes
-    /// nothing.
+    /// Asks the run to start no new window, and to cancel what is still under way at `deadline`. A second request
+    /// changes nothing.
     pub fn by(&self, deadline: Instant) {
         self.0.send_if_modified(|wish| {
             let first = wish.is_none();
@@ -25,17 +25,17 @@ impl Stop {
         });
     }
 
-    /// Whether it has been asked.
+    /// Whether a stop was requested.
     pub fn is_asked(&self) -> bool {
         self.0.borrow().is_some()
     }
 
-    /// Waits until it is asked; answers the deadline.
+    /// Waits for a stop request; returns its deadline.
     pub async fn asked(&self) -> Instant {
         let mut wishes = self.0.subscribe();
         match wishes.wait_for(Option::is_some).await.map(|wish| *wish) {
             Ok(Some(deadline)) => deadline,
-            // The sender is ours and lives, and the wish is there: neither happens.
+            // self owns the sender, and wait_for returns only with a request: neither happens.
             _ => std::future::pending().await,
         }
     }

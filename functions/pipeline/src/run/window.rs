@@ -1,4 +1,4 @@
-//! One window: staged, loaded with its row of progress, archived.
+//! One window: stages it, loads it with its progress row, archives it.
 
 use std::time::{Duration, Instant};
 
@@ -23,34 +23,34 @@ use crate::store::stage::{StageTarget, Staged, stage, stage_sorted};
 
 /// How a window ended.
 pub(super) enum Performed {
-    /// It is loaded, or recorded as failed.
+    /// The window is loaded, or recorded as failed.
     Done(WindowReport),
-    /// The source has no more: what it had of the window is loaded, if anything.
+    /// The source ends here: the part of the window that it had, if any, is loaded.
     AtTip(Option<WindowReport>),
 }
 
-/// What staging a window may come to.
+/// The result of staging a window.
 enum Prepared {
     /// An object to load.
     Ready(StagedObject, ClaimFacts),
-    /// A value that cannot be loaded: the reason, and the object that was kept, if it could be.
+    /// A value cannot be loaded: the error, and the object that was kept, if possible.
     Bad(Error, Option<String>),
-    /// The source has nothing of it yet.
+    /// The source does not have the window yet.
     Nothing,
 }
 
-/// Does all that a planned window needs, with a hint for others that it is under way. A hint that nobody takes back, since
-/// the host ended first, tells the next attempt to take less.
+/// Processes a planned window, with a hint that it is under way. If the host ends first, the hint remains and makes the
+/// next attempt smaller.
 pub(super) async fn perform(context: &Context, planned: Planned, fold_when: FoldWhen) -> Result<Performed> {
     let hint = Uuid::new_v4();
     let (window, lifetime, source) = (planned.window()?, context.budget.hint_lifetime(), planned.source());
     context.budget.begun(hint);
     if let Err(error) = leave_hint(context, window, hint, lifetime, source).await {
-        tracing::warn!(error = %error.chain(), "no hint of the window under way");
+        tracing::warn!(error = %error.chain(), "cannot write the hint for the window under way");
     }
     let performed = Box::pin(stage_and_load(context, planned, fold_when)).await;
     if let Err(error) = take_hint_back(context, hint).await {
-        tracing::warn!(error = %error.chain(), "the hint stays until it expires");
+        tracing::warn!(error = %error.chain(), "cannot remove the hint of the window; it stays until it expires");
     }
     context.budget.finished(hint);
     performed
@@ -87,7 +87,7 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
         Prepared::Ready(object, facts) => (object, facts),
         Prepared::Nothing if replaced.is_some() => {
             return Err(Error::source_permanent(format!(
-                "has nothing of ledgers {window} to replace it with"
+                "has no ledgers {window} to replace the window with"
             )));
         }
         Prepared::Nothing => return Ok(Performed::AtTip(None)),
@@ -111,7 +111,7 @@ fn ready(object: StagedObject, source: RowSource) -> Prepared {
     Prepared::Ready(object, ClaimFacts { source, attempts: 1, drain_ms: None })
 }
 
-/// Marks the window as failed, for all to see; the windows after it go on.
+/// Records the window as failed; the windows after it continue.
 async fn record_failure(
     context: &Context,
     window: LedgerWindow,
@@ -120,7 +120,7 @@ async fn record_failure(
 ) -> Result<Performed> {
     let message = error.chain();
     metrics::failed();
-    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "recorded as failed");
+    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "the window failed");
     let client = context.session().await?;
     for superseded in progress::mark_failed(&client, window, &message, object.as_deref()).await? {
         context.store().remove(&Path::from(superseded)).await?;
@@ -128,7 +128,7 @@ async fn record_failure(
     Ok(Performed::Done(WindowReport::failed(window, &error)))
 }
 
-/// Drains and stages one window, trying again after trouble that may pass.
+/// Drains and stages one window, and retries after a transient error.
 async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
     let begun = Instant::now();
     let attempt = |attempts| async move { Ok((attempts, stage_once(context, window, replaces).await?)) };
@@ -154,7 +154,7 @@ async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -
     Ok(Prepared::Ready(object, ClaimFacts { source: RowSource::Flight, attempts, drain_ms: Some(drain_ms) }))
 }
 
-/// One attempt: ask, drain, stage; a source that sends ledgers out of order is asked twice.
+/// One attempt: request, drain, stage; if the source sends ledgers out of order, it is drained twice.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
     let target = StageTarget {
         network: context.network().to_owned(),
@@ -166,14 +166,14 @@ async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) ->
     let window = offered.window;
     if replaces && window != planned {
         return Err(Error::source_permanent(format!(
-            "has only ledgers {window} of {planned}, which is to be replaced"
+            "has only ledgers {window} of window {planned}, which is to be replaced"
         )));
     }
     match stage(context.store(), &target, window, drain(&context.flight, offered)).await? {
         Staged::NeedsSorting => {
             let again =
                 self::offered(context, window).await?.filter(|offered| offered.window == window).ok_or_else(
-                    || Error::source_transient(format!("offers less of ledgers {window} than a moment ago")),
+                    || Error::source_transient(format!("offers fewer of ledgers {window} than before")),
                 )?;
             stage_sorted(context.store(), &target, window, drain(&context.flight, again)).await
         }
@@ -181,7 +181,7 @@ async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) ->
     }
 }
 
-/// The source's offer of a window; `None` when it has nothing of it yet.
+/// The source's offer of a window; `None` if it does not have the window yet.
 async fn offered(context: &Context, planned: LedgerWindow) -> Result<Option<OfferedWindow>> {
     match context.flight.offer(planned, context.trust).await? {
         Offer::NothingYet => Ok(None),
@@ -212,7 +212,7 @@ async fn load_window(
     let covering = progress::covering(&*context.session().await?, window).await?;
     let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
     match ours {
-        // Another process may have adopted and loaded it, and be archiving it: doing so twice does no harm.
+        // Another process may have loaded the object and may be archiving it: archiving twice does no harm.
         Some(ours) if !ours.archived => {
             archive_window(context, ours.id, window, &object.path, facts.source).await?;
         }
@@ -220,7 +220,7 @@ async fn load_window(
         None if facts.source == RowSource::Archive => {}
         None => context.store().remove(&object.path).await?,
     }
-    // Loaded by an attempt of this process whose answer was lost, or by another process.
+    // Loaded by an earlier attempt of this process whose answer was lost, or by another process.
     if ours.is_some() && attempts > 1 {
         log_loaded(&report, begun);
     } else {
@@ -254,17 +254,17 @@ async fn replace_window(
     Ok(report)
 }
 
-/// The outcome of a load, and the object that it was of.
+/// The outcome of a load, and its object.
 struct Trusted<T> {
     outcome: T,
-    /// Attempts at loading this object.
+    /// Attempts to load this object.
     attempts: u32,
     object: StagedObject,
     facts: ClaimFacts,
 }
 
-/// Loads an object by `load`, with a new session and a new attempt after trouble that passes. A staged object that is not what
-/// its footer says is removed, and its window staged once more; an archived one is an error.
+/// Loads an object with `load`, and retries on a new session after a transient error. A staged object that contradicts
+/// its footer is removed, and its window staged once more; an archived one is an error.
 async fn load_trusted<T, F: Future<Output = Result<T>>>(
     context: &Context,
     mut object: StagedObject,
@@ -289,7 +289,7 @@ async fn load_trusted<T, F: Future<Output = Result<T>>>(
     }
 }
 
-/// Removes an object that cannot be trusted, and stages its window anew.
+/// Removes a corrupt object, and stages its window again.
 async fn drain_again(
     context: &Context,
     object: &StagedObject,
@@ -297,7 +297,7 @@ async fn drain_again(
     error: Error,
     replaces: bool,
 ) -> Result<(StagedObject, ClaimFacts)> {
-    tracing::warn!(error = %error.chain(), "removed: the window is drained again");
+    tracing::warn!(error = %error.chain(), "removed a corrupt object; draining its window again");
     context.store().remove(&object.path).await?;
     match stage_window(context, window, replaces).await? {
         Prepared::Ready(object, facts) => Ok((object, facts)),
@@ -306,7 +306,7 @@ async fn drain_again(
     }
 }
 
-/// The line that every loaded window leaves in the log.
+/// Logs one line for each loaded window.
 fn log_loaded(report: &WindowReport, begun: Instant) {
     tracing::info!(
         step = "load",
@@ -319,7 +319,7 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
     );
 }
 
-/// Archives a completed window, on a new session where that helps. What fails here for good is finished by the next run.
+/// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
 async fn archive_window(
     context: &Context,
     id: i64,
@@ -329,7 +329,7 @@ async fn archive_window(
 ) -> Result<()> {
     let attempt = |client: Session, _| async move {
         if source == RowSource::Archive {
-            return progress::mark_archived(&client, id, object.as_ref()).await; // it is there
+            return progress::mark_archived(&client, id, object.as_ref()).await; // already in the archive
         }
         archive(context, &client, id, window, object).await
     };

@@ -1,5 +1,5 @@
-//! Workers: each takes a window, stages it, loads it, and takes the next. With two of them the source and PostgreSQL are
-//! busy at the same time.
+//! Workers: each takes a window, stages it, loads it, and takes the next. With two workers, the source and PostgreSQL
+//! work at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,34 +19,34 @@ use crate::error::{Error, Result};
 use crate::report::{Event, Report, Watch, WindowReport, WindowStatus};
 use crate::store::StagedObject;
 
-/// Windows worked on at once where nobody says otherwise: one is drained while another is loaded.
+/// The default number of parallel windows: one is drained while another is loaded.
 pub(super) const WORKERS: usize = 2;
 
-/// Windows loaded since the last fold, in rows: more than this, and a replay folds before it goes on.
+/// A replay folds before it continues when more than this many rows were loaded since its last fold.
 const ROWS_BETWEEN_FOLDS: u64 = 500_000;
 
-/// What a run is to do.
+/// The work of a run.
 pub(super) struct Job {
-    /// The windows, and where their rows come from.
+    /// The windows and the origin of their rows.
     pub(super) work: Work,
     /// When the windows are folded.
     pub(super) fold_when: FoldWhen,
-    /// How many windows are worked on at once; at least 1.
+    /// Number of parallel windows; at least 1.
     pub(super) workers: usize,
 }
 
-/// Windows, and where their rows come from.
+/// Windows and the origin of their rows.
 pub(super) enum Work {
-    /// What is missing, from the source; from sealed objects where they fit.
+    /// The missing ledgers, from the source or from sealed objects that fit.
     Missing { wanted: Wanted, sealed: Vec<StagedObject> },
-    /// Completed windows to replace; then what is missing between them.
+    /// Completed windows to replace, then the missing ledgers between them.
     Replace { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
     /// Objects of the archive.
     Archived { wanted: Wanted, objects: Vec<StagedObject> },
 }
 
 impl Work {
-    /// What is wanted in all.
+    /// The whole scope.
     fn wanted(&self) -> Wanted {
         match self {
             Work::Missing { wanted, .. } | Work::Replace { wanted, .. } | Work::Archived { wanted, .. } => {
@@ -56,22 +56,22 @@ impl Work {
     }
 }
 
-/// What a worker has to tell.
+/// A message from a worker.
 enum Told {
-    /// A window is done, or failed by itself.
+    /// A window is done, or failed for its own reason.
     Window(WindowReport),
-    /// A window failed by the source; whether it or the source is to blame, the next ones show.
+    /// The source failed a window; the next windows show whether the window or the source is at fault.
     SourceFailed(WindowReport, Error),
-    /// Nothing goes on.
+    /// The run cannot continue.
     Trouble(Error),
 }
 
-/// Does the job, and once more where another process was faster with a part of a window: what is then missing is planned
-/// anew. Ends with everything folded, summarised and analysed. `report` always has what was done so far: this may be dropped
-/// in the middle, when the host's time is over.
+/// Does the job, and once more if another process loaded a part of a window first: the rest is planned again. At the
+/// end everything is folded, summarised and analysed. `report` is always up to date, because this future may be dropped
+/// at any point when the host's time ends.
 ///
 /// # Errors
-/// The first trouble that concerns more than one window. What was loaded before stays loaded.
+/// The first error that affects more than one window. Windows loaded before it stay loaded.
 pub(super) async fn load_windows(
     context: &Arc<Context>,
     mut job: Job,
@@ -95,7 +95,7 @@ pub(super) async fn load_windows(
     Ok(())
 }
 
-/// One plan, worked off.
+/// Executes one plan.
 async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
     let again = Work::Missing { wanted: job.work.wanted(), sealed: Vec::new() };
     let planner = match std::mem::replace(&mut job.work, again) {
@@ -123,7 +123,7 @@ async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report:
     heard
 }
 
-/// Hears the workers out, folds between windows, and tells windows that fail by themselves from a source that fails.
+/// Collects the workers' messages, folds between windows, and distinguishes failing windows from a failing source.
 async fn listen(
     context: &Arc<Context>,
     told: &mut mpsc::UnboundedReceiver<Told>,
@@ -138,7 +138,7 @@ async fn listen(
     while let Some(told) = told.recv().await {
         match told {
             Told::Window(window) => {
-                // Others pass: the windows that failed before do so by themselves.
+                // Others pass, so the windows that failed before are at fault themselves.
                 for (suspect, error) in suspects.drain(..) {
                     mark_failed(context, &suspect, &error).await?;
                     watch(Event::Window(&suspect));
@@ -167,8 +167,8 @@ async fn listen(
     }
 }
 
-/// One worker: window after window, each as a task of its own, so that a panic in there is an error here. `failures` counts
-/// the windows that the source has failed since one passed: at the second, nothing more is asked of it.
+/// One worker: each window runs as a separate task, so that a panic becomes an error here. `failures` counts the
+/// windows that the source failed since the last success: at the second, no more requests are sent.
 async fn work(
     context: &Arc<Context>,
     planner: &Mutex<Planner<'_>>,
@@ -177,7 +177,7 @@ async fn work(
     fold_when: FoldWhen,
 ) {
     let tell = |told| {
-        // the listener hears every worker out
+        // the listener receives until all workers end
         let _ = teller.send(told);
     };
     loop {
@@ -225,7 +225,7 @@ async fn work(
     }
 }
 
-/// Records a window that the source fails while it serves others.
+/// Records a window as failed that the source fails while it serves others.
 async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
     let client = context.session().await?;
     progress::mark_failed(&client, window.window()?, &error.chain(), None).await.map(drop)

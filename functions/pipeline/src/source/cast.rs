@@ -1,4 +1,5 @@
-//! From whatever a source sends to the staged columns: found by name, cast without loss, completed where a rule says so.
+//! Turns the source's columns into the staged ones: finds them by name, casts them without loss, fills in derived
+//! values.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::contract::tables::{COLUMNS, Column, Kind, arrow_type, position};
 use crate::contract::xdr;
 use crate::error::{Error, Result};
 
-/// Where the columns of a row are in a stream's schema.
+/// The positions of a row's columns in a stream's schema.
 #[derive(Debug)]
 pub(crate) struct Columns([usize; COLUMNS.len()]);
 
@@ -19,7 +20,7 @@ impl Columns {
     /// Finds the columns by name, in any order and among any others.
     ///
     /// # Errors
-    /// [`Error::Source`] that names a column which is missing, there twice, or of a type that does not fit.
+    /// [`Error::Source`] that names a column which is missing, duplicate, or of a wrong type.
     pub(crate) fn find(schema: &Schema) -> Result<Self> {
         let mut indices = [0; COLUMNS.len()];
         for (slot, column) in indices.iter_mut().zip(COLUMNS) {
@@ -34,7 +35,7 @@ impl Columns {
             let all_null = column.nullable && *field.data_type() == DataType::Null;
             if !all_null && !fits(column.kind, field.data_type()) {
                 return Err(Error::source_permanent(format!(
-                    "column {} is {}, which does not fit {}",
+                    "column {} is {}, which cannot be cast to {}",
                     column.name,
                     field.data_type(),
                     arrow_type(column.kind)
@@ -48,9 +49,9 @@ impl Columns {
     /// The staged columns of a batch.
     ///
     /// # Errors
-    /// [`Error::BadData`] for a value that the staged type cannot hold, or a null where none may be.
+    /// [`Error::BadData`] for a value that the staged type cannot hold, or a null in a required column.
     pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        // The ledger first: every other complaint names it.
+        // The ledger column first: the errors of all others name the ledger.
         let ledger_column = &COLUMNS[position::LEDGER_SEQUENCE];
         let ledger_array = convert(ledger_column, batch.column(self.0[position::LEDGER_SEQUENCE]), None)?;
         let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
@@ -77,12 +78,12 @@ fn fits(kind: Kind, data_type: &DataType) -> bool {
         Kind::Text => matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
         Kind::Ledger | Kind::Amount => data_type.is_integer(),
         Kind::Flag => *data_type == DataType::Boolean,
-        // An instant is one whatever the zone it is shown in; without a zone it is UTC, as all ledger times are.
+        // An instant does not depend on its time zone; without one it is UTC, like all ledger times.
         Kind::Instant => matches!(data_type, DataType::Timestamp(..)),
     }
 }
 
-/// Casts one column, and refuses what changes on the way.
+/// Casts one column, and refuses values that the cast would change.
 fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> Result<ArrayRef> {
     let bad = |row: usize, cause: String| Error::BadData {
         ledger: ledgers.map_or(0, |l| l.value(row)),
@@ -96,16 +97,16 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
         let finer =
             (0..instants.len()).find(|&row| instants.is_valid(row) && instants.value(row) % 1_000 != 0);
         if let Some(row) = finer {
-            return Err(bad(row, format!("{} is finer than a microsecond", value(row))));
+            return Err(bad(row, format!("{} is more precise than a microsecond", value(row))));
         }
     }
     let target = arrow_type(column.kind);
-    // An instant keeps its number whatever zone it is labelled with: only the unit is cast, the label replaced.
+    // The time zone does not change the number of an instant: only the unit is cast, and the zone replaced.
     let array = &relabelled(array, &target);
     let converted = if *array.data_type() == target {
         Arc::clone(array)
     } else {
-        // safe: what does not fit becomes null, which shows the row
+        // safe: a value that does not fit becomes null, which reveals its row
         let options = CastOptions { safe: true, ..CastOptions::default() };
         let converted = cast_with_options(array, &target, &options).map_err(|e| Error::Source {
             problem: format!("column {} cannot be read", column.name),
@@ -126,12 +127,12 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
     if !column.nullable
         && let Some(row) = (0..converted.len()).find(|&row| converted.is_null(row))
     {
-        return Err(bad(row, "null where a value must be".to_owned()));
+        return Err(bad(row, "null in a required column".to_owned()));
     }
     Ok(converted)
 }
 
-/// A timestamp in the zone of the target; anything else as it is.
+/// A timestamp in the target's zone; other types unchanged.
 fn relabelled(array: &ArrayRef, target: &DataType) -> ArrayRef {
     let (DataType::Timestamp(unit, _), DataType::Timestamp(_, zone)) = (array.data_type(), target) else {
         return Arc::clone(array);
@@ -139,7 +140,7 @@ fn relabelled(array: &ArrayRef, target: &DataType) -> ArrayRef {
     let data_type = DataType::Timestamp(*unit, zone.clone());
     match array.to_data().into_builder().data_type(data_type).build() {
         Ok(data) => arrow::array::make_array(data),
-        Err(_) => Arc::clone(array), // the cast will say what is wrong
+        Err(_) => Arc::clone(array), // the cast will report the error
     }
 }
 
@@ -152,7 +153,7 @@ fn without_padding(array: &ArrayRef) -> ArrayRef {
     Arc::new(codes.iter().map(|code| code.map(|c| c.trim_end_matches('\0'))).collect::<StringArray>())
 }
 
-/// `ledger_key_hash`, derived from contract, key and durability where the source leaves it out.
+/// `ledger_key_hash`, derived from contract, key and durability where it is null.
 fn with_derived_hashes(arrays: &[ArrayRef], ledgers: &UInt32Array) -> Result<ArrayRef> {
     let hashes = arrays[position::LEDGER_KEY_HASH].as_string::<i32>();
     if hashes.null_count() == 0 {

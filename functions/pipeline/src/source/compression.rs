@@ -1,21 +1,21 @@
-//! Messages whose bodies are compressed, refused before anything of them is decoded.
+//! Refuses messages with compressed bodies before anything is decoded.
 //!
-//! The length that a compressed buffer is to have stands in the message itself, and LZ4 takes memory for it before it looks:
-//! eight forged bytes would end the process. So no decompressor is compiled in, and a source that compresses hears of it once.
+//! The message itself states the decompressed length, and LZ4 allocates it before decoding: eight forged bytes could
+//! kill the process. So no decompressor is compiled in, and a source that compresses gets one permanent error.
 
 use arrow::ipc::{CompressionType, Message, root_as_message};
 use arrow_flight::FlightData;
 use arrow_flight::error::FlightError;
 
-/// What a source is told that compresses the bodies of its messages. No second attempt changes it.
+/// The error for a source that compresses message bodies. A retry does not help.
 #[derive(Debug, thiserror::Error)]
-#[error("its messages are compressed with {0}, which is not taken: switch the compression of Arrow IPC off")]
+#[error("its messages are compressed with {0}, which is not supported: switch Arrow IPC compression off")]
 struct Compressed(&'static str);
 
-/// The message as it came.
+/// Returns the message unchanged.
 ///
 /// # Errors
-/// When its body says that it is compressed. A header that does not parse is left to the decoder.
+/// If the body is marked as compressed. A header that does not parse is left to the decoder.
 pub(super) fn refuse_compressed(message: FlightData) -> Result<FlightData, FlightError> {
     let codec = root_as_message(&message.data_header).ok().and_then(|header| codec(&header));
     match codec {

@@ -1,4 +1,4 @@
-//! Drain: one window of rows out of Flight, proven complete or refused.
+//! Drain: reads one window of rows from Flight, and proves it complete or refuses it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,22 +19,23 @@ use crate::contract::tables::{STAGED_SCHEMA, position};
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// A whole window may keep its drain waiting for so many times `FLIGHT_TIMEOUT`: half an hour where that is a minute. Each
-/// message is waited for by itself, and a source that drips them, with a row in each or with none, would hold it for days.
+/// A drain may wait this many times `FLIGHT_TIMEOUT` in all: half an hour with a timeout of a minute. The timeout
+/// itself applies to each message, so a source that sends tiny or empty messages could otherwise hold a drain for days.
 const PATIENCE: u32 = 30;
 
-/// What comes out of a drain.
+/// One result of a drain.
 #[derive(Debug)]
 pub(crate) enum Drained {
     /// The next rows, in order of (ledger, change index).
     Batch(RecordBatch),
-    /// A ledger came after a later one: whoever streams has to sort.
+    /// A ledger came after a later one: the caller has to sort.
     OutOfOrder(RecordBatch),
-    /// The end, and what is proven: the ledgers, if any.
+    /// The end, the evidence, and the ledgers proven, if any.
     Complete(Evidence, Option<LedgerWindow>),
 }
 
-/// A drain under way. [`next`](Drain::next) until it says [`Drained::Complete`]; anything else is no window.
+/// A drain in progress. Call [`next`](Drain::next) until it returns [`Drained::Complete`]; without that there is no
+/// window.
 pub(crate) struct Drain<'a> {
     flight: &'a Flight,
     offered: OfferedWindow,
@@ -42,10 +43,10 @@ pub(crate) struct Drain<'a> {
     stream: Option<OpenStream>,
     numbering: Numbering,
     received: u64,
-    /// Rows of the last ledger seen, kept back until a later one proves it whole; only for [`Evidence::BeforeLast`].
+    /// Rows of the last ledger seen, held back until a later ledger proves it whole; only for [`Evidence::BeforeLast`].
     held: Vec<RecordBatch>,
     timeout: Duration,
-    /// How much longer the source may keep us waiting, in all. Time that staging takes is not the source's.
+    /// The remaining total wait for the source, without the time that staging takes.
     patience: Duration,
 }
 
@@ -71,11 +72,12 @@ pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
 }
 
 impl Drain<'_> {
-    /// The next batch, at most as large as the source sent it.
+    /// The next batch, no larger than the source's.
     ///
     /// # Errors
-    /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, takes 30 times as long in all, leaves the
-    /// window, repeats a ledger in another endpoint, or ends with other rows than declared; [`Error::BadData`] for a value that cannot be staged.
+    /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, takes 30 times as long in all,
+    /// leaves the window, repeats a ledger in another endpoint, or ends with another number of rows than declared;
+    /// [`Error::BadData`] for a value that cannot be staged.
     pub(crate) async fn next(&mut self) -> Result<Drained> {
         loop {
             let Some(stream) = &mut self.stream else {
@@ -90,7 +92,7 @@ impl Drain<'_> {
                 continue;
             };
             let begun = Instant::now();
-            // The decoder takes lengths that contradict each other for a defect of its caller, and panics.
+            // On contradictory lengths the decoder blames its caller and panics.
             let next = AssertUnwindSafe(stream.batches.next()).catch_unwind();
             let next = tokio::time::timeout(self.timeout.min(self.patience), next).await;
             self.patience = self.patience.saturating_sub(begun.elapsed());
@@ -99,7 +101,7 @@ impl Drain<'_> {
                 Ok(Err(_)) => {
                     let window = self.offered.window;
                     return Err(Error::source_transient(format!(
-                        "sent a message of ledgers {window} that does not decode"
+                        "sent a message of ledgers {window} that cannot be decoded"
                     )));
                 }
                 Ok(Ok(None)) => {
@@ -123,23 +125,23 @@ impl Drain<'_> {
         }
     }
 
-    /// Why the wait for a message was ended.
+    /// The error for a wait that timed out.
     fn gave_up(&self) -> Error {
         let window = self.offered.window;
         if self.patience > Duration::ZERO {
             let silence = humantime::format_duration(self.timeout);
             return Error::source_transient(format!(
-                "silent for {silence} in the middle of ledgers {window}"
+                "sent nothing for {silence} in the middle of ledgers {window}"
             ));
         }
         Error::source_transient(format!(
-            "kept the loader waiting for {} in all, and has sent {} rows of ledgers {window}: ask for smaller windows, or raise FLIGHT_TIMEOUT",
+            "kept the loader waiting for {} in all, and sent {} rows of ledgers {window}: use smaller windows, or raise FLIGHT_TIMEOUT",
             humantime::format_duration(self.timeout.saturating_mul(PATIENCE)),
             self.received
         ))
     }
 
-    /// Checks a batch against the window and what was declared, and numbers its rows. `None` when all of it is kept back.
+    /// Checks a batch against the window and the declaration, and numbers its rows. `None` when all of it is held back.
     fn accept(&mut self, mut arrays: Vec<ArrayRef>) -> Result<Option<Drained>> {
         let ledgers = arrays[position::LEDGER_SEQUENCE].as_primitive::<UInt32Type>();
         let window = self.offered.window;
@@ -169,13 +171,13 @@ impl Drain<'_> {
         }
         if !numbered.in_order {
             return Err(Error::source_permanent(format!(
-                "neither declares ledgers {window} nor sends its ledgers in order, so nothing tells which are whole"
+                "neither declares ledgers {window} nor sends its ledgers in order, so no ledger can be proven whole"
             )));
         }
         self.hold_back(batch, last, complete_rows)
     }
 
-    /// Lets the rows of whole ledgers pass, and keeps those of the last one seen.
+    /// Passes the rows of whole ledgers on, and holds back those of the last one seen.
     fn hold_back(
         &mut self,
         batch: RecordBatch,
@@ -194,17 +196,17 @@ impl Drain<'_> {
             return Ok(None);
         }
         let batch = arrow::compute::concat_batches(&STAGED_SCHEMA, &whole)
-            .map_err(|e| Error::Unexpected(format!("batches do not join: {e}")))?;
+            .map_err(|e| Error::Unexpected(format!("cannot concatenate batches: {e}")))?;
         Ok(Some(Drained::Batch(batch)))
     }
 
-    /// The ledger whose rows are kept back.
+    /// The ledger whose rows are held back.
     fn held_ledger(&self) -> Option<u32> {
         let batch = self.held.first()?;
         batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values().first().copied()
     }
 
-    /// The end of the last stream proves nothing by itself; the declared number of rows does.
+    /// The end of the last stream proves nothing; the declared number of rows does.
     fn complete(&self) -> Result<Drained> {
         let window = self.offered.window;
         if let Some(total) = self.offered.total_records.filter(|total| self.received != *total) {

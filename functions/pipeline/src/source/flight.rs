@@ -1,4 +1,4 @@
-//! The Flight connection: what is asked, how answers are read, and how failures are told apart.
+//! The Flight connection: requests, answers, and the classification of failures.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, is_distrust};
 use crate::secret::{Reading, StoredSecret};
 
-/// The largest gRPC message taken: 64 MiB, as the contract of the source says.
+/// The largest accepted gRPC message: 64 MiB, as in the contract of a source.
 const MESSAGE_BYTES: usize = 64 << 20;
 
-/// A connection to the source. Connects when first used, and again by itself after a break.
+/// A connection to the source. It connects on first use, and reconnects by itself.
 pub(crate) struct Flight {
     prepared: Endpoint,
     channel: Channel,
@@ -31,7 +31,7 @@ pub(crate) struct Flight {
     endpoint: String,
 }
 
-/// By what the source knows this client.
+/// The client's credentials.
 #[derive(Clone)]
 enum Token {
     None,
@@ -39,7 +39,7 @@ enum Token {
     Stored(StoredSecret),
 }
 
-/// A token as it is sent; and if it comes from a secret, what was read there.
+/// A token as sent, and the secret's reading if it comes from a secret.
 #[derive(Clone)]
 struct Bearer {
     token: Option<SecretString>,
@@ -59,8 +59,8 @@ impl Flight {
     /// [`Error::Config`] when the endpoint or a PEM file cannot be used.
     pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
         let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
-        // A network that swallows everything is noticed before a silent source is given up, and told apart from it. No more
-        // often than every 20 seconds where that is enough: some servers end connections that ping them much.
+        // Pings detect a dead network before the timeout for a silent source, and distinguish the two. With a long
+        // timeout, a ping every 20 seconds is enough: some servers close connections that ping more often.
         let keep_alive = (config.timeout / 3).clamp(Duration::from_secs(2), Duration::from_secs(20));
         let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
             .and_then(|e| e.user_agent(concat!("contract-data-loader/", env!("CARGO_PKG_VERSION"))))
@@ -85,7 +85,7 @@ impl Flight {
         })
     }
 
-    /// The same, on a connection of its own: one that a host has kept through a pause may be dead without knowing it.
+    /// The same source on a new connection: an old connection may have died unnoticed while the host was paused.
     pub(crate) fn reconnected(&self) -> Self {
         Flight {
             channel: self.prepared.connect_lazy(),
@@ -101,7 +101,7 @@ impl Flight {
         self.timeout
     }
 
-    /// A client of this connection, with the token. Clients are cheap: the channel is shared.
+    /// A client on this connection, with the token. Clients are cheap: they share the channel.
     fn client(&self, bearer: &Bearer) -> Result<FlightClient> {
         let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES);
         let mut client = FlightClient::new_from_inner(inner);
@@ -109,12 +109,12 @@ impl Flight {
             let variable = if bearer.reading.is_some() { "FLIGHT_TOKEN_SECRET_ARN" } else { "FLIGHT_TOKEN" };
             client
                 .add_header("authorization", &format!("Bearer {}", token.expose_secret()))
-                .map_err(|_| Error::config(variable, "holds characters that no header may"))?;
+                .map_err(|_| Error::config(variable, "contains characters that a header must not contain"))?;
         }
         Ok(client)
     }
 
-    /// The token to ask with. One from a secret is read there once.
+    /// The token to send. A secret is read once and cached.
     async fn bearer(&self) -> Result<Bearer> {
         match &self.token {
             Token::None => Ok(Bearer { token: None, reading: None }),
@@ -123,8 +123,8 @@ impl Flight {
         }
     }
 
-    /// The token to ask with after this failure: the source refused the last one, and the secret says something else by
-    /// now. `None` when there is nothing else to try.
+    /// The token to retry with, if the source refused the last one and the secret has changed since. `None` if there is
+    /// no other.
     async fn bearer_after(&self, failure: &Error, last: &Bearer) -> Result<Option<Bearer>> {
         let refused = matches!(failure, Error::Source { status: Some(Code::Unauthenticated), .. });
         let (true, Token::Stored(secret), Some(last)) = (refused, &self.token, &last.reading) else {
@@ -135,7 +135,7 @@ impl Flight {
         Ok(is_new.then(|| Bearer::of(reading)))
     }
 
-    /// Asks with the token; once more where the source refused it and its secret says something else by now.
+    /// Sends a request with the token, and once more if the source refused the token and its secret has changed since.
     async fn with_bearer<T, A>(&self, ask: impl Fn(Bearer) -> A) -> Result<T>
     where
         A: Future<Output = Result<T>>,
@@ -150,7 +150,7 @@ impl Flight {
         }
     }
 
-    /// `GetFlightInfo` under the deadline; once more where the token has been rotated.
+    /// `GetFlightInfo` with a timeout, and once more if the token was rotated.
     async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
         self.with_bearer(|bearer| self.info_as(bearer, path.clone(), asking)).await
     }
@@ -170,10 +170,10 @@ impl Flight {
         }
     }
 
-    /// All that the source has; `None` from one that does not say.
+    /// All ledgers of the source; `None` if it does not declare them.
     ///
     /// # Errors
-    /// [`Error::Source`] when it is out of reach.
+    /// [`Error::Source`] when it is unreachable.
     pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
         let path = vec!["contract".to_owned(), "data".to_owned()];
         match self.info(path, "its range of ledgers").await {
@@ -186,25 +186,25 @@ impl Flight {
         }
     }
 
-    /// Asks for a window.
+    /// Requests a window.
     ///
     /// # Errors
-    /// [`Error::Source`] when the source is out of reach, and those of [`Offer::read`].
+    /// [`Error::Source`] when the source is unreachable, and those of [`Offer::read`].
     pub(crate) async fn offer(&self, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
         let path = ["contract", "data", &asked.start().to_string(), &asked.end().to_string()];
         let info = self.info(path.map(str::to_owned).to_vec(), &format!("ledgers {asked}")).await?;
         Offer::read(info, asked, trust)
     }
 
-    /// `DoGet` of one endpoint under the deadline; once more where the token has been rotated. Locations are ignored: tickets
-    /// are redeemed where they were given.
+    /// `DoGet` of one endpoint with a timeout, and once more if the token was rotated. Locations are ignored: tickets
+    /// are redeemed on the same connection.
     pub(super) async fn open(
         &self,
         endpoint: FlightEndpoint,
         window: LedgerWindow,
     ) -> Result<FlightRecordBatchStream> {
         let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
-            Error::source_permanent(format!("offers an endpoint without ticket for ledgers {window}"))
+            Error::source_permanent(format!("offers an endpoint without a ticket for ledgers {window}"))
         })?;
         self.with_bearer(|bearer| self.open_as(bearer, ticket.clone(), window)).await
     }
@@ -222,7 +222,7 @@ impl Flight {
             Ok(Ok(stream)) => Ok(FlightRecordBatchStream::new_from_flight_data(
                 stream.into_inner().map(|message| refuse_compressed(message?)),
             )),
-            Ok(Err(status)) => Err(failure("the stream does not open", window, status.into())),
+            Ok(Err(status)) => Err(failure("the stream cannot be opened", window, status.into())),
             Err(_) => Err(Error::source_transient(format!(
                 "no stream for ledgers {window} within {}",
                 humantime::format_duration(self.timeout)
@@ -232,23 +232,23 @@ impl Flight {
 }
 
 impl Bearer {
-    /// A secret's string is the token, less what editors put around it.
+    /// The secret's string is the token, without surrounding white space.
     fn of(reading: Reading) -> Self {
         Bearer { token: Some(reading.value.expose_secret().trim().into()), reading: Some(reading) }
     }
 }
 
-/// A token that could not be read, as trouble of the source where it may pass.
+/// An unreadable token is an error of the source if it is transient.
 fn of_source(unreadable: crate::secret::Unreadable) -> Error {
     unreadable.into_error(|unreadable| Error::source_transient(unreadable.to_string()))
 }
 
-/// A failed stream, with the window it belongs to.
+/// The error of a failed stream, with its window.
 pub(super) fn failure(what: &str, window: LedgerWindow, error: FlightError) -> Error {
     failure_at(format!("{what} in ledgers {window}"), error)
 }
 
-/// Tells what may pass from what stays.
+/// Classifies a failure as transient or permanent.
 fn failure_at(problem: String, error: FlightError) -> Error {
     let status = match &error {
         FlightError::Tonic(status) => Some(status.code()),
@@ -266,7 +266,7 @@ fn failure_at(problem: String, error: FlightError) -> Error {
                 | Code::FailedPrecondition
                 | Code::OutOfRange
         ),
-        // What does not decode may have been damaged on the way.
+        // A message that cannot be decoded may have been damaged in transit.
         FlightError::Arrow(_) | FlightError::DecodeError(_) | FlightError::ProtocolError(_) => true,
         _ => false,
     };
@@ -278,7 +278,7 @@ fn failure_at(problem: String, error: FlightError) -> Error {
     Error::Source { problem, transient, status, source }
 }
 
-/// A status in words: its own message, or the transport's cause underneath.
+/// Describes a status: its own message, or the transport's error below it.
 fn describe(problem: String, status: tonic::Status) -> (String, Option<crate::error::BoxError>) {
     let mut root: Option<&dyn std::error::Error> = std::error::Error::source(&status);
     while let Some(next) = root.and_then(std::error::Error::source) {

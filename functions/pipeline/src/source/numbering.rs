@@ -6,7 +6,7 @@ use arrow::array::Int32Array;
 
 use crate::error::{Error, Result};
 
-/// What is known of a ledger already seen.
+/// State of a ledger already seen.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     /// The number of its next row.
@@ -15,7 +15,7 @@ struct Seen {
     endpoint: usize,
 }
 
-/// The numbering of one drain. Remembers every ledger of the window that had rows.
+/// The numbering of one drain. It remembers every ledger of the window that had rows.
 #[derive(Debug)]
 pub(crate) struct Numbering {
     ordered: bool,
@@ -33,15 +33,15 @@ pub(crate) struct Numbered {
 }
 
 impl Numbering {
-    /// A numbering from the start. Only an `ordered` source may go on with a ledger in another endpoint.
+    /// A new numbering. Only an `ordered` source may continue a ledger in another endpoint.
     pub(crate) fn new(ordered: bool) -> Self {
         Numbering { ordered, seen: HashMap::new(), last: None }
     }
 
-    /// Numbers the rows of the next batch, given by their ledgers.
+    /// Numbers the rows of the next batch, given their ledgers.
     ///
     /// # Errors
-    /// [`Error::Source`] for a ledger that comes back in another endpoint of a source that is not ordered.
+    /// [`Error::Source`] for a ledger that reappears in another endpoint of a source that is not ordered.
     pub(crate) fn number(&mut self, endpoint: usize, ledgers: &[u32]) -> Result<Numbered> {
         let mut change_index = Vec::with_capacity(ledgers.len());
         let mut in_order = true;
@@ -52,7 +52,7 @@ impl Numbering {
             let seen = self.seen.entry(ledger).or_insert(Seen { next: 0, endpoint });
             if seen.endpoint != endpoint && !self.ordered {
                 return Err(Error::source_transient(format!(
-                    "sent ledger {ledger} in two endpoints without calling them ordered: it may be there twice"
+                    "sent ledger {ledger} in two endpoints without `ordered`: it may be duplicated"
                 )));
             }
             let end = i32::try_from(run.len()).ok().and_then(|rows| seen.next.checked_add(rows));

@@ -1,4 +1,4 @@
-//! The offer: what the source says it has, of a window or of everything, and what that proves.
+//! The offer: the source's declaration, for a window or for everything, and the evidence that it gives.
 
 use std::collections::VecDeque;
 
@@ -10,12 +10,12 @@ use crate::contract::evidence::Evidence;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// What the source says of itself in `app_metadata`, for a window or for all it has.
+/// The source's `app_metadata`, for a window or for everything it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRange {
     /// The first ledger it vouches for.
     pub start_ledger: i64,
-    /// The last ledger it vouches for; before the start, it has nothing.
+    /// The last ledger it vouches for; if lower than the start, it has none.
     pub end_ledger: i64,
     /// When the last ledger closed.
     #[serde(default)]
@@ -31,18 +31,18 @@ impl SourceRange {
     }
 }
 
-/// How much is believed of a source that does not declare what it sends.
+/// How far an undeclared source is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Nothing: a schedule has nobody to ask.
+    /// Not at all: a schedule has no operator to decide.
     Nothing,
-    /// That ledgers come in order and whole: all but the last one seen, which may be cut.
+    /// Ledgers come in order and whole, except the last one seen, which may be cut.
     BeforeLast,
-    /// That a clean end of stream is the end: what an operator vouches for.
+    /// A clean end of stream is complete; an operator vouches for it.
     WholeStream,
 }
 
-/// What the source says it has of a window that was asked for.
+/// The source's answer to a request for a window.
 #[derive(Debug)]
 pub(crate) enum Offer {
     /// Nothing yet: the window lies beyond the tip.
@@ -51,20 +51,20 @@ pub(crate) enum Offer {
     Ledgers(Box<OfferedWindow>),
 }
 
-/// A window that the source offers, and what a drain of it is measured against.
+/// A window that the source offers, and the declarations to check its drain against.
 #[derive(Debug)]
 pub(crate) struct OfferedWindow {
-    /// The ledgers: the start that was asked for, the end that was asked for or the tip before it.
+    /// The ledgers: from the requested start to the requested end, or to the tip if that is lower.
     pub(crate) window: LedgerWindow,
-    /// What will have proven it complete.
+    /// The evidence that a successful drain provides.
     pub(super) evidence: Evidence,
-    /// How many rows the source says there are.
+    /// The number of rows that the source declares.
     pub(super) total_records: Option<u64>,
-    /// Whether a ledger may go on in a later endpoint.
+    /// Whether a ledger may continue in a later endpoint.
     pub(super) ordered: bool,
-    /// Where the rows are, in the order to drain them.
+    /// The endpoints with the rows, in drain order.
     pub(super) endpoints: VecDeque<FlightEndpoint>,
-    /// When the last ledger closed, if the source says so.
+    /// When the last ledger closed, if the source declares it.
     pub(crate) latest_closed_at: Option<DateTime<Utc>>,
 }
 
@@ -72,8 +72,7 @@ impl Offer {
     /// Reads the answer of `GetFlightInfo` for a window.
     ///
     /// # Errors
-    /// [`Error::Source`] when the source no longer has the start, or leaves out what would prove the window complete and is
-    /// not trusted without.
+    /// [`Error::Source`] when the source no longer has the start, or is undeclared and not trusted.
     pub(super) fn read(info: FlightInfo, asked: LedgerWindow, trust: Trust) -> Result<Self> {
         let start = i64::from(asked.start());
         let vouched = read_metadata(&info);
@@ -88,15 +87,16 @@ impl Offer {
                     vouched.start_ledger
                 )));
             }
-            // vouched.end_ledger >= start, so something of the window is left
+            // vouched.end_ledger >= start, so part of the window is left
             let end = u32::try_from(vouched.end_ledger).unwrap_or(u32::MAX);
-            window =
-                asked.until(end).ok_or_else(|| Error::Unexpected("an offer before its start".to_owned()))?;
+            window = asked
+                .until(end)
+                .ok_or_else(|| Error::Unexpected("an offer that ends before its start".to_owned()))?;
         }
         let total_records = u64::try_from(info.total_records).ok();
         let missing = match &vouched {
-            None => Some("app_metadata does not say which ledgers it vouches for"),
-            Some(vouched) if vouched.start_ledger < start => Some("app_metadata speaks of another start"),
+            None => Some("app_metadata does not state the ledgers that it vouches for"),
+            Some(vouched) if vouched.start_ledger < start => Some("app_metadata states another start"),
             Some(_) if total_records.is_none() => Some("total_records is not given"),
             Some(_) => None,
         };
@@ -108,7 +108,7 @@ impl Offer {
             (Some(_), Trust::BeforeLast) => {
                 return Err(undeclared(
                     asked,
-                    "it has several endpoints and no total, and only one can be followed",
+                    "it has several endpoints without total_records, and only one is supported then",
                 ));
             }
         };
@@ -123,15 +123,15 @@ impl Offer {
     }
 }
 
-/// Reads `app_metadata`; `None` when it is not what the contract says.
+/// Reads `app_metadata`; `None` if it violates the contract.
 pub(super) fn read_metadata(info: &FlightInfo) -> Option<SourceRange> {
     serde_json::from_slice(&info.app_metadata).ok()
 }
 
-/// A source that does not declare what it sends cannot be proven complete.
+/// An undeclared window cannot be proven complete.
 fn undeclared(asked: LedgerWindow, reason: &str) -> Error {
     Error::source_permanent(format!(
-        "does not declare ledgers {asked}: {reason}, so nothing would prove it complete; `--trust-end` or FLIGHT_TRUST_END takes its word"
+        "does not declare ledgers {asked}: {reason}, so nothing proves it complete; `--trust-end` or FLIGHT_TRUST_END accepts it anyway"
     ))
 }
 

@@ -1,4 +1,4 @@
-//! The archive: the object of a completed window under its final name, and what lies in the two folders.
+//! The archive: the final name of a completed window's object, and the listings of both folders.
 
 use object_store::path::Path;
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use super::store::Store;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// Moves the object of a completed window from staging/ to archive/, and returns its name there. Of two that move it at
-/// once, the second finds the staged object gone and the archived one there.
+/// Moves the object of a completed window from staging/ to archive/, and returns its name there. If two processes do it
+/// at once, the second finds the staged object gone and the archived one in place.
 ///
 /// # Errors
 /// [`Error::Staging`]; [`Error::Corrupt`] when the object is in neither place.
@@ -23,18 +23,19 @@ pub(crate) async fn move_to_archive(
     staged: &Path,
 ) -> Result<Path> {
     let target = archive_path(network, partition_ledgers, window);
-    // What was restored from the archive stands there already: moved onto itself it would be lost.
+    // An object restored from the archive is already in place: moving it onto itself would lose it.
     let moved = *staged == target || store.rename(staged, &target).await?;
     if !moved && store.size(&target).await?.is_none() {
         return Err(Error::corrupt(
             staged.to_string(),
-            format!("it is gone, and {target} is not there either"),
+            format!("it is gone, and {target} does not exist either"),
         ));
     }
     Ok(target)
 }
 
-/// The objects of a database in staging/, by name, replacements left out. What does not read is left alone: staging/ expires.
+/// The objects of a database in staging/, by name, without replacements. Unreadable ones are left alone: staging/
+/// expires.
 ///
 /// # Errors
 /// [`Error::Staging`].
@@ -50,10 +51,10 @@ pub(crate) async fn staged_objects(
         let footer = match object::open(store, &path, meta.size).await {
             Ok(opened) => opened.footer().clone(),
             Err(error @ Error::Corrupt { .. }) => {
-                tracing::warn!(object = %path, error = %error.chain(), "left alone: the window is drained again");
+                tracing::warn!(object = %path, error = %error.chain(), "unusable object: draining its window");
                 continue;
             }
-            // Another process was done with it.
+            // Another process has finished with it.
             Err(_) if store.size(&path).await?.is_none() => continue,
             Err(error) => return Err(error),
         };
@@ -61,7 +62,7 @@ pub(crate) async fn staged_objects(
             continue;
         }
         if let Some(problem) = contradiction(&footer, network, window, batch_id) {
-            tracing::warn!(object = %path, problem, "left alone: the window is drained again");
+            tracing::warn!(object = %path, problem, "unusable object: draining its window");
             continue;
         }
         objects.push(StagedObject { path, bytes: meta.size, footer });
@@ -86,10 +87,10 @@ pub(crate) async fn archived_names(
         .collect())
 }
 
-/// Reads an archived object's footer, and holds it against the object's name.
+/// Reads an archived object's footer, and compares it with the object's name.
 ///
 /// # Errors
-/// [`Error::Corrupt`] for an object that does not read or is not what its name says; [`Error::Staging`].
+/// [`Error::Corrupt`] for an object that is unreadable or contradicts its name; [`Error::Staging`].
 pub(crate) async fn archived_object(
     store: &Store,
     network: &str,
@@ -102,7 +103,7 @@ pub(crate) async fn archived_object(
     Ok(StagedObject { path, bytes, footer })
 }
 
-/// What the footer says against the name it stands under.
+/// How the footer contradicts the object's name, if it does.
 pub(crate) fn contradiction(
     footer: &Footer,
     network: &str,

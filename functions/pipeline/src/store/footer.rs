@@ -1,4 +1,4 @@
-//! The footer: what a staged or archived object says of itself.
+//! The footer: a staged or archived object's description of itself.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The key of the footer's key-value metadata under which an object describes itself, as JSON.
 pub(crate) const FOOTER_KEY: &str = "contract_data_loader";
 
-/// What an object says of itself, in its Parquet footer.
+/// An object's description of itself, in its Parquet footer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Footer {
     /// [`FORMAT_VERSION`] of the writer.
@@ -27,18 +27,18 @@ pub(crate) struct Footer {
     pub(crate) end_ledger: u32,
     /// Number of rows.
     pub(crate) rows: u64,
-    /// Names this object, in its path, in `ingestion_progress` and in `entries`.
+    /// The batch id of this object, in its path, in `ingestion_progress` and in `entries`.
     pub(crate) batch_id: Uuid,
-    /// How it is known to be complete.
+    /// How the window was proven complete.
     pub(crate) evidence: Evidence,
     /// Hex SHA-256 over the COPY BINARY tuples of the rows, in order.
     pub(crate) rows_digest: String,
     /// Close time of the newest row; none without rows.
     pub(crate) last_closed_at: Option<DateTime<Utc>>,
-    /// Set when a value among the rows cannot be loaded: the object is kept for whoever looks into it, never loaded.
+    /// Set when a row has a value that cannot be loaded: the object is kept as evidence and never loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bad_data: Option<String>,
-    /// Whether the object is to replace a completed window: only the replay that made it loads it.
+    /// Whether the object replaces a completed window: only the replay that created it loads it.
     #[serde(default)]
     pub(crate) replaces: bool,
 }

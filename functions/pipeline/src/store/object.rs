@@ -1,4 +1,5 @@
-//! Reading staged and archived objects back: the footer first, then the rows, never trusted before their digest is known.
+//! Reads staged and archived objects back: first the footer, then the rows, which are not trusted before their digest
+//! is checked.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::contract::tables::STAGED_SCHEMA;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, as_parquet};
 
-/// Rows of one batch read back: with a tuple of 600 bytes, 2.5 MB.
+/// Rows per batch read back: 2.5 MB with tuples of 600 bytes.
 const READ_ROWS: usize = 4_096;
 
 /// A sealed object.
@@ -31,7 +32,7 @@ pub(crate) struct StagedObject {
     pub(crate) path: Path,
     /// Its size.
     pub(crate) bytes: u64,
-    /// What it says of itself.
+    /// Its footer.
     pub(crate) footer: Footer,
 }
 
@@ -42,17 +43,18 @@ impl StagedObject {
     }
 }
 
-/// An object that is opened: its footer is read, its rows are not.
+/// An opened object: the footer has been read, the rows have not.
 pub(crate) struct OpenObject {
     path: Path,
     footer: Footer,
     builder: ParquetRecordBatchStreamBuilder<ObjectReader>,
 }
 
-/// Opens an object of so many bytes and reads its footer.
+/// Opens an object of `bytes` bytes and reads its footer.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when it is gone, of another size, or no Parquet of ours; [`Error::Staging`] when the store fails.
+/// [`Error::Corrupt`] when it is gone, of another size, or not an object of this loader; [`Error::Staging`] when the
+/// store fails.
 pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenObject> {
     let corrupt = |problem: String| Error::corrupt(path.to_string(), problem);
     let found = store.size(path).await?.ok_or_else(|| corrupt("it is gone".to_owned()))?;
@@ -68,10 +70,10 @@ pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenO
         .and_then(|pair| pair.value.as_deref())
         .ok_or_else(|| corrupt(format!("its footer has no {FOOTER_KEY}")))?;
     let footer: Footer =
-        serde_json::from_str(text).map_err(|e| corrupt(format!("its footer does not read: {e}")))?;
+        serde_json::from_str(text).map_err(|e| corrupt(format!("its footer is unreadable: {e}")))?;
     if footer.format_version != FORMAT_VERSION {
         return Err(corrupt(format!(
-            "it has format {}, this loader reads {FORMAT_VERSION}",
+            "it has format {}, but this loader reads format {FORMAT_VERSION}",
             footer.format_version
         )));
     }
@@ -81,7 +83,7 @@ pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenO
     Ok(OpenObject { path: path.clone(), footer, builder })
 }
 
-/// Whether an object of so many bytes is a whole Parquet file, of whatever making.
+/// Whether an object of `bytes` bytes is a complete Parquet file, of any writer.
 ///
 /// # Errors
 /// [`Error::Staging`] when the store fails.
@@ -96,7 +98,7 @@ pub(crate) async fn is_parquet(store: &Store, path: &Path, bytes: u64) -> Result
 }
 
 impl OpenObject {
-    /// What the object says of itself.
+    /// The object's footer.
     pub(crate) fn footer(&self) -> &Footer {
         &self.footer
     }
@@ -109,7 +111,7 @@ impl OpenObject {
     }
 }
 
-/// Parquet's view of an object: ranges of its bytes.
+/// Reads byte ranges of an object for Parquet.
 struct ObjectReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
@@ -119,7 +121,7 @@ struct ObjectReader {
 impl AsyncFileReader for ObjectReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         async move {
-            // A footer that points beyond the end is the object's fault, not the store's.
+            // A footer that points beyond the end means a corrupt object, not a failing store.
             if range.end > self.bytes {
                 return Err(ParquetError::EOF(format!("byte {} of {}", range.end, self.bytes)));
             }
@@ -141,10 +143,10 @@ impl AsyncFileReader for ObjectReader {
     }
 }
 
-/// Tells a store that fails from bytes that are wrong.
+/// Distinguishes a failing store from corrupt bytes.
 fn unreadable(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(source) => Error::Staging { action: "read", object: path.to_string(), source },
-        other => Error::corrupt(path.to_string(), format!("it does not decode: {other}")),
+        other => Error::corrupt(path.to_string(), format!("it cannot be decoded: {other}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Sorting of a window whose ledgers come out of order: rows wait on local disk, only their places in memory.
+//! Sorts a window whose ledgers arrive out of order: rows wait on local disk, memory holds only their positions.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,11 +12,11 @@ use arrow::ipc::writer::FileWriter;
 use crate::contract::tables::{STAGED_SCHEMA, position};
 use crate::error::{Result, StagingContext};
 
-/// Rows of one chunk on disk: what is read back at a time.
+/// Rows per chunk on disk, the unit of reading back.
 const CHUNK_ROWS: usize = 4_096;
-/// Chunks kept when read back.
+/// Chunks cached when read back.
 const CHUNKS_KEPT: usize = 4;
-/// What messages call the file.
+/// The file's name in messages.
 const NAME: &str = "the temporary file of rows to sort";
 
 /// Consecutive rows of one ledger in one chunk.
@@ -28,7 +28,7 @@ struct Run {
     rows: usize,
 }
 
-/// Takes rows in any order of ledgers; within a ledger, in their order.
+/// Accepts rows in any order of ledgers; within a ledger, in their order.
 pub(super) struct Sorter {
     file: FileWriter<File>,
     chunks: usize,
@@ -36,14 +36,14 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// An empty sorter, on a file that vanishes with the process.
+    /// An empty sorter, on a file that disappears with the process.
     pub(super) fn create() -> Result<Self> {
         let file = tempfile::tempfile().staging("create", NAME)?;
         let file = FileWriter::try_new(file, &STAGED_SCHEMA).staging("write", NAME)?;
         Ok(Sorter { file, chunks: 0, runs: Vec::new() })
     }
 
-    /// Puts rows aside.
+    /// Stores rows.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         for start in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
             let chunk = batch.slice(start, CHUNK_ROWS.min(batch.num_rows() - start));
@@ -59,7 +59,7 @@ impl Sorter {
         Ok(())
     }
 
-    /// Everything put aside, by ledger; rows of one ledger as they came.
+    /// All stored rows, by ledger; rows of one ledger in arrival order.
     pub(super) fn finish(mut self) -> Result<Sorted> {
         self.file.finish().staging("write", NAME)?;
         let file = self.file.into_inner().staging("write", NAME)?;
@@ -133,7 +133,7 @@ mod tests {
         RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
     }
 
-    /// Sorts these ledgers, put aside so many at a time: every row comes out, by ledger and then as it came.
+    /// Sorts these ledgers, stored `per_batch` at a time: every row comes out, by ledger and then in arrival order.
     fn check_sorted(ledgers: &[u32], per_batch: usize) {
         let mut sorter = Sorter::create().unwrap();
         for (n, batch) in ledgers.chunks(per_batch).enumerate() {

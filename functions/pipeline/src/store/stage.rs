@@ -1,7 +1,7 @@
-//! Stage: a drain becomes one sealed, self-describing Parquet object.
+//! Stage: writes a drain into one sealed, self-describing Parquet object.
 //!
-//! An object is whole or absent: the store shows it only when the upload is completed, and the upload is completed only
-//! when the drain is proven complete. Its presence is the seal.
+//! An object is complete or absent: it becomes visible when its upload is completed, and the upload is completed only
+//! after the drain is proven complete. Its presence is the seal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,10 +34,10 @@ use crate::error::{Error, Result, StagingContext, as_parquet};
 use crate::metrics;
 use crate::source::{Drain, Drained};
 
-/// Bytes of one part of an upload; S3 takes none smaller than 5 MiB.
+/// Bytes per part of an upload; S3 accepts no smaller part than 5 MiB.
 const PART_BYTES: usize = 5 << 20;
 
-/// What a staged object is made for: whose it is, and how large its row groups may get.
+/// The target of a staged object: its database, and the size of its row groups.
 #[derive(Debug, Clone)]
 pub(crate) struct StageTarget {
     /// The network's name.
@@ -46,26 +46,26 @@ pub(crate) struct StageTarget {
     pub(crate) database_id: Uuid,
     /// Rows per row group, at most; a row group also ends at [`BATCH_BYTES`].
     pub(crate) batch_rows: usize,
-    /// Whether the object is to replace a completed window.
+    /// Whether the object replaces a completed window.
     pub(crate) replaces: bool,
 }
 
-/// How staging a drain may end, other than by an error.
+/// The outcomes of staging a drain, other than an error.
 pub(crate) enum Staged {
     /// Sealed, ready to be loaded.
     Sealed(Box<StagedObject>),
-    /// Sealed and kept, but a value among its rows cannot be loaded.
+    /// Sealed and kept, but one of its values cannot be loaded.
     Bad(Box<StagedObject>, Error),
-    /// The source proves no ledger.
+    /// No ledger is proven.
     Nothing,
     /// Ledgers came out of order and nothing was sealed: drain once more, sorting.
     NeedsSorting,
 }
 
-/// Writes what the drain gives, as it comes, and seals it.
+/// Writes the drain's rows as they arrive, and seals the object.
 ///
 /// # Errors
-/// Those of the drain, and [`Error::Staging`]. Nothing is left in the store then.
+/// Those of the drain, and [`Error::Staging`]. The store is then left without the object.
 pub(crate) async fn stage(
     store: &Store,
     target: &StageTarget,
@@ -106,7 +106,7 @@ pub(crate) async fn stage(
     }
 }
 
-/// As [`stage`], for a source that sends ledgers out of order: everything goes to local disk first.
+/// Like [`stage`], for a source that sends ledgers out of order: everything goes to local disk first.
 ///
 /// # Errors
 /// As [`stage`], and [`Error::Staging`] when local disk fails.
@@ -146,7 +146,7 @@ pub(crate) async fn stage_sorted(
     Ok(staged)
 }
 
-/// An object being written. Not sealed before [`seal`](Self::seal) has come back.
+/// An object being written. It is sealed only after [`seal`](Self::seal) has returned.
 struct ObjectWriter<'a> {
     store: &'a Store,
     target: &'a StageTarget,
@@ -160,12 +160,12 @@ struct ObjectWriter<'a> {
     digest: RowsDigest,
     tuples: Tuples,
     last_closed_at: Option<i64>,
-    /// The first value that cannot be loaded. From then on rows are kept, and not digested.
+    /// The first value that cannot be loaded. From then on rows are written, but not digested.
     bad_data: Option<Error>,
 }
 
 impl<'a> ObjectWriter<'a> {
-    /// Begins an object under a name that no other attempt ever has.
+    /// Begins an object under a name that is unique to this attempt.
     fn create(store: &'a Store, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
         let batch_id = Uuid::new_v4();
         let path = staging_path(&target.network, window, batch_id);
@@ -221,8 +221,8 @@ impl<'a> ObjectWriter<'a> {
         Ok(())
     }
 
-    /// Writes the footer and completes the upload: from then on the object is there. `proven` may end before the window
-    /// that was asked for; the object then gets its true name.
+    /// Writes the footer and completes the upload, which makes the object visible. `proven` may end before the
+    /// requested window; the object is then renamed.
     async fn seal(mut self, evidence: Evidence, proven: LedgerWindow) -> Result<Staged> {
         let footer = Footer {
             format_version: FORMAT_VERSION,
@@ -248,7 +248,7 @@ impl<'a> ObjectWriter<'a> {
         }
         let mut path = self.path;
         if proven != self.window {
-            // Under its first name the object contradicts its footer, so nobody takes it for more than it is.
+            // Under its first name the object contradicts its footer, so nothing uses it.
             let named = staging_path(&self.target.network, proven, self.batch_id);
             self.store.rename(&path, &named).await?;
             path = named;
@@ -261,34 +261,34 @@ impl<'a> ObjectWriter<'a> {
         })
     }
 
-    /// Leaves nothing behind, and hands back the error that made it so.
+    /// Discards the object and returns the error.
     async fn abandon(self, error: Error) -> Error {
         self.discard().await;
         error
     }
 
-    /// Leaves nothing behind.
+    /// Discards the object.
     async fn discard(self) {
-        tracing::debug!(object = %self.store.url_of(self.path.as_ref()), "staging abandoned");
+        tracing::debug!(object = %self.store.url_of(self.path.as_ref()), "discarded the incomplete object");
         abort(self.parquet, &self.path).await;
     }
 }
 
-/// Aborts the upload. What cannot be aborted expires by the bucket's rule for abandoned uploads, and is never visible.
+/// Aborts the upload. If that fails, the bucket's rule for incomplete uploads removes it; it is never visible.
 async fn abort(parquet: AsyncArrowWriter<Upload>, path: &Path) {
     let mut upload = parquet.into_inner();
     if upload.ended {
-        return; // one that fails to complete aborts itself, and a second time would be a panic
+        return; // a failed completion aborts by itself, and a second abort would panic
     }
     if let Err(error) = upload.writer.abort().await {
-        tracing::warn!(object = %path, %error, "the abandoned upload could not be aborted");
+        tracing::warn!(object = %path, %error, "cannot abort the incomplete upload");
     }
 }
 
-/// Parquet's sink: an upload that stays ours, so that it can be aborted.
+/// Parquet's sink: a shared upload, so that it can be aborted.
 struct Upload {
     writer: BufWriter,
-    /// Whether its completion was begun.
+    /// Whether completion has started.
     ended: bool,
 }
 
@@ -303,7 +303,7 @@ impl AsyncFileWriter for Upload {
     }
 }
 
-/// Uncompressed bytes of the rows, as Arrow holds them.
+/// Uncompressed bytes of the rows in Arrow.
 fn raw_bytes(batch: &RecordBatch) -> usize {
     batch
         .columns()
@@ -312,7 +312,7 @@ fn raw_bytes(batch: &RecordBatch) -> usize {
         .sum()
 }
 
-/// zstd-1; no dictionary where values hardly repeat, no statistics where nobody prunes by them.
+/// zstd-1; no dictionary where values rarely repeat, no statistics where queries do not prune by them.
 fn properties() -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(|e| Error::Unexpected(e.to_string()))?;
     let mut builder = WriterProperties::builder()

@@ -21,26 +21,26 @@ use crate::error::{BoxError, Error, Result, StagingContext};
 pub(crate) struct Store {
     store: Arc<dyn ObjectStore>,
     url: String,
-    /// Where the objects are files.
+    /// The folder, if objects are files.
     folder: Option<PathBuf>,
 }
 
-/// A file that an upload which was never completed left.
+/// The file of an incomplete upload.
 #[derive(Debug)]
 pub(crate) struct AbandonedUpload {
     /// Its name, relative to the staging URL.
     pub(crate) name: String,
-    /// Bytes that had come.
+    /// Bytes written.
     pub(crate) bytes: u64,
-    /// When the last of them came.
+    /// When it was last written.
     pub(crate) modified: DateTime<Utc>,
 }
 
 impl Store {
-    /// Opens the store. A `file://` folder is made if it is missing; nothing is sent to `s3://` yet.
+    /// Opens the store. A missing `file://` folder is created; nothing is sent to `s3://` yet.
     ///
     /// # Errors
-    /// [`Error::Config`] for what the URL or `AWS_*` cannot mean, [`Error::Staging`] when the folder cannot be made.
+    /// [`Error::Config`] for an invalid URL or `AWS_*` variable, [`Error::Staging`] when the folder cannot be created.
     pub(crate) fn open(config: &StagingConfig, max_retries: u32) -> Result<Self> {
         let url = config.url.to_string();
         let mut folder = None;
@@ -49,7 +49,7 @@ impl Store {
                 let path = config
                     .url
                     .to_file_path()
-                    .map_err(|()| Error::config("STAGING_URL", "is no path of this machine"))?;
+                    .map_err(|()| Error::config("STAGING_URL", "is not a path on this machine"))?;
                 std::fs::create_dir_all(&path).staging("create", &url)?;
                 folder = Some(path.clone());
                 Arc::new(LocalFileSystem::new_with_prefix(path).staging("open", &url)?)
@@ -64,7 +64,7 @@ impl Store {
         &self.store
     }
 
-    /// The URL of an object, for people.
+    /// The URL of an object, for messages.
     pub(crate) fn url_of(&self, object: &str) -> String {
         format!("{}/{object}", self.url.trim_end_matches('/'))
     }
@@ -77,8 +77,8 @@ impl Store {
         Ok(objects)
     }
 
-    /// What uploads that were never completed left in a folder, where objects are files: the store writes beside the object,
-    /// under its name and `#` with a number, and lists no such name. On S3 such uploads are out of sight.
+    /// The files of incomplete uploads in a folder, if objects are files: the store writes to the object's name with
+    /// `#` and a number, and does not list such names. On S3 incomplete uploads are invisible.
     pub(crate) fn abandoned_uploads(&self, folder: &Path) -> Result<Vec<AbandonedUpload>> {
         let Some(root) = &self.folder else { return Ok(Vec::new()) };
         let files = match std::fs::read_dir(root.join(folder.as_ref())) {
@@ -94,7 +94,7 @@ impl Store {
             if number.parse::<u64>().is_err() {
                 continue;
             }
-            // one that has gone meanwhile was completed
+            // a file that has disappeared was completed
             let Ok(metadata) = file.metadata() else { continue };
             let modified = metadata.modified().staging("look up", &name)?.into();
             uploads.push(AbandonedUpload {
@@ -107,7 +107,7 @@ impl Store {
         Ok(uploads)
     }
 
-    /// Removes what such an upload left.
+    /// Removes the file of an incomplete upload.
     pub(crate) fn remove_upload(&self, upload: &AbandonedUpload) -> Result<()> {
         let Some(root) = &self.folder else { return Ok(()) };
         match std::fs::remove_file(root.join(&upload.name)) {
@@ -118,7 +118,7 @@ impl Store {
         }
     }
 
-    /// Size of an object; `None` when it is not there.
+    /// Size of an object; `None` if it does not exist.
     pub(crate) async fn size(&self, object: &Path) -> Result<Option<u64>> {
         match self.store.head(object).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -127,10 +127,10 @@ impl Store {
         }
     }
 
-    /// Moves an object, in place of what is there; false when it is not there.
+    /// Moves an object, and replaces the target; false if the object does not exist.
     ///
-    /// On local disk this is one rename, on S3 a copy and a removal. Not a copy on local disk: the store makes a hard link
-    /// for it, and doing so twice leaves the link's temporary name behind.
+    /// On local disk this is one rename, on S3 a copy and a removal. It does not copy on local disk, because the store
+    /// would make a hard link, and doing so twice leaves the link's temporary name behind.
     pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<bool> {
         match self.store.rename(from, to).await {
             Ok(()) => Ok(true),
@@ -139,7 +139,7 @@ impl Store {
         }
     }
 
-    /// Removes an object; one that is not there is removed already.
+    /// Removes an object; succeeds if it does not exist.
     pub(crate) async fn remove(&self, object: &Path) -> Result<()> {
         match self.store.delete(object).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -148,7 +148,7 @@ impl Store {
     }
 }
 
-/// The S3 client: retries are few and short, so that an operator hears of trouble within the patience of a run.
+/// The S3 client, with few and short retries, so that an error surfaces within the time of a run.
 fn s3(config: &StagingConfig, max_retries: u32) -> Result<PrefixStore<object_store::aws::AmazonS3>> {
     let bucket = config.url.host_str().unwrap_or_default();
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(RetryConfig {
@@ -157,7 +157,7 @@ fn s3(config: &StagingConfig, max_retries: u32) -> Result<PrefixStore<object_sto
         retry_timeout: Duration::from_secs(60),
     });
     for (name, value) in &config.aws {
-        // the SDKs' variable for one service wins over the one for all
+        // as in the SDKs, the variable for one service overrides the one for all
         let key = if name == "aws_endpoint_url_s3" { "aws_endpoint_url" } else { name };
         let key: AmazonS3ConfigKey = key
             .parse()

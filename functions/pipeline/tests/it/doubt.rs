@@ -1,4 +1,4 @@
-//! A host that runs out of time in COMMIT, and drops the future: what it began is neither lost nor done twice.
+//! A host that runs out of time in COMMIT, and drops the future: its work is neither lost nor done twice.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_commit_that_was_dropped_and_done_is_found() {
 #[tokio::test]
 async fn a_commit_that_was_dropped_and_not_done_is_waited_for_and_done() {
     let (world, proxy, source) = dropped_in_commit(Fault::HoldBefore).await;
-    // The session goes on: its answer may still come. Whoever loads the window waits for it.
+    // The session continues: its answer may still come. The next load of the window waits for it.
     let url = world.database.url();
     world.set("DATABASE_URL", &url);
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()

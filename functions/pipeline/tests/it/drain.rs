@@ -1,4 +1,4 @@
-//! What a drain refuses, what it takes, and that a refusal leaves nothing behind.
+//! What a drain refuses and accepts, and that a refusal leaves nothing behind.
 
 use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Answer, Chain, Info, Row, Source, Step};
@@ -122,7 +122,7 @@ async fn a_row_outside_the_window_is_no_window() {
 #[tokio::test]
 async fn a_ledger_again_in_another_endpoint_needs_an_ordered_source() {
     // 21 rows in batches of 4 over 3 endpoints: ledgers 13 and 15 go on in the next endpoint
-    check_refused(chain().endpoints(3).ordered(false), "in two endpoints without calling them ordered").await;
+    check_refused(chain().endpoints(3).ordered(false), "in two endpoints without `ordered`").await;
     let source = chain().endpoints(3).serve();
     let world = World::around(&source).await;
     assert_eq!(world.replay(10, 19).await.unwrap().rows(), 21);
@@ -164,7 +164,7 @@ async fn of_an_undeclared_source_a_replay_takes_what_comes_before_the_last_ledge
 
 #[tokio::test]
 async fn an_undeclared_source_that_cannot_be_followed_is_refused() {
-    check_refused(chain().endpoints(3).undeclared(), "it has several endpoints and no total").await;
+    check_refused(chain().endpoints(3).undeclared(), "it has several endpoints without total_records").await;
     let mut backwards = rows();
     backwards.reverse();
     let chain = Chain::of_rows(backwards).range(10..=19).undeclared();
@@ -197,12 +197,8 @@ async fn declarations_that_do_not_fit_the_request_are_refused() {
             21,
             "no longer has ledger 10: its first is 11",
         ),
-        (
-            serde_json::json!({"start_ledger": 9, "end_ledger": 19}),
-            21,
-            "app_metadata speaks of another start",
-        ),
-        (serde_json::json!({"start_ledger": 10}), 21, "app_metadata does not say which ledgers"),
+        (serde_json::json!({"start_ledger": 9, "end_ledger": 19}), 21, "app_metadata states another start"),
+        (serde_json::json!({"start_ledger": 10}), 21, "app_metadata does not state the ledgers"),
         (serde_json::json!({"start_ledger": 10, "end_ledger": 19}), -1, "total_records is not given"),
     ] {
         let source = with_metadata(metadata, total);

@@ -1,4 +1,4 @@
-//! Windows that fail by themselves: recorded, passed over, tried again, cleared; and trouble that is not theirs.
+//! Failing windows: recorded, skipped, retried, cleared; and errors that are not the window's.
 
 use pipeline::{Error, ReplayOptions, WindowStatus};
 use testkit::{Answer, Chain, Request, Row, Source};
@@ -35,7 +35,7 @@ async fn of_64_windows_in_parallel_a_poisoned_one_is_reported_and_63_completed()
     assert_eq!(report.windows.len(), 64);
     let completed = report.windows.iter().filter(|w| w.status == WindowStatus::Completed).count();
     assert_eq!(completed, 63);
-    let message = "77 | 78 | 1 | bad data in ledger 77, column val_xdr: holds a NUL byte, which PostgreSQL cannot store";
+    let message = "77 | 78 | 1 | bad data in ledger 77, column val_xdr: contains a NUL byte, which PostgreSQL cannot store";
     assert_eq!(failed(&world).await, [message]);
     assert_eq!(world.objects("staging").len(), 1, "its object is kept for whoever looks into it");
     world.verified().await;

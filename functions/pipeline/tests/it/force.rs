@@ -1,4 +1,4 @@
-//! Replays that replace: whole windows, in one transaction each, with the keys folded anew.
+//! Forced replays: replace whole windows, in one transaction each, and fold the keys again.
 
 use pipeline::{Error, ReplayKind, ReplayOptions, WindowStatus};
 use testkit::{Chain, Row, Source};
@@ -20,7 +20,7 @@ fn told_first() -> Vec<Row> {
     ]
 }
 
-/// The same chain as its source tells it later: in the second window key 1 and key 2 never changed, key 4 did.
+/// The same chain as the source has it later: in the second window key 1 and key 2 never changed, key 4 did.
 fn told_later() -> Vec<Row> {
     vec![
         Row::at(10).key(1).value(10),
@@ -30,7 +30,7 @@ fn told_later() -> Vec<Row> {
     ]
 }
 
-/// A world that has loaded what was told first, and a source that now tells it otherwise.
+/// A world that has loaded the first version, and a source that now has the second.
 async fn retold() -> (World, Source) {
     let source = Chain::of_rows(told_first()).range(10..=39).serve();
     let world = World::around(&source).await;

@@ -1,4 +1,5 @@
-//! What analysts and operators run: the right answers on made rows. By index: see `plans`; who may: see `access`.
+//! Queries of analysts and operators: correct results on synthetic rows. For index use see `plans`, for rights see
+//! `access`.
 
 use testkit::{Asset, Chain, Row, asset};
 
@@ -50,7 +51,7 @@ impl Queries {
     }
 }
 
-/// Microseconds since 1970, so many hours ago.
+/// The time `hours` hours ago, in microseconds since 1970.
 fn hours_ago(hours: i64) -> i64 {
     chrono::Utc::now().timestamp_micros() - hours * 3_600_000_000
 }
@@ -178,7 +179,7 @@ async fn the_views_and_functions_answer_right() {
     assert_eq!(
         summary,
         [
-            // who has nothing left holds nothing, and does not count in the average
+            // a holder with nothing left is not a holder, and does not count in the average
             format!(
                 "USDC | {issuer} | credit_alphanum4 | 2 | 9223372036884775808 | 4611686018442387904 | 9223372036854775808 | 3"
             ),

@@ -1,4 +1,4 @@
-//! The archive alone rebuilds a database; another chain never gets into one.
+//! The archive alone rebuilds a database; a database never mixes two chains.
 
 use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Asset, Chain, Database, Row, Source, asset};
@@ -92,7 +92,7 @@ async fn a_chain_that_was_reset_is_refused() {
     for outcome in [world.replay(21, 50).await, world.run().await] {
         let error = outcome.unwrap_err();
         assert!(matches!(error, Error::Schema(_)), "{error:?}");
-        assert!(error.chain().contains("the network was reset, or this is another one"), "{error}");
+        assert!(error.chain().contains("the network was reset, or it is another one"), "{error}");
     }
     assert_eq!(world.database.value("select max(ledger_sequence) from contract_data.entries").await, "20");
     world.verified().await;

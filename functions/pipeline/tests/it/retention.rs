@@ -14,7 +14,7 @@ const SIZE: u32 = 10;
 /// The last ledger of the chain.
 const LAST: u32 = 80;
 
-/// A die that falls the same way for the same seed.
+/// A deterministic die.
 struct Die(u64);
 
 impl Die {
@@ -81,7 +81,7 @@ async fn loaded(world: &World) -> BTreeSet<u32> {
     world.database.rows(windows).await.iter().map(|ledger| ledger.parse().unwrap()).collect()
 }
 
-/// Fails unless the state is the model's, and stays so when it is built anew; and unless verify agrees.
+/// Fails unless the state equals the model, also after a rebuild; and unless verify agrees.
 async fn expect(world: &World, rows: &[Row], step: &str) {
     let expected = model(rows, &loaded(world).await);
     assert_eq!(states(world).await, expected, "{step}");
@@ -91,7 +91,7 @@ async fn expect(world: &World, rows: &[Row], step: &str) {
     world.verified().await;
 }
 
-/// Maintains, keeping so many ledgers; nothing may be in the way.
+/// Runs maintenance that keeps this many ledgers; nothing may block it.
 async fn retain(world: &World, ledgers: u32) -> Maintenance {
     world.set("RETAIN_LEDGERS", &ledgers.to_string());
     let done = pipeline::maintain(&world.config(), false).await.unwrap();
@@ -119,7 +119,7 @@ async fn survives(seed: u64) {
     let boundary = retain(&world, 1 + die.roll(LAST)).await.retained_from.unwrap_or(1) as u32;
     expect(&world, &rows, "retained").await;
 
-    // The source tells some ledgers above the boundary otherwise, and they are loaded again.
+    // The source changes some ledgers above the boundary, and they are loaded again.
     let first = boundary.max(1) + die.roll(LAST + 1 - boundary.max(1));
     let told = first..=(first + die.roll(15)).min(LAST);
     rows.retain(|row| !told.contains(&row.ledger_sequence) || row.asset_type.is_some() || die.roll(3) == 0);

@@ -1,4 +1,4 @@
-//! Secrets of a real Secrets Manager: read once, kept, and read again once when they are refused.
+//! Secrets of a real Secrets Manager: read once, cached, and read once more when they are refused.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::support::World;
 
-/// A database whose login is in a secret, on a server of the test's own.
+/// A database whose login is in a secret, on a private server.
 struct Guarded {
     server: PrivateServer,
     database: Database,
@@ -101,7 +101,7 @@ async fn a_password_that_stays_wrong_is_an_error_after_two_readings() {
     );
     assert_eq!(guarded.secret.reads(), 2);
 
-    // Rotated to another wrong one between the readings: tried, and refused.
+    // Rotated to another wrong value between the readings: tried, and refused.
     let config = guarded.config();
     pipeline::migrate(&config).await.unwrap_err();
     guarded.secret.put(&login("wrong too")).await;
@@ -175,7 +175,7 @@ async fn a_token_is_renewed_in_the_middle_of_a_window() {
         world.set(&name, &value);
     }
     world.set("FLIGHT_TOKEN_SECRET_ARN", secret.arn());
-    // What GetFlightInfo took, DoGet takes no more.
+    // DoGet no longer accepts the token that GetFlightInfo accepted.
     source.require_token("first");
     let honest = Chain::of_rows((1..=10).map(Row::at).collect());
     let weak = Arc::downgrade(&source);
@@ -187,7 +187,7 @@ async fn a_token_is_renewed_in_the_middle_of_a_window() {
     });
     secret.put("first").await;
     let config = world.config();
-    // The first reading is "first"; the secret says "second" from then on.
+    // The first reading is "first"; from then on the secret is "second".
     pipeline::status(&config).await.unwrap();
     secret.put("second").await;
     replay(&config, 1, 10).await.unwrap();

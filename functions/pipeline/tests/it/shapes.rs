@@ -1,5 +1,4 @@
-//! Sources that send the same rows in other shapes: taken where nothing is lost, refused in one sentence where something
-//! would be.
+//! Sources that send the same rows in other types: accepted if nothing is lost, otherwise refused with one error.
 
 use std::sync::Arc;
 
@@ -66,7 +65,7 @@ fn permuted(batch: &RecordBatch) -> RecordBatch {
     batch.project(&order).unwrap()
 }
 
-/// More columns before, between and behind, one of them called as a column of the loader's own.
+/// More columns before, between and after, one of them named like a column of the loader.
 fn widened(batch: &RecordBatch) -> RecordBatch {
     let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     let mut columns = batch.columns().to_vec();
@@ -139,7 +138,7 @@ async fn key_hashes_that_the_source_leaves_out_are_derived() {
     assert_eq!(digest(&world, "without hashes", without).await, plain);
 }
 
-/// A replay of this chain is refused for good with this sentence, and nothing is recorded.
+/// A replay of this chain is refused permanently with this error, and nothing is recorded.
 async fn check_refused(chain: Chain, sentence: &str) {
     let source = chain.serve();
     let world = World::around(&source).await;
@@ -267,7 +266,7 @@ async fn some_statuses_pass_and_others_stay() {
     assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
 }
 
-/// A chain of ledger 10 in one message, whose values alone take so many bytes, about.
+/// A chain of ledger 10 in one message, whose values take about `bytes` bytes.
 fn heavy(bytes: usize) -> (usize, Chain) {
     let row = Row::at(10).value_of_size(64 << 10);
     let rows = bytes.div_ceil(row.val_xdr.as_ref().unwrap().len());

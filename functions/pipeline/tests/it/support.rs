@@ -1,4 +1,4 @@
-//! A world of its own for each test: database, staging folder, source.
+//! A separate world for each test: database, staging folder, source.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use pipeline::{Clients, Config, Error, LedgerWindow, ReplayOptions, Report, Resu
 use tempfile::TempDir;
 use testkit::{Database, Source};
 
-/// A migrated database, a staging folder, and what the environment would say.
+/// A migrated database, a staging folder, and the variables.
 pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) folder: TempDir,
@@ -76,12 +76,12 @@ impl World {
         error
     }
 
-    /// Does what a scheduled invocation does.
+    /// Does a scheduled run.
     pub(crate) async fn run(&self) -> Result<Report> {
         self.run_until(None).await
     }
 
-    /// Does what a scheduled invocation of a host does that ends at that moment.
+    /// Does a scheduled run on a host that ends at this moment.
     pub(crate) async fn run_until(&self, until: Option<Instant>) -> Result<Report> {
         pipeline::run(&self.clients(), until, Arc::new(|_| {})).await
     }

@@ -22,7 +22,7 @@ const COLUMNS: &str = "contract_id, contract_key_type, contract_durability, asse
 /// Microseconds since 1970 of PostgreSQL's first instant, 4714-11-24 BC; its last is beyond int64.
 const FIRST_INSTANT: i64 = -210_866_803_200_000_000;
 
-/// What a text COPY would trip over, and what a text type might.
+/// Text that breaks a text COPY, or may break a text type.
 const TRICKY: [&str; 17] = [
     "",
     " ",
@@ -108,13 +108,13 @@ fn row() -> impl Strategy<Value = (Row, Option<i128>)> {
             };
             match (balance, hash) {
                 (Some((holder, amount, true)), _) => (with_balance(row, holder, amount), Some(amount)),
-                // A source may send a balance without a holder, or under one that is no strkey.
+                // A source may send a balance without a holder, or with one that is not a strkey.
                 (Some((_, amount, false)), hash) => {
                     let balance = i64::try_from(amount).unwrap_or(i64::MIN);
                     let balance_holder = hash.is_some().then_some(odd_holder);
                     (Row { balance: Some(balance), balance_holder, ..row }, Some(balance.into()))
                 }
-                // What no hash could be derived from goes under a hash of the source's own.
+                // Where no hash can be derived, the source sends its own.
                 (None, Some(hash)) if odd_key => {
                     let ledger_key_hash = Some(format!("{hash}/{key:?}"));
                     let contract_id = format!("{}{hash}", row.contract_id);
@@ -286,9 +286,9 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
     let row = |row: Row| testkit::rows::batch(&[Row::at(10), row, Row::at(12)]);
     let text = |text: &str| Some(text.to_owned());
     let of = |ledger: i64| Arc::new(Int64Array::from(vec![10, ledger, 12]));
-    let nul = "holds a NUL byte, which PostgreSQL cannot store";
-    let no_amount = "is null, and so is val_xdr, which should have it";
-    // What can be staged is kept, for whoever looks into it.
+    let nul = "contains a NUL byte, which PostgreSQL cannot store";
+    let no_amount = "is null, and so is val_xdr, which should contain it";
+    // A staged object is kept as evidence.
     let kept = [
         (row(Row { val_xdr: text("a\0b"), ..Row::at(11) }), "val_xdr", nul),
         (row(Row { asset_code: text("U\0SD\0"), ..Row::at(11) }), "asset_code", nul),
@@ -305,8 +305,8 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
             "ledger_key_hash",
             underivable,
         ),
-        (null_at_11("deleted"), 11, "deleted", "null where a value must be"),
-        (null_at_11("closed_at"), 11, "closed_at", "null where a value must be"),
+        (null_at_11("deleted"), 11, "deleted", "null in a required column"),
+        (null_at_11("closed_at"), 11, "closed_at", "null in a required column"),
         (with_column("last_modified_ledger", of(1 << 32)), 11, "last_modified_ledger", out),
         (with_column("ledger_sequence", of(1 << 32)), 0, "ledger_sequence", out),
         (with_column("ledger_sequence", of(-1)), 0, "ledger_sequence", "-1 is out of range"),

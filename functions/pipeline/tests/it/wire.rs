@@ -1,4 +1,4 @@
-//! Faults below Flight: streams that end as no gRPC server ends them, connections that are cut, slowed down or swallowed.
+//! Faults below Flight: streams that end as with no gRPC server, connections that are cut, slowed down or frozen.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn messages() -> Vec<FlightData> {
     batches_to_flight_data(&testkit::rows::schema(), &batches).unwrap()
 }
 
-/// A source of the rows whose stream ends like this after so many messages, the schema being the first.
+/// A source of the rows whose stream ends like this after `kept` messages, including the schema.
 fn ending(kept: usize, how: Ending) -> WireSource {
     WireSource::serve(10, 13, 12, &messages()[..kept], how)
 }
@@ -144,7 +144,7 @@ async fn a_network_that_swallows_everything_is_noticed_before_the_timeout() {
     assert!(waited < Duration::from_secs(6), "{waited:?}");
 }
 
-/// Deflate, by hand: a zero, then as many repetitions of 258 zeros as fit in so many bytes, 159 to 1.
+/// Handmade deflate: a zero, then as many repetitions of 258 zeros as fit, 159 to 1.
 fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let (mut bit, mut byte) = (0, 0_u8);

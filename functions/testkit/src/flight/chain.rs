@@ -1,4 +1,4 @@
-//! Honest answers for given rows, and the ways in which a source may be less than honest.
+//! Honest answers for given rows, and distortions of them.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::schema::{batch, schema};
 type Total = Arc<dyn Fn(i64) -> i64 + Send + Sync>;
 type Reshape = Arc<dyn Fn(RecordBatch) -> RecordBatch + Send + Sync>;
 
-/// A stretch of ledgers and the rows in it, in stream order.
+/// A range of ledgers and its rows, in stream order.
 ///
-/// A window is answered with its rows, declared; past the tip with the rows up to the tip; wholly past it, or before
-/// the first ledger, with the range that is there and no rows. The knobs distort the answers to windows, for good or
-/// [for the first attempts](Chain::for_attempts).
+/// The answer to a window is its rows, declared; beyond the tip, the rows up to the tip; for a window wholly beyond the
+/// tip or before the first ledger, the existing range and no rows. The methods distort the answers to windows, always
+/// or [for the first attempts](Chain::for_attempts).
 #[derive(Clone)]
 pub struct Chain {
     rows: Vec<Row>,
@@ -57,7 +57,7 @@ impl Chain {
         }
     }
 
-    /// Reaches from this ledger to that one, with rows or without.
+    /// Covers this range of ledgers, with or without rows.
     pub fn range(mut self, range: RangeInclusive<u32>) -> Chain {
         self.range = range;
         self
@@ -81,13 +81,13 @@ impl Chain {
         self
     }
 
-    /// Makes each message into another: columns renamed, retyped, reordered, added.
+    /// Transforms each message: renames, retypes, reorders or adds columns.
     pub fn reshape(mut self, reshape: impl Fn(RecordBatch) -> RecordBatch + Send + Sync + 'static) -> Chain {
         self.reshape = Arc::new(reshape);
         self
     }
 
-    /// Vouches for nothing: no app_metadata, no number of rows.
+    /// Declares nothing: no app_metadata, no number of rows.
     pub fn undeclared(mut self) -> Chain {
         self.declared = false;
         self
@@ -138,13 +138,13 @@ impl Chain {
         self
     }
 
-    /// Is at fault in this many attempts at each window, and honest in those after.
+    /// Distorts this many attempts at each window; later ones are honest.
     pub fn for_attempts(mut self, attempts: usize) -> Chain {
         self.attempts = attempts;
         self
     }
 
-    /// What this chain answers, for a script that wants to change it further.
+    /// The answer of this chain, for a script that changes it further.
     pub fn answer(&self, request: Request) -> Answer {
         match request {
             Request::Range { .. } => Answer::Info(Info {
@@ -168,7 +168,7 @@ impl Chain {
         Source::serve(move |request| self.answer(request))
     }
 
-    /// The answer for a window, the shape of the messages being no dishonesty.
+    /// The honest answer for a window, in the configured shape of messages.
     fn honest(&self, start: u32, end: u32) -> Info {
         let (first, tip) = (*self.range.start(), *self.range.end());
         let rows: Vec<Row> = self

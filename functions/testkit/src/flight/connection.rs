@@ -17,7 +17,7 @@ pub(super) struct Connection {
     cut: Cut,
 }
 
-/// The knife, which travels with each request as its connection info.
+/// Cuts the connection; each request carries it as its connection info.
 #[derive(Clone, Default)]
 pub(super) struct Cut(Arc<State>);
 

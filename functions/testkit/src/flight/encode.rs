@@ -14,7 +14,7 @@ use tonic::Status;
 use super::Step;
 use super::connection::Cut;
 
-/// Long enough for what was handed to the HTTP/2 layer to leave the socket.
+/// Long enough for data in the HTTP/2 layer to leave the socket.
 const FLUSH: Duration = Duration::from_millis(50);
 
 struct Play {

@@ -19,7 +19,7 @@ use super::{Answer, Info, Request, Step};
 
 pub(super) type Script = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
 
-/// What outlives a stop of the server: the script, and what has been asked.
+/// The state that survives a stop of the server: the script, and the requests so far.
 pub(super) struct Shared {
     pub(super) script: Mutex<Script>,
     pub(super) seen: Mutex<Seen>,
@@ -39,7 +39,7 @@ pub(super) struct Seen {
 pub(super) struct Service(pub(super) Arc<Shared>);
 
 impl Service {
-    /// Refuses whoever does not bring the token, where one is required.
+    /// Refuses a call without the required token.
     fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
         let required = self.0.token.lock().unwrap();
         let wanted = required.as_ref().map(|token| format!("Bearer {token}"));
@@ -49,7 +49,7 @@ impl Service {
         Err(Status::unauthenticated("no such token"))
     }
 
-    /// Counts and records what is asked.
+    /// Counts and records the requests.
     fn note(&self, window: Option<(u32, u32)>, metadata: &MetadataMap) -> Request {
         let mut seen = self.0.seen.lock().unwrap();
         seen.authorizations.push(authorization(metadata));
@@ -64,7 +64,7 @@ impl Service {
         request
     }
 
-    /// Keeps the scripts of the endpoints under tickets of their own.
+    /// Stores the scripts of the endpoints under their tickets.
     fn flight_info(&self, info: Info, descriptor: FlightDescriptor) -> FlightInfo {
         let mut seen = self.0.seen.lock().unwrap();
         let mut flight = FlightInfo::new()
@@ -180,7 +180,7 @@ fn unimplemented<T>() -> Result<T, Status> {
     Err(Status::unimplemented("a source of contract data answers GetFlightInfo and DoGet"))
 }
 
-/// The bounds that a descriptor asks for; none when it asks for the range of the source.
+/// The window that a descriptor requests; `None` if it requests the source's range.
 fn window(descriptor: &FlightDescriptor) -> Result<Option<(u32, u32)>, Status> {
     let refused = || Status::invalid_argument(format!("not a path of contract data: {descriptor}"));
     if descriptor.r#type() != DescriptorType::Path {

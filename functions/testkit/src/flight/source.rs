@@ -1,4 +1,4 @@
-//! The server: a thread of its own, so that a blocked test never blocks it, and a port it keeps while it is down.
+//! The server: runs on its own thread, so that a blocked test never blocks it, and keeps its port while it is down.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,10 @@ use super::{Answer, Chain, Request};
 use crate::certificates::{Authority, Certificate};
 use crate::rows::Row;
 
-/// A running Flight server; gone, with all its connections, when it is dropped.
+/// A running Flight server; drop ends it and all its connections.
 pub struct Source {
     shared: Arc<Shared>,
-    /// Bound and never listening: while the source is down nobody else gets its port, and callers are refused.
+    /// Bound, but never listening: while the source is down, its port stays reserved and callers are refused.
     reserved: TcpSocket,
     address: SocketAddr,
     running: Option<Runtime>,
@@ -27,12 +27,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// Serves what the function answers, on a free port of 127.0.0.1.
+    /// Serves the answers of this function, on a free port of 127.0.0.1.
     pub fn serve(answer: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Source {
         Source::with(answer, None)
     }
 
-    /// As [`Source::serve`], with TLS by this certificate; with `clients`, only to those whom this authority knows.
+    /// Like [`Source::serve`], with TLS and this certificate; with `clients`, only to clients certified by this
+    /// authority.
     pub fn serve_tls(
         answer: impl Fn(Request) -> Answer + Send + Sync + 'static,
         certificate: &Certificate,
@@ -67,7 +68,7 @@ impl Source {
         Chain::of_rows(rows).serve()
     }
 
-    /// From now on, serves what this function answers; attempts count on.
+    /// From now on, serves the answers of this function; attempts continue to count.
     pub fn answer_with(&self, answer: impl Fn(Request) -> Answer + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap() = Arc::new(answer);
     }
@@ -85,7 +86,7 @@ impl Source {
         self.shared.seen.lock().unwrap().requests.clone()
     }
 
-    /// The windows that were asked for so far, in order.
+    /// The windows requested so far, in order.
     pub fn windows(&self) -> Vec<(u32, u32)> {
         let asked = self.requests();
         let bounds = asked.into_iter().filter_map(|request| match request {
@@ -95,7 +96,7 @@ impl Source {
         bounds.collect()
     }
 
-    /// How many DoGets there were so far.
+    /// The number of DoGets so far.
     pub fn drains(&self) -> usize {
         self.shared.seen.lock().unwrap().drains
     }
@@ -105,7 +106,7 @@ impl Source {
         self.shared.seen.lock().unwrap().authorizations.clone()
     }
 
-    /// From now on, refuses every call that does not bring this bearer token.
+    /// From now on, refuses every call without this bearer token.
     pub fn require_token(&self, token: &str) {
         *self.shared.token.lock().unwrap() = Some(token.to_owned());
     }
@@ -113,8 +114,8 @@ impl Source {
     /// Goes down: connections break, new ones are refused.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.running.take() {
-            // Waiting for the runtime is not for an async test to do, and a listener that lives a moment longer
-            // would still be connected to.
+            // An async test must not wait for the runtime itself, but a listener that lives a moment longer would still
+            // accept connections.
             let down = std::thread::spawn(move || drop(runtime));
             down.join().expect("the server stops");
         }
@@ -152,7 +153,7 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// Two sockets may be bound to one port as long as one of them listens and both say so.
+/// Two sockets may share a port if both set the option and only one listens.
 fn bind(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("a socket option");

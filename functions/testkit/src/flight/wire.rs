@@ -1,4 +1,4 @@
-//! A Flight server below gRPC: it writes HTTP/2 frames itself, and ends a stream as no gRPC server would.
+//! A Flight server below gRPC: it writes HTTP/2 frames itself, and ends streams in ways that no gRPC server does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use tokio::runtime::Runtime;
 
 use crate::port::listen;
 
-/// How long after the last message a connection is brought down, so that the message is on its way.
+/// The delay between the last message and the end of the connection, so that the message is sent.
 const FLUSH: Duration = Duration::from_millis(50);
 
-/// How the stream of rows ends, after all its messages.
+/// How the stream of rows ends after its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// As it should: with grpc-status 0.
+    /// Properly, with grpc-status 0.
     Status,
     /// With the end of the HTTP/2 stream and no status at all.
     NoStatus,
@@ -31,7 +31,7 @@ pub enum Ending {
     Reset(Reason),
     /// GOAWAY with this reason, and the end of the connection.
     GoAway(Reason),
-    /// GOAWAY without an error, after which the stream ends as it should: what a server sends that is about to restart.
+    /// GOAWAY without an error, after which the stream ends properly, as from a server that is about to restart.
     Graceful,
 }
 
@@ -42,7 +42,7 @@ pub struct WireSource {
     running: Option<Runtime>,
 }
 
-/// What all connections send.
+/// The script of all connections.
 struct Script {
     info: FlightInfo,
     messages: Vec<Bytes>,
@@ -62,7 +62,7 @@ impl WireSource {
         })
     }
 
-    /// As [`WireSource::serve`], of one message that says it is compressed by this gRPC encoding.
+    /// Like [`WireSource::serve`], with one message marked as compressed with this gRPC encoding.
     pub fn compressed(start: u32, end: u32, encoding: &'static str, message: &[u8]) -> WireSource {
         let messages = vec![frame(1, message)];
         let (info, ending) = (declared(start, end, 1), Ending::Status);
@@ -74,7 +74,7 @@ impl WireSource {
         format!("http://{}", self.address)
     }
 
-    /// How many DoGets there were so far.
+    /// The number of DoGets so far.
     pub fn drains(&self) -> usize {
         self.drains.load(Ordering::SeqCst)
     }
@@ -87,7 +87,7 @@ impl WireSource {
         let counted = Arc::clone(&drains);
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                // An error is the end of the connection, which the client sees.
+                // An error ends the connection, which the client sees.
                 tokio::spawn(connection(tcp, Arc::clone(&script), Arc::clone(&counted)));
             }
         });
@@ -123,7 +123,7 @@ async fn connection(tcp: TcpStream, script: Arc<Script>, drains: Arc<AtomicUsize
             Ending::NoStatus => {}
             Ending::Status => stream.send_trailers(ok())?,
             Ending::Reset(reason) => {
-                // h2 throws away what waits in a stream that is reset: what has been sent must be gone first.
+                // h2 discards data that waits in a reset stream, so let it be sent first.
                 let _ = tokio::time::timeout(FLUSH, connection.accept()).await;
                 stream.send_reset(reason);
             }
@@ -158,7 +158,7 @@ fn ok() -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from_static("0"))])
 }
 
-/// A message as gRPC frames it: whether it is compressed, its length, its bytes.
+/// A message in gRPC framing: compression flag, length, bytes.
 fn frame(compressed: u8, message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(compressed);

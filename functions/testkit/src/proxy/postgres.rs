@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL that follows the messages, and does as it is told at a COMMIT or at the end of a COPY.
+//! A proxy in front of PostgreSQL that follows the messages, and injects a fault at a COMMIT or at the end of a COPY.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Listening, place, reset};
 
-/// A message of the client at which something happens.
+/// A client message at which a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// The statement COMMIT.
@@ -20,26 +20,26 @@ pub enum Message {
     CopyDone,
 }
 
-/// What happens there, once.
+/// The fault, which happens once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The connection breaks on both sides, and the server never sees the message.
     CutBefore,
-    /// The server gets the message, and both connections end before anybody sees an answer.
+    /// The server gets the message, and both connections end before the answer arrives.
     CutAfter,
-    /// The server has answered, and the client's connection breaks before it hears so.
+    /// The server has answered, and the client's connection breaks before the answer arrives.
     CutAnswer,
-    /// The message is held back, and nothing passes any more until the client goes.
+    /// The message is held back, and nothing passes until the client disconnects.
     HoldBefore,
-    /// The server has answered; the client hears nothing any more.
+    /// The server has answered, but the client receives nothing more.
     HoldAnswer,
-    /// The server gets ROLLBACK in place of the statement.
+    /// The server gets ROLLBACK instead of the statement.
     RollBack,
-    /// The server counts one row less in its next answer to a COPY.
+    /// The server's next answer to a COPY counts one row less.
     Miscount,
 }
 
-/// A running proxy; its connections end when it is dropped.
+/// A running proxy; drop ends its connections.
 pub struct PostgresProxy {
     listening: Listening,
     shared: Arc<Shared>,
@@ -53,7 +53,7 @@ struct Shared {
 }
 
 impl PostgresProxy {
-    /// A proxy before the server of this URL, which passes everything on until it is told otherwise.
+    /// A proxy in front of the server at this URL, which passes everything on by default.
     pub fn before(url: &str) -> PostgresProxy {
         let server = Url::parse(url).expect("a URL postgresql://…");
         let shared =
@@ -64,7 +64,7 @@ impl PostgresProxy {
         PostgresProxy { listening, shared, server }
     }
 
-    /// The URL as it was given, through this proxy and without TLS.
+    /// The given URL, through this proxy and without TLS.
     pub fn url(&self) -> String {
         let mut url = self.server.clone();
         url.set_ip_host(self.listening.address.ip()).expect("a URL with a host");
@@ -73,7 +73,7 @@ impl PostgresProxy {
         url.to_string()
     }
 
-    /// Plans the fault for the next such message on any connection; those after it pass.
+    /// Plans the fault for the next such message on any connection; later ones pass.
     pub fn at_next(&self, message: Message, fault: Fault) {
         *self.shared.planned.lock().unwrap() = Some((message, fault));
     }
@@ -91,7 +91,7 @@ impl std::fmt::Debug for PostgresProxy {
 }
 
 impl Shared {
-    /// The fault that is planned for this message, which is then planned no longer.
+    /// Takes the fault planned for this message.
     fn take(&self, frame: &[u8]) -> Option<Fault> {
         let message = match frame {
             [b'Q', _, _, _, _, statement @ ..] if statement.starts_with(b"COMMIT") => Message::Commit,
@@ -116,7 +116,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
     server.set_nodelay(true)?;
     server.write_all(&startup).await?;
     let mut answered = BytesMut::new();
-    // How often the server will say that it is ready: once for each statement, and for each Sync of prepared ones.
+    // The number of ReadyForQuery answers expected: one per statement, and per Sync of prepared ones.
     let mut open = 1;
     let mut miscount = false;
     loop {
@@ -170,7 +170,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
             }
         }
         while let Some(frame) = next_frame(&mut answered) {
-            // It swallows the Sync that comes with the statement of a COPY: rows follow.
+            // The server ignores the Sync after the statement of a COPY: rows follow.
             open -= i32::from(matches!(frame[0], b'Z' | b'G'));
             match miscounted(&frame).filter(|_| miscount) {
                 Some(other) => {
@@ -212,7 +212,7 @@ fn length(mut bytes: &[u8]) -> usize {
     bytes.get_u32() as usize
 }
 
-/// Reads the server's answers until it has said so often that it is ready for the next statement.
+/// Reads the server's answers up to this many ReadyForQuery.
 async fn ready(server: &mut TcpStream, answered: &mut BytesMut, mut open: i32) -> io::Result<()> {
     while open > 0 {
         match next_frame(answered) {

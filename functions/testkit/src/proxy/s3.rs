@@ -1,4 +1,4 @@
-//! A proxy before S3 that looks at each request, and passes it on or lets it fail as S3 and networks do.
+//! A proxy in front of S3 that inspects each request, and passes it on or fails it as S3 and networks do.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{Listening, place, reset};
 
-/// A request as its first line has it.
+/// The request line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Request {
     /// `GET`, `PUT`, `POST`, …
@@ -17,20 +17,20 @@ pub struct S3Request {
     pub target: String,
 }
 
-/// What a request gets in place of S3's answer.
+/// The fault that replaces S3's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum S3Fault {
-    /// An error with this status and S3's word for it; S3 never sees the request.
+    /// An error with this status and S3 error code; S3 never sees the request.
     Refuse(u16, &'static str),
-    /// Status 200, and an error with this word in the body, as CompleteMultipartUpload may answer; S3 never sees the request.
+    /// Status 200 with this error code in the body, as CompleteMultipartUpload may answer; S3 never sees the request.
     ErrorIn200(&'static str),
-    /// S3 does it, and the connection breaks before its answer.
+    /// S3 executes the request, and the connection breaks before its answer.
     LoseAnswer,
-    /// S3 does it, and a server error is answered all the same.
+    /// S3 executes the request, but the answer is a server error.
     DoAndRefuse(u16, &'static str),
 }
 
-/// A running proxy; its connections end when it is dropped.
+/// A running proxy; drop ends its connections.
 pub struct S3Proxy {
     listening: Listening,
     shared: Arc<Shared>,
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl S3Proxy {
-    /// A proxy before the S3 of this URL, which passes everything on until it is told otherwise.
+    /// A proxy in front of the S3 at this URL, which passes everything on by default.
     pub fn before(url: &str) -> S3Proxy {
         let (script, requests) = (Mutex::new(Box::new(|_: &S3Request| None) as Script), Mutex::default());
         let shared = Arc::new(Shared { server: place(url), script, requests });
@@ -59,7 +59,7 @@ impl S3Proxy {
         format!("http://{}", self.listening.address)
     }
 
-    /// From now on, requests fail where this function says so.
+    /// From now on, this function decides which requests fail.
     pub fn fail(&self, script: impl FnMut(&S3Request) -> Option<S3Fault> + Send + 'static) {
         *self.shared.script.lock().unwrap() = Box::new(script);
     }
@@ -76,7 +76,7 @@ impl std::fmt::Debug for S3Proxy {
     }
 }
 
-/// One request of one client: the connection ends with its answer, which says so.
+/// One request of one client: the answer closes the connection, and says so.
 async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
     let Some((request, bytes)) = read_request(&mut client).await? else { return Ok(()) };
     shared.requests.lock().unwrap().push(request.clone());
@@ -123,7 +123,7 @@ async fn read_request(client: &mut TcpStream) -> io::Result<Option<(S3Request, V
     Ok(Some((S3Request { method: method.to_owned(), target: target.to_owned() }, bytes)))
 }
 
-/// Asks S3 on a connection of its own, which it is to close, and answers all that it said.
+/// Sends the request to S3 on a new connection, and returns the whole answer.
 async fn ask(server: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     let line = request.windows(2).position(|window| window == b"\r\n").unwrap_or(0) + 2;
     let mut tcp = TcpStream::connect(server).await?;
@@ -135,7 +135,7 @@ async fn ask(server: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// An answer with an error in S3's words.
+/// An answer with an S3 error.
 fn error(status: u16, code: &str) -> Vec<u8> {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>so the test wants</Message></Error>"

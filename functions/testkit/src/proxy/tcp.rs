@@ -1,4 +1,4 @@
-//! A proxy that counts the bytes from server to client, and at one of them cuts, freezes or slows down.
+//! A proxy that counts the bytes from server to client, and cuts, freezes or slows down the connection at a given byte.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use tokio::sync::Semaphore;
 
 use super::{Listening, place, reset};
 
-/// What becomes of the bytes from the server to the client.
+/// How the bytes from server to client flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// They pass.
     Pass,
-    /// After so many the connection breaks.
+    /// After this many bytes the connection breaks.
     CutAfter(u64),
-    /// After so many nothing passes any more, in either direction; nobody reads, and the connection stays open.
+    /// After this many bytes nothing passes in either direction; the connection stays open.
     FreezeAfter(u64),
-    /// After so many they pass one by one, with this pause before each.
+    /// After this many bytes they pass one by one, with this pause before each.
     DripAfter(u64, Duration),
 }
 
-/// A running proxy; its connections end when it is dropped.
+/// A running proxy; drop ends its connections.
 pub struct TcpProxy {
     listening: Listening,
     shared: Arc<Shared>,
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 impl TcpProxy {
-    /// A proxy before the server of this URL, which passes everything on until it is told otherwise.
+    /// A proxy in front of the server at this URL, which passes everything on by default.
     pub fn before(url: &str) -> TcpProxy {
         let scheme = url.split("://").next().unwrap_or_default().to_owned();
         let shared = Arc::new(Shared {
@@ -58,13 +58,13 @@ impl TcpProxy {
         format!("{}://{}", self.scheme, self.listening.address)
     }
 
-    /// From now on, new connections flow like this, and bytes are counted from 0 again.
+    /// From now on, new connections flow like this, and the byte count restarts at 0.
     pub fn flow(&self, flow: Flow) {
         *self.shared.flow.lock().unwrap() = flow;
         self.shared.passed.store(0, Ordering::SeqCst);
     }
 
-    /// How many bytes have passed from server to client, on all connections since the flow was set.
+    /// The number of bytes passed from server to client, on all connections, since the flow was set.
     pub fn passed(&self) -> u64 {
         self.shared.passed.load(Ordering::SeqCst)
     }

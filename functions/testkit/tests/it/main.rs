@@ -1,4 +1,4 @@
-//! The test kit itself: each test fails when the thing it stands on breaks.
+//! The test kit itself: each test fails when its subject breaks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod database;

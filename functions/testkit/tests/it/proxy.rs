@@ -1,4 +1,4 @@
-//! The proxies: what passes, passes unchanged; what is planned happens, once, on the right side.
+//! The proxies: data passes unchanged; a planned fault happens once, on the right side.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn backend(session: &tokio_postgres::Client) -> i32 {
     session.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0)
 }
 
-/// Waits until the server has done with a session.
+/// Waits until the server has ended a session.
 async fn ended(database: &Database, backend: i32) {
     let watcher = database.connect().await;
     let there = "select from pg_stat_activity where pid = $1";
@@ -76,7 +76,7 @@ async fn a_commit_is_cut_where_it_is_planned_and_only_once() {
         let mut again = connect(&proxy.url()).await;
         insert(&mut again, 2).await.unwrap();
     }
-    // Cut behind the message, the server is at it when the client learns that nobody answers.
+    // Cut after the message: the server is still working when the client loses the connection.
     let (database, proxy, mut session) = proxied().await;
     let pid = backend(&session).await;
     proxy.at_next(Message::Commit, Fault::CutAfter);
@@ -128,7 +128,7 @@ async fn a_copy_is_miscounted_or_cut_at_its_end() {
     assert_eq!(kept(&database).await, ["1", "2"]);
 }
 
-/// A server that sends ten bytes to whoever connects, and waits.
+/// A server that sends ten bytes to each client, and waits.
 async fn ten_bytes() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

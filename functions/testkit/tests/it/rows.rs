@@ -32,7 +32,7 @@ fn keys_and_their_hashes_are_those_of_the_network() {
     assert_eq!(temporary.hashed().ledger_key_hash.as_deref(), Some(hash));
 }
 
-/// The contracts of lumens and of Circle's USDC on pubnet, as everybody knows them.
+/// The well-known contracts of lumens and of Circle's USDC on pubnet.
 #[test]
 fn contract_ids_of_assets_are_those_of_the_network() {
     let native = Asset::Native.contract_id(asset::PUBNET);

@@ -1,4 +1,4 @@
-//! Tuples byte by byte, their digest, and what is refused before PostgreSQL would change it.
+//! Tuples byte by byte, their digest, and values refused before PostgreSQL would change them.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
-/// The encoding fails with this sentence.
+/// The encoding fails with this error.
 fn check_refused<T: std::fmt::Debug>(outcome: Result<T>, sentence: &str) {
     assert_eq!(outcome.unwrap_err().to_string(), sentence);
 }
@@ -167,7 +167,7 @@ fn nul_in_any_text_column_is_refused_with_its_ledger() {
             check_refused(
                 encoded(&batch, BATCH),
                 &format!(
-                    "bad data in ledger 9, column {name}: holds a NUL byte, which PostgreSQL cannot store"
+                    "bad data in ledger 9, column {name}: contains a NUL byte, which PostgreSQL cannot store"
                 ),
             );
             assert!(encoded(&batch.slice(2, 1), BATCH).is_ok(), "the row behind it is good");
@@ -251,14 +251,14 @@ fn a_balance_without_amount_is_refused() {
         let outcome = field_of(balance_row(None, value), "balance");
         check_refused(outcome, &format!("bad data in ledger 5, column balance: is null, and {cause}"));
     };
-    refused(None, "so is val_xdr, which should have it");
-    refused(xdr(&ScVal::U64(7)), "val_xdr, which should have it, holds no i128 amount");
-    refused(xdr(&map("amount", ScVal::U64(7))), "val_xdr, which should have it, holds no i128 amount");
-    refused(xdr(&map("Amount", amount(7))), "val_xdr, which should have it, holds no i128 amount");
+    refused(None, "so is val_xdr, which should contain it");
+    refused(xdr(&ScVal::U64(7)), "val_xdr, which should contain it, contains no i128 amount");
+    refused(xdr(&map("amount", ScVal::U64(7))), "val_xdr, which should contain it, contains no i128 amount");
+    refused(xdr(&map("Amount", amount(7))), "val_xdr, which should contain it, contains no i128 amount");
     for rubbish in ["", "rubbish", "AAAACg==", "AAAAAQ==AAAAAQ=="] {
         let error = field_of(balance_row(None, Some(rubbish.to_owned())), "balance").unwrap_err();
         let message = error.to_string();
-        let expected = "bad data in ledger 5, column balance: is null, and val_xdr, which should have it, is no base64 XDR";
+        let expected = "bad data in ledger 5, column balance: is null, and val_xdr, which should contain it, is not base64 XDR";
         assert!(message.starts_with(expected), "{message}");
         assert!(matches!(error, Error::BadData { ledger: 5, column: "balance", .. }));
     }

@@ -1,4 +1,4 @@
-//! What a secret may say, and a token as another implementation makes it.
+//! The formats of a secret, and a token as another implementation makes it.
 
 use chrono::{DateTime, Utc};
 
@@ -61,10 +61,10 @@ fn a_secret_that_is_none_is_refused_and_not_quoted() {
         (r#"["canary"]"#, "is not a JSON object"),
         (r#"{"username":"canary"}"#, "has no password"),
         (r#"{"password":"canary"}"#, "has no username"),
-        (r#"{"username":"u","password":{"canary":1}}"#, "has a password that is no text"),
-        (r#"{"username":"u","password":"canary","port":70000}"#, "has a port that is none"),
-        (r#"{"username":"u","password":"canary","port":"canary"}"#, "has a port that is none"),
-        (r#"{"url":"postgres://u:canary@h:port/d"}"#, "is no connection string"),
+        (r#"{"username":"u","password":{"canary":1}}"#, "has a password that is not a string"),
+        (r#"{"username":"u","password":"canary","port":70000}"#, "has an invalid port"),
+        (r#"{"username":"u","password":"canary","port":"canary"}"#, "has an invalid port"),
+        (r#"{"url":"postgres://u:canary@h:port/d"}"#, "is not a connection string"),
     ] {
         let error = merge(&base(&[]), &SecretString::from(secret)).unwrap_err().to_string();
         assert!(error.starts_with("configuration: DB_SECRET_ARN: ") && error.contains(reason), "{error}");

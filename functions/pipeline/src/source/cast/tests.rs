@@ -1,4 +1,4 @@
-//! Every shape a source may send a column in, and every one it may not.
+//! Every type in which a source may send a column, and those it may not.
 
 use arrow::array::{
     BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray,
@@ -71,7 +71,7 @@ fn picked(batch: &RecordBatch, indices: &[usize]) -> RecordBatch {
     batch.project(indices).unwrap()
 }
 
-/// What is read is what the plain batch holds.
+/// The columns read equal those of the plain batch.
 fn check_same(batch: &RecordBatch, plain: &RecordBatch, what: &str) {
     let found = read(batch).unwrap_or_else(|error| panic!("{what}: {error:?}"));
     assert_eq!(found.len(), 18, "{what}");

@@ -1,4 +1,4 @@
-//! Streams with a bit flipped on the way: refused where anything tells, and never the end of the process.
+//! Streams with one flipped bit: refused if the bit contradicts something, and never a crash.
 
 use arrow_flight::FlightData;
 use arrow_flight::utils::batches_to_flight_data;
@@ -10,12 +10,12 @@ use crate::config::Config;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::source::compression::refuse_compressed;
 
-/// What becomes of a stream.
+/// The outcome of a drain.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// Rows with this digest.
     Rows(String),
-    /// An error, or rows that have to be sorted first: nothing that is loaded as it stands.
+    /// An error, or rows that have to be sorted first: nothing that is loaded directly.
     Refused,
 }
 
@@ -102,8 +102,8 @@ async fn a_flipped_bit_ends_no_process_and_never_changes_how_many_rows_there_are
                 Outcome::Rows(_) => others += 1,
             }
         }
-        // What is documented: Arrow IPC has no checksum, so that a bit of a value is another value. In a header it is a
-        // place or a length, and the decoder finds out with few exceptions.
+        // As documented: Arrow IPC has no checksum, so a flipped bit of a value is another value. In a header it is an
+        // offset or a length, which the decoder detects with few exceptions.
         let most = if header { 60 } else { 2_000 };
         assert!(others <= most, "header {header}: {refused} refused, {same} the same, {others} others");
         assert!(refused >= 400 && same >= 200, "header {header}: {refused} refused, {same} the same");

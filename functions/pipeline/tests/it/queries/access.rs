@@ -1,4 +1,4 @@
-//! What the loader's role must be granted, and nothing more.
+//! The rights that the loader's role needs, and no others.
 
 use std::panic::AssertUnwindSafe;
 
@@ -27,7 +27,7 @@ pub(super) const GRANTS: [(&str, &str); 13] = [
     ("execute", "function contract_data.tend_partition(bigint)"),
 ];
 
-/// Needed once, by the first load: it stores by what the chain is known again.
+/// Needed once, by the first load: it stores the fingerprint.
 pub(super) const FINGERPRINT: &str =
     "update (fingerprint_ledger, fingerprint_digest) on contract_data.settings";
 
@@ -51,7 +51,7 @@ fn chain() -> Chain {
     Chain::of_rows(rows.collect())
 }
 
-/// The replay of a ledger fails for want of a right.
+/// The replay of a ledger fails because of a missing right.
 async fn check_denied(world: &World, ledger: u32, what: &str) {
     match world.replay(ledger, ledger).await {
         Err(error @ Error::Database { .. }) => {

@@ -1,4 +1,4 @@
-//! docs/queries.md: for each recipe of sql/queries, what stands there is what PostgreSQL answers.
+//! docs/queries.md: for each query in sql/queries, the document shows PostgreSQL's answer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::World;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// When the chain's last ledger closed, and what the recipes of the document are told is now.
+/// When the chain's last ledger closed; the current time of the document's queries.
 const NOW: &str = "2026-01-01T00:00:00Z";
 
 /// One recipe as the document shows it.

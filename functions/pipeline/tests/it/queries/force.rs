@@ -1,4 +1,4 @@
-//! What the loader's role must be granted for `replay --force`, besides what loading wants: see `access`.
+//! The rights that `replay --force` needs in addition to those for loading: see `access`.
 
 use std::panic::AssertUnwindSafe;
 
@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::access::{FINGERPRINT, GRANTS};
 use crate::support::World;
 
-/// All that `--force` wants more. The temporary table of the keys that it replaces wants a right that everybody has, unless
-/// it was taken away.
+/// The additional rights for `--force`. Its temporary table of keys needs a right that every role has by default.
 const MORE: [(&str, &str); 3] = [
     ("execute", "function contract_data.remove_replaced_rows(bigint)"),
     ("delete", "contract_data.key_states"),
@@ -46,7 +45,7 @@ async fn forced(world: &World) -> Result<pipeline::Report> {
         .await
 }
 
-/// The forced replay fails for want of a right, and says of what; all is as it was.
+/// The forced replay fails because of a missing right, and names its object; nothing changes.
 async fn check_denied(world: &World, what: &str, expected: &str) {
     let state = "select md5(string_agg(e::text, '' order by e.ledger_sequence, e.change_index))
                  from contract_data.entries e";

@@ -1,4 +1,4 @@
-//! sql/monitoring: what an operator asks, against a database with a gap, a failed window and a session at work.
+//! sql/monitoring: the operator's queries, against a database with a gap, a failed window and an active session.
 
 use std::path::Path;
 

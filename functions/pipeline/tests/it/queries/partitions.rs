@@ -1,4 +1,4 @@
-//! Partitions made by many at once, and the constraint that keeps windows apart.
+//! Partitions created concurrently, and the constraint against overlapping windows.
 
 use testkit::{Row, Source, database};
 

@@ -1,4 +1,4 @@
-//! By index: what the planner does with tables that are filled enough to make a scan expensive.
+//! Index use: the planner's choices on tables large enough to make a scan expensive.
 
 use testkit::{Row, Source, database};
 use tokio_postgres::Client;
@@ -43,14 +43,14 @@ async fn check_planned(session: &Client, sql: &str, index: &str) {
         plan.lines().find(|line| line.contains("Seq Scan on ") && !line.contains("contract_assets"));
     assert_eq!(scanned, None, "{sql}\n{plan}");
     assert!(plan.contains(index), "{index} is not used: {sql}\n{plan}");
-    // What is newest or largest comes first as the index has it; at most the changes of one ledger are put in order.
+    // The index gives the newest or largest first; at most the changes of one ledger are sorted.
     let sorts = plan
         .lines()
         .any(|line| line.trim_start().trim_start_matches("->").trim_start().starts_with("Sort  ("));
     assert!(!sorts || sql.contains("GROUP BY"), "sorted: {sql}\n{plan}");
 }
 
-/// Of the newest partition, a query by time reads not much more than the pages it asks for: they are summarised.
+/// In the newest partition, a query by time reads few more pages than it needs: they are summarised.
 async fn check_summarised(session: &Client, sql: &str) {
     session.batch_execute("set max_parallel_workers_per_gather = 0").await.unwrap();
     let plan = database::rows(session, &format!("explain (analyze, timing off) {sql}")).await.join("\n");
@@ -98,7 +98,7 @@ async fn the_queries_that_must_work_go_by_index() {
     let native = "select * from contract_data.get_top_holders('XLM', null, 100)";
     check_counted(&world, native, &["key_states_rich_list_native"]).await;
 
-    // The check can fail: what goes by no index is counted.
+    // The check can fail: a scan without an index is counted.
     let scan = "select * from contract_data.key_states order by val_xdr limit 100";
     check_counted(&world, scan, &["key_states"]).await;
 }

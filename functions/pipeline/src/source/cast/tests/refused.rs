@@ -1,4 +1,4 @@
-//! What a source may not send, and the sentence that says so.
+//! Invalid columns and values, and their error messages.
 
 use arrow::array::DictionaryArray;
 use arrow::array::{
@@ -11,7 +11,7 @@ use testkit::Row;
 
 use super::*;
 
-/// The batch is refused with this sentence.
+/// The batch is refused with this error.
 fn check_refused(batch: &RecordBatch, sentence: &str) {
     let error = read(batch).expect_err(sentence);
     assert!(!error.is_transient(), "no second attempt mends {error}");
@@ -100,7 +100,7 @@ fn what_does_not_fit_is_named_with_its_type() {
                 let shaped = with(&batch(), name, new_null_array(wrong, 4));
                 check_refused(
                     &shaped,
-                    &format!("source: column {name} is {wrong}, which does not fit {wanted}"),
+                    &format!("source: column {name} is {wrong}, which cannot be cast to {wanted}"),
                 );
             }
         }
@@ -109,7 +109,7 @@ fn what_does_not_fit_is_named_with_its_type() {
         let name = column.name;
         let shaped = with(&batch(), name, Arc::new(NullArray::new(4)));
         let wanted = arrow_type(column.kind);
-        check_refused(&shaped, &format!("source: column {name} is Null, which does not fit {wanted}"));
+        check_refused(&shaped, &format!("source: column {name} is Null, which cannot be cast to {wanted}"));
     }
 }
 
@@ -124,7 +124,7 @@ fn a_null_where_a_value_must_be_is_refused_with_its_ledger() {
         let ledger = if name == "ledger_sequence" { 0 } else { 12 };
         check_refused(
             &with(&batch(), name, holed),
-            &format!("bad data in ledger {ledger}, column {name}: null where a value must be"),
+            &format!("bad data in ledger {ledger}, column {name}: null in a required column"),
         );
     }
 }
@@ -150,7 +150,7 @@ fn values_that_would_change_are_refused_with_their_ledger() {
     let error = read(&with(&batch(), "closed_at", seconds)).unwrap_err().to_string();
     assert!(error.starts_with("bad data in ledger 12, column closed_at: "), "{error}");
     let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![0, 1_001, 0, 0]));
-    refused("closed_at", nanos, 11, "1970-01-01T00:00:00.000001001 is finer than a microsecond");
+    refused("closed_at", nanos, 11, "1970-01-01T00:00:00.000001001 is more precise than a microsecond");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_key_hash_that_cannot_be_derived_is_refused() {
         Row { key_xdr: Some("rubbish".to_owned()), ..Row::at(2) },
         "key_xdr is no base64 XDR of an SCVal",
     );
-    refused(Row { contract_id: "C".to_owned(), ..Row::at(2) }, "contract_id \"C\" is no strkey C…");
+    refused(Row { contract_id: "C".to_owned(), ..Row::at(2) }, "contract_id \"C\" is not a strkey C…");
     refused(Row { contract_id: testkit::rows::holder(1), ..Row::at(2) }, "contract_id");
     refused(
         Row { contract_durability: "Eternal".to_owned(), ..Row::at(2) },
@@ -182,7 +182,7 @@ fn a_null_inside_a_dictionary_is_a_null() {
         DictionaryArray::new(keys, Arc::new(StringArray::from(vec![Some("x"), None])));
     check_refused(
         &with(&batch(), "contract_id", Arc::new(hidden)),
-        "bad data in ledger 11, column contract_id: null where a value must be",
+        "bad data in ledger 11, column contract_id: null in a required column",
     );
 }
 
