@@ -69,7 +69,7 @@ pub(crate) fn time(instant: DateTime<Utc>) -> String {
 
 /// The command that loads a failed window once its cause is fixed.
 pub(crate) fn cure(failed: &FailedWindow) -> String {
-    format!("ingestctl replay -s {} -e {}", failed.start_ledger, failed.end_ledger)
+    format!("ingestctl replay -s {} -e {}", failed.window.start(), failed.window.end())
 }
 
 #[cfg(test)]

@@ -222,7 +222,7 @@ pub(crate) fn plan(plan: &Plan) {
 
 /// The status, with the coverage.
 pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
-    let ledger = |l: Option<i64>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
+    let ledger = |l: Option<u32>| l.map_or_else(|| "–".to_owned(), |l| l.to_string());
     let mut facts = Table::new();
     facts.load_style(presets::NOTHING);
     let mut fact = |name: &str, value: String| {
@@ -260,7 +260,7 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
             (None, None) => "–".to_owned(),
         },
     );
-    fact("schedule starts at", ledger(status.schedule_start.map(i64::from)));
+    fact("schedule starts at", ledger(status.schedule_start));
     fact("not folded yet", format!("{} windows", number(status.unfolded_windows)));
     fact("not archived yet", format!("{} windows", number(status.unarchived_windows)));
     println!("{facts}");
@@ -273,8 +273,8 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
         println!("\nGaps");
         let mut gaps = table(&[">start ledger", ">end ledger", ">ledgers"]);
         for gap in &status.gaps {
-            let length = number(gap.end_ledger - gap.start_ledger + 1);
-            gaps.add_row([gap.start_ledger.to_string(), gap.end_ledger.to_string(), length]);
+            let length = number(gap.ledgers());
+            gaps.add_row([gap.start().to_string(), gap.end().to_string(), length]);
         }
         println!("{gaps}");
     }
@@ -282,7 +282,7 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
         println!("\nUnder way");
         let mut windows = table(&[">start ledger", ">end ledger", "since"]);
         for w in &status.under_way {
-            windows.add_row([w.start_ledger.to_string(), w.end_ledger.to_string(), time(w.started_at)]);
+            windows.add_row([w.window.start().to_string(), w.window.end().to_string(), time(w.started_at)]);
         }
         println!("{windows}");
     }
@@ -292,8 +292,8 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
         for w in &status.failed {
             let why = w.error_message.clone().unwrap_or_default();
             windows.add_row([
-                w.start_ledger.to_string(),
-                w.end_ledger.to_string(),
+                w.window.start().to_string(),
+                w.window.end().to_string(),
                 w.attempts.to_string(),
                 why,
             ]);
@@ -316,8 +316,8 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
         for w in &status.last_windows {
             let ms = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), number);
             windows.add_row([
-                w.start_ledger.to_string(),
-                w.end_ledger.to_string(),
+                w.window.start().to_string(),
+                w.window.end().to_string(),
                 number(w.rows),
                 time(w.completed_at),
                 w.source.clone().unwrap_or_default(),

@@ -46,7 +46,7 @@ fn speaks_utf8() -> bool {
 
 fn lines(coverage: &Coverage, signs: Signs) -> String {
     let strip: String = coverage.bins.iter().map(|bin| signs.of(bin)).collect();
-    let (start, end) = (coverage.start_ledger.to_string(), coverage.end_ledger.to_string());
+    let (start, end) = (coverage.window.start().to_string(), coverage.window.end().to_string());
     let between = coverage.bins.len().saturating_sub(start.len() + end.len()).max(1);
     let mut meanings = Vec::new();
     for (sign, meaning) in [
@@ -79,19 +79,19 @@ impl Signs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipeline::LedgerWindow;
 
-    fn coverage(bins: &[(i64, i64, i64)]) -> Coverage {
+    fn coverage(bins: &[(u64, u64, u64)]) -> Coverage {
         let bins: Vec<Bin> = (0..)
             .zip(bins)
             .map(|(n, (completed, failed, under_way))| Bin {
-                start_ledger: 1000 + n * 10,
-                end_ledger: 1009 + n * 10,
+                window: LedgerWindow::new(1000 + n * 10, 1009 + n * 10).unwrap(),
                 completed: *completed,
                 failed: *failed,
                 under_way: *under_way,
             })
             .collect();
-        Coverage { start_ledger: 1000, end_ledger: bins.last().unwrap().end_ledger, bins }
+        Coverage { window: LedgerWindow::new(1000, bins.last().unwrap().window.end()).unwrap(), bins }
     }
 
     #[test]

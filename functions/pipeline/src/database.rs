@@ -20,6 +20,6 @@ mod transaction;
 
 pub(crate) use connect::connect;
 pub use migrate::{Migration, check, migrate};
-pub(crate) use row::{get, window};
+pub(crate) use row::{get, ledger, window};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use transaction::{begin, commit, try_lock};

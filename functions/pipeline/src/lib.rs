@@ -43,9 +43,9 @@ pub use contract::window::{LedgerWindow, WindowLimits};
 pub use database::{Migration, check, migrate};
 pub use error::{BoxError, Error, Result};
 pub use operate::{
-    Bin, Coverage, DroppedPartition, FailedWindow, Finding, Gap, KnownAsset, LastWindow, LeftOver,
-    Maintenance, Observer, Overview, Postponed, Pulse, Reachable, Status, TableSize, Throughput, UnderWay,
-    Verification, add_assets, list_assets, maintain, status, status_in_bins, verify,
+    Bin, Coverage, DroppedPartition, FailedWindow, Finding, KnownAsset, LastWindow, LeftOver, Maintenance,
+    Observer, Overview, Postponed, Pulse, Reachable, Status, TableSize, Throughput, UnderWay, Verification,
+    add_assets, list_assets, maintain, status, status_in_bins, verify,
 };
 pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
 pub use run::{

@@ -18,5 +18,5 @@ pub use maintain::maintain;
 pub use maintenance::{DroppedPartition, LeftOver, Maintenance, Postponed};
 pub use observer::{Observer, Reachable};
 pub use overview::{Overview, Pulse, TableSize, Throughput, status_in_bins};
-pub use status::{FailedWindow, Gap, LastWindow, Status, UnderWay, status};
+pub use status::{FailedWindow, LastWindow, Status, UnderWay, status};
 pub use verify::{Finding, Verification, verify};

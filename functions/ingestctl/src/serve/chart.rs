@@ -32,9 +32,9 @@ struct Part {
 /// Loaded ledgers, failed ledgers, ledgers under way: one lane each, the last two only if not empty.
 pub(super) fn coverage(coverage: &Coverage) -> Markup {
     let bins = &coverage.bins;
-    let sum = |of: fn(&Bin) -> i64| bins.iter().map(of).sum::<i64>();
+    let sum = |of: fn(&Bin) -> u64| bins.iter().map(of).sum::<u64>();
     let (loaded, failed, under_way) = (sum(|b| b.completed), sum(|b| b.failed), sum(|b| b.under_way));
-    let all = coverage.end_ledger - coverage.start_ledger + 1;
+    let all = coverage.window.ledgers();
     let lane = |name, class, summary, height: fn(&Bin) -> f64, words: &dyn Fn(&[Bin]) -> String| Lane {
         name,
         class,
@@ -46,7 +46,7 @@ pub(super) fn coverage(coverage: &Coverage) -> Markup {
     html! {
         figure class="coverage" {
             (lane("loaded", "loaded", loaded_of, loaded_height, &|bins| {
-                let (loaded, all) = (total(bins, |b| b.completed), total(bins, Bin::ledgers));
+                let (loaded, all) = (total(bins, |b| b.completed), total(bins, |b| b.window.ledgers()));
                 format!("{} of {} loaded", number(loaded), number(all))
             }).draw())
             @if failed > 0 {
@@ -58,7 +58,8 @@ pub(super) fn coverage(coverage: &Coverage) -> Markup {
                     |b| f64::from(b.under_way > 0), &|_| "under way".to_owned()).draw())
             }
             (axis([0.0, 0.25, 0.5, 0.75, 1.0].map(|place| {
-                let ledger = coverage.start_ledger as f64 + place * (coverage.end_ledger - coverage.start_ledger) as f64;
+                let (start, end) = (f64::from(coverage.window.start()), f64::from(coverage.window.end()));
+                let ledger = start + place * (end - start);
                 format!("{ledger:.0}")
             })))
             figcaption {
@@ -71,7 +72,7 @@ pub(super) fn coverage(coverage: &Coverage) -> Markup {
     }
 }
 
-fn total(bins: &[Bin], of: impl Fn(&Bin) -> i64) -> i64 {
+fn total(bins: &[Bin], of: impl Fn(&Bin) -> u64) -> u64 {
     bins.iter().map(of).sum()
 }
 
@@ -80,7 +81,7 @@ fn loaded_height(bin: &Bin) -> f64 {
     match (bin.completed, bin.missing()) {
         (0, _) => 0.0,
         (_, 0) => 1.0,
-        (loaded, _) => (loaded as f64 / bin.ledgers() as f64).clamp(VISIBLE, 1.0 - VISIBLE),
+        (loaded, _) => (loaded as f64 / bin.window.ledgers() as f64).clamp(VISIBLE, 1.0 - VISIBLE),
     }
 }
 
@@ -92,7 +93,7 @@ fn parts(bins: &[Bin], height: fn(&Bin) -> f64, words: &dyn Fn(&[Bin]) -> String
         if let [from, .., to] | [from @ to] = run
             && height(from) > 0.0
         {
-            let title = format!("ledgers {}–{}: {}", from.start_ledger, to.end_ledger, words(run));
+            let title = format!("ledgers {}–{}: {}", from.window.start(), to.window.end(), words(run));
             parts.push(Part { first, bins: run.len(), height: height(from), title });
         }
         first += run.len();
@@ -186,9 +187,11 @@ fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipeline::LedgerWindow;
 
-    fn bin(place: i64, completed: i64) -> Bin {
-        Bin { start_ledger: place * 10, end_ledger: place * 10 + 9, completed, failed: 0, under_way: 0 }
+    fn bin(place: u32, completed: u64) -> Bin {
+        let window = LedgerWindow::new(place * 10, place * 10 + 9).unwrap();
+        Bin { window, completed, failed: 0, under_way: 0 }
     }
 
     #[test]
@@ -201,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_little_that_is_missing_or_loaded_is_seen() {
-        let wide =
-            |completed| Bin { start_ledger: 1, end_ledger: 10_000, completed, failed: 0, under_way: 0 };
+        let window = LedgerWindow::new(1, 10_000).unwrap();
+        let wide = |completed| Bin { window, completed, failed: 0, under_way: 0 };
         assert_eq!([0, 1, 9_999, 10_000].map(|n| loaded_height(&wide(n))), [0.0, 0.15, 0.85, 1.0]);
     }
 

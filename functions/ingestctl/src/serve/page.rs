@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use pipeline::{FailedWindow, Gap, LastWindow, Overview, UnderWay};
+use pipeline::{FailedWindow, LastWindow, LedgerWindow, Overview, UnderWay};
 
 use super::chart;
 use super::standing::{Snapshot, Standing};
@@ -99,7 +99,7 @@ fn of_overview(overview: &Overview, now: DateTime<Utc>) -> Markup {
         @if let Some(coverage) = &overview.coverage {
             section class="card" {
                 h2 {
-                    "Ledgers " (coverage.start_ledger) " to " (coverage.end_ledger) " "
+                    "Ledgers " (coverage.window.start()) " to " (coverage.window.end()) " "
                     span class="aside" {
                         @match coverage.missing() {
                             0 => "– none is missing",
@@ -135,10 +135,10 @@ fn of_overview(overview: &Overview, now: DateTime<Utc>) -> Markup {
 }
 
 /// The key figures.
-fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Markup {
+fn figures(overview: &Overview, missing: Option<u64>, now: DateTime<Utc>) -> Markup {
     let status = &overview.status;
-    let ledger = |ledger: Option<i64>| ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.to_string());
-    let counted = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), number);
+    let ledger = |ledger: Option<u32>| ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.to_string());
+    let counted = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), number);
     let minutes = 5;
     let recent = overview.last_hour.bins.iter().rev().take(minutes).map(|pulse| pulse.rows).sum::<i64>();
     html! {
@@ -156,7 +156,7 @@ fn figures(overview: &Overview, missing: Option<i64>, now: DateTime<Utc>) -> Mar
             div {
                 dt { "Tip of the source" }
                 dd {
-                    (ledger(status.source.as_ref().map(|source| source.end_ledger)))
+                    (status.source.as_ref().map_or_else(|| "–".to_owned(), |source| source.end_ledger.to_string()))
                     small {
                         @match &status.source {
                             Some(source) => { "from " (source.start_ledger) }
@@ -209,7 +209,7 @@ fn failed_windows(failed: &[FailedWindow], count: i64) -> Markup {
                 tbody {
                     @for window in &failed[..shown] {
                         tr {
-                            td data-name="Ledgers" { (window.start_ledger) "–" (window.end_ledger) }
+                            td data-name="Ledgers" { (window.window.start()) "–" (window.window.end()) }
                             td class="n" data-name="Attempts" { (number(window.attempts)) }
                             td class="words" data-name="Why" { (cut(window.error_message.as_deref().unwrap_or("–"))) }
                             td class="words" data-name="Load it once fixed" { code { (cure(window)) } }
@@ -232,8 +232,8 @@ fn under_way(windows: &[UnderWay], now: DateTime<Utc>) -> Markup {
                 tbody {
                     @for window in &windows[..shown] {
                         tr {
-                            td data-name="Ledgers" { (window.start_ledger) "–" (window.end_ledger) }
-                            td class="n" data-name="Length" { (number(window.end_ledger - window.start_ledger + 1)) }
+                            td data-name="Ledgers" { (window.window.start()) "–" (window.window.end()) }
+                            td class="n" data-name="Length" { (number(window.window.ledgers())) }
                             td class="n" data-name="Since" { (age((now - window.started_at).num_seconds().max(0))) }
                         }
                     }
@@ -244,7 +244,7 @@ fn under_way(windows: &[UnderWay], now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn gaps(gaps: &[Gap], count: i64) -> Markup {
+fn gaps(gaps: &[LedgerWindow], count: i64) -> Markup {
     let shown = gaps.len().min(ROWS / 2);
     html! {
         section class="card" {
@@ -254,10 +254,10 @@ fn gaps(gaps: &[Gap], count: i64) -> Markup {
                 tbody {
                     @for gap in &gaps[..shown] {
                         tr {
-                            td data-name="Ledgers" { (gap.start_ledger) "–" (gap.end_ledger) }
-                            td class="n" data-name="Length" { (number(gap.end_ledger - gap.start_ledger + 1)) }
+                            td data-name="Ledgers" { (gap.start()) "–" (gap.end()) }
+                            td class="n" data-name="Length" { (number(gap.ledgers())) }
                             td class="words" data-name="Load it now" {
-                                code { "ingestctl replay -s " (gap.start_ledger) " -e " (gap.end_ledger) }
+                                code { "ingestctl replay -s " (gap.start()) " -e " (gap.end()) }
                             }
                         }
                     }
@@ -283,7 +283,7 @@ fn last_windows(windows: &[LastWindow]) -> Markup {
                 tbody {
                     @for window in windows.iter().take(ROWS) {
                         tr {
-                            td data-name="Ledgers" { (window.start_ledger) "–" (window.end_ledger) }
+                            td data-name="Ledgers" { (window.window.start()) "–" (window.window.end()) }
                             td class="n" data-name="Rows" { (number(window.rows)) }
                             td class="n" data-name="Completed (UTC)" { (time(window.completed_at)) }
                             td data-name="From" { (window.source.as_deref().unwrap_or("–")) }

@@ -88,8 +88,8 @@ pub(super) fn of(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -
         });
     }
     // A replay of old ledgers leaves gaps below the schedule's start.
-    let begins = status.schedule_start.map_or(0, i64::from);
-    let holes = status.gaps.iter().filter(|gap| gap.end_ledger >= begins).count();
+    let begins = status.schedule_start.unwrap_or(0);
+    let holes = status.gaps.iter().filter(|gap| gap.end() >= begins).count();
     if holes > 0 {
         points.push(Point {
             what: match status.gap_count {

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 
 /// A closed range of ledgers, both ends inclusive; never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct LedgerWindow {
+    #[serde(rename = "start_ledger")]
     start: u32,
+    #[serde(rename = "end_ledger")]
     end: u32,
 }
 

@@ -15,6 +15,16 @@ pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T> {
     })
 }
 
+/// Reads a BIGINT column that holds a ledger, or nothing.
+pub(crate) fn ledger(row: &Row, column: &str) -> Result<Option<u32>> {
+    get::<Option<i64>>(row, column)?
+        .map(|value| {
+            u32::try_from(value)
+                .map_err(|_| Error::Schema(format!("{column} is {value}, which is not a ledger")))
+        })
+        .transpose()
+}
+
 /// Reads the columns `start_ledger` and `end_ledger`.
 pub(crate) fn window(row: &Row) -> Result<LedgerWindow> {
     LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)

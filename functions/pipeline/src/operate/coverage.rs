@@ -4,16 +4,17 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::status::Status;
+use crate::contract::window::LedgerWindow;
 use crate::database::{get, sql};
 use crate::error::{DatabaseContext, Result};
+use crate::source::SourceRange;
 
 /// A range of ledgers in bins of equal length, within one ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// First ledger of the first bin.
-    pub start_ledger: i64,
-    /// Last ledger of the last bin.
-    pub end_ledger: i64,
+    /// The ledgers.
+    #[serde(flatten)]
+    pub window: LedgerWindow,
     /// The contiguous bins, lowest first.
     pub bins: Vec<Bin>,
 }
@@ -21,33 +22,27 @@ pub struct Coverage {
 /// The state of the ledgers of a bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bin {
-    /// First ledger.
-    pub start_ledger: i64,
-    /// Last ledger.
-    pub end_ledger: i64,
+    /// Its ledgers.
+    #[serde(flatten)]
+    pub window: LedgerWindow,
     /// Loaded ledgers.
-    pub completed: i64,
+    pub completed: u64,
     /// Ledgers in failed windows.
-    pub failed: i64,
+    pub failed: u64,
     /// Ledgers in windows under way.
-    pub under_way: i64,
+    pub under_way: u64,
 }
 
 impl Bin {
-    /// Number of ledgers.
-    pub fn ledgers(&self) -> i64 {
-        self.end_ledger - self.start_ledger + 1
-    }
-
     /// Number of ledgers that are not loaded.
-    pub fn missing(&self) -> i64 {
-        (self.ledgers() - self.completed).max(0)
+    pub fn missing(&self) -> u64 {
+        self.window.ledgers().saturating_sub(self.completed)
     }
 }
 
 impl Coverage {
     /// Number of ledgers of the range that are not loaded.
-    pub fn missing(&self) -> i64 {
+    pub fn missing(&self) -> u64 {
         self.bins.iter().map(Bin::missing).sum()
     }
 }
@@ -55,19 +50,16 @@ impl Coverage {
 /// Counts the expected ledgers into bins: from the start of the schedule, or the first loaded ledger, or the first
 /// retained one, to the tip of the source, or the last loaded one.
 pub(super) async fn coverage(client: &Client, status: &Status, bins: u16) -> Result<Option<Coverage>> {
-    let Some((start, end)) = range_of(status) else { return Ok(None) };
-    let ledgers = end - start + 1;
-    let bins = i64::from(bins).clamp(1, ledgers);
-    let mut coverage = Coverage { start_ledger: start, end_ledger: end, bins: Vec::new() };
+    let Some(window) = range_of(status) else { return Ok(None) };
+    let bins = window.ledgers().min(u64::from(bins).max(1));
+    let first = |bin: u64| window.start() + (bin * window.ledgers() / bins) as u32; // a ledger of the window
+    let mut coverage = Coverage { window, bins: Vec::new() };
     for bin in 0..bins {
-        coverage.bins.push(Bin {
-            start_ledger: start + bin * ledgers / bins,
-            end_ledger: start + (bin + 1) * ledgers / bins - 1,
-            completed: 0,
-            failed: 0,
-            under_way: 0,
-        });
+        let end = if bin + 1 == bins { window.end() } else { first(bin + 1) - 1 };
+        let window = LedgerWindow::new(first(bin), end)?;
+        coverage.bins.push(Bin { window, completed: 0, failed: 0, under_way: 0 });
     }
+    let (start, end, bins) = (i64::from(window.start()), i64::from(window.end()), i64::from(bins as u32));
     let rows = client
         .query(sql::COVERAGE_BINS, &[&start, &end, &bins])
         .await
@@ -75,20 +67,19 @@ pub(super) async fn coverage(client: &Client, status: &Status, bins: u16) -> Res
     for row in &rows {
         let place: i64 = get(row, "bin")?;
         if let Some(bin) = usize::try_from(place).ok().and_then(|place| coverage.bins.get_mut(place)) {
-            bin.completed = get(row, "completed")?;
-            bin.failed = get(row, "failed")?;
-            bin.under_way = get(row, "under_way")?;
+            bin.completed = get::<i64>(row, "completed")?.unsigned_abs();
+            bin.failed = get::<i64>(row, "failed")?.unsigned_abs();
+            bin.under_way = get::<i64>(row, "under_way")?.unsigned_abs();
         }
     }
     Ok(Some(coverage))
 }
 
 /// The range of the coverage.
-fn range_of(status: &Status) -> Option<(i64, i64)> {
-    let source = status.source.as_ref().filter(|source| source.start_ledger <= source.end_ledger);
-    let begun = [status.schedule_start.map(i64::from), status.first_ledger];
-    let start = begun.into_iter().flatten().min().or_else(|| source.map(|source| source.start_ledger))?;
-    let start = start.max(status.retained_from.unwrap_or(start));
-    let end = [source.map(|source| source.end_ledger), status.last_ledger].into_iter().flatten().max()?;
-    (start <= end).then_some((start, end))
+fn range_of(status: &Status) -> Option<LedgerWindow> {
+    let source = status.source.as_ref().and_then(SourceRange::ledgers);
+    let begun = [status.schedule_start, status.first_ledger].into_iter().flatten().min();
+    let start = begun.or_else(|| source.map(LedgerWindow::start))?.max(status.retained_from.unwrap_or(0));
+    let end = [source.map(LedgerWindow::end), status.last_ledger].into_iter().flatten().max()?;
+    LedgerWindow::new(start, end).ok()
 }

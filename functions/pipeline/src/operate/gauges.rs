@@ -23,7 +23,7 @@ pub(super) fn overview(overview: &Overview) {
     let status = &overview.status;
     standing(&Standing {
         tip: status.source.as_ref().map(|source| source.end_ledger),
-        last_ledger: status.last_ledger,
+        last_ledger: status.last_ledger.map(i64::from),
         newest_row_age: status.lag_seconds.map(|seconds| seconds as f64),
         gaps: status.gap_count,
         failed: status.failed_count,
@@ -35,7 +35,7 @@ pub(super) fn overview(overview: &Overview) {
     ];
     for (name, ledger) in ledgers {
         if let Some(ledger) = ledger {
-            gauge!(name).set(ledger as f64);
+            gauge!(name).set(f64::from(ledger));
         }
     }
     gauge!(UNDER_WAY).set(status.under_way.len() as f64);

@@ -7,8 +7,9 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::config::Config;
+use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{connect, get, sql};
+use crate::database::{connect, get, ledger, sql, window};
 use crate::error::{DatabaseContext, Result};
 use crate::source::{Flight, SourceRange};
 
@@ -20,7 +21,7 @@ pub struct Status {
     /// First ledger of the schedule, once a scheduled run has stored it.
     pub schedule_start: Option<u32>,
     /// First retained ledger, if retention has set one; windows, ledgers, rows and the first ledger count from there.
-    pub retained_from: Option<i64>,
+    pub retained_from: Option<u32>,
     /// Completed windows.
     pub windows: i64,
     /// Ledgers in them.
@@ -28,11 +29,11 @@ pub struct Status {
     /// Rows in them.
     pub rows: i64,
     /// First completed ledger.
-    pub first_ledger: Option<i64>,
+    pub first_ledger: Option<u32>,
     /// Last completed ledger.
-    pub last_ledger: Option<i64>,
+    pub last_ledger: Option<u32>,
     /// Ledgers between completed windows that none covers, lowest first, at most [`Status::GAPS_SHOWN`].
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<LedgerWindow>,
     /// Number of gaps.
     pub gap_count: i64,
     /// The source's ledgers; `None` if it did not declare them.
@@ -57,22 +58,12 @@ pub struct Status {
     pub last_windows: Vec<LastWindow>,
 }
 
-/// Missing ledgers, both ends inclusive.
-#[derive(Debug, Clone, Serialize)]
-pub struct Gap {
-    /// First missing ledger.
-    pub start_ledger: i64,
-    /// Last missing ledger.
-    pub end_ledger: i64,
-}
-
 /// A window under way, or recently so.
 #[derive(Debug, Clone, Serialize)]
 pub struct UnderWay {
-    /// First ledger.
-    pub start_ledger: i64,
-    /// Last ledger.
-    pub end_ledger: i64,
+    /// Its ledgers.
+    #[serde(flatten)]
+    pub window: LedgerWindow,
     /// When it started.
     pub started_at: DateTime<Utc>,
 }
@@ -80,10 +71,9 @@ pub struct UnderWay {
 /// A window that failed.
 #[derive(Debug, Clone, Serialize)]
 pub struct FailedWindow {
-    /// First ledger.
-    pub start_ledger: i64,
-    /// Last ledger.
-    pub end_ledger: i64,
+    /// Its ledgers.
+    #[serde(flatten)]
+    pub window: LedgerWindow,
     /// Number of attempts.
     pub attempts: i32,
     /// Ledger, column and cause.
@@ -93,10 +83,9 @@ pub struct FailedWindow {
 /// A completed window.
 #[derive(Debug, Clone, Serialize)]
 pub struct LastWindow {
-    /// First ledger.
-    pub start_ledger: i64,
-    /// Last ledger.
-    pub end_ledger: i64,
+    /// Its ledgers.
+    #[serde(flatten)]
+    pub window: LedgerWindow,
     /// Rows.
     pub rows: i64,
     /// When it was completed.
@@ -151,7 +140,7 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
         Err(problem) => (None, Some(problem)),
     };
     let coverage = client.query_one(sql::COVERAGE, &[]).await.database("read the coverage")?;
-    let last_ledger: Option<i64> = get(&coverage, "last_ledger")?;
+    let last_ledger = ledger(&coverage, "last_ledger")?;
     let last_closed_at: Option<DateTime<Utc>> = get(&coverage, "last_closed_at")?;
     let tip = source.as_ref().map(|s| s.end_ledger);
     let (under_way, failed, failed_count) = open_windows(client).await?;
@@ -159,15 +148,15 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
     Ok(Status {
         network: config.network.name.clone(),
         schedule_start: stored.schedule_start,
-        retained_from: Some(stored.retained_from).filter(|ledger| *ledger > 0).map(i64::from),
+        retained_from: Some(stored.retained_from).filter(|ledger| *ledger > 0),
         windows: get(&coverage, "windows")?,
         ledgers: get(&coverage, "ledgers")?,
         rows: get(&coverage, "rows")?,
-        first_ledger: get(&coverage, "first_ledger")?,
+        first_ledger: ledger(&coverage, "first_ledger")?,
         last_ledger,
         gaps,
         gap_count,
-        lag_ledgers: tip.zip(last_ledger).map(|(tip, last)| (tip - last).max(0)),
+        lag_ledgers: tip.zip(last_ledger).map(|(tip, last)| (tip - i64::from(last)).max(0)),
         lag_seconds: last_closed_at
             .map(|closed| Utc::now().signed_duration_since(closed).num_seconds().max(0)),
         source,
@@ -182,7 +171,7 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
 }
 
 /// The gaps, lowest first, and their number.
-async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
+async fn gaps(client: &Client) -> Result<(Vec<LedgerWindow>, i64)> {
     let rows = client
         .query(
             "select *, count(*) over () as gaps from contract_data.ledger_gaps order by start_ledger limit $1",
@@ -191,11 +180,7 @@ async fn gaps(client: &Client) -> Result<(Vec<Gap>, i64)> {
         .await
         .database("read the gaps")?;
     let count = rows.first().map(|row| get(row, "gaps")).transpose()?.unwrap_or(0);
-    let gaps = rows
-        .iter()
-        .map(|row| Ok(Gap { start_ledger: get(row, "start_ledger")?, end_ledger: get(row, "end_ledger")? }))
-        .collect::<Result<_>>()?;
-    Ok((gaps, count))
+    Ok((rows.iter().map(window).collect::<Result<_>>()?, count))
 }
 
 /// Windows under way, failed windows, and the number of the latter.
@@ -208,13 +193,13 @@ async fn open_windows(client: &Client) -> Result<(Vec<UnderWay>, Vec<FailedWindo
     let mut failed = Vec::new();
     let mut failed_count = 0;
     for row in &rows {
-        let (start_ledger, end_ledger) = (get(row, "start_ledger")?, get(row, "end_ledger")?);
+        let window = window(row)?;
         if get::<&str>(row, "status")? == "failed" {
             let (attempts, error_message) = (get(row, "attempts")?, get(row, "error_message")?);
             failed_count = get(row, "of_kind")?;
-            failed.push(FailedWindow { start_ledger, end_ledger, attempts, error_message });
+            failed.push(FailedWindow { window, attempts, error_message });
         } else {
-            under_way.push(UnderWay { start_ledger, end_ledger, started_at: get(row, "started_at")? });
+            under_way.push(UnderWay { window, started_at: get(row, "started_at")? });
         }
     }
     Ok((under_way, failed, failed_count))
@@ -226,8 +211,7 @@ async fn last_windows(client: &Client) -> Result<Vec<LastWindow>> {
     rows.iter()
         .map(|row| {
             Ok(LastWindow {
-                start_ledger: get(row, "start_ledger")?,
-                end_ledger: get(row, "end_ledger")?,
+                window: window(row)?,
                 rows: get(row, "entries_processed")?,
                 completed_at: get(row, "completed_at")?,
                 source: get(row, "source")?,
