@@ -33,7 +33,7 @@ mod report;
 mod run;
 mod operate;
 
-pub use crate::metrics::{begin_metrics, describe_metrics, observe_failure, observe_success};
+pub use crate::metrics::{begin_metrics, count_failure, describe_metrics, record_success};
 pub use config::{
     Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
 };

@@ -83,12 +83,12 @@ pub fn begin_metrics(version: &'static str) {
 }
 
 /// A run succeeded, at this many seconds since 1970.
-pub fn observe_success(timestamp: f64) {
+pub fn record_success(timestamp: f64) {
     gauge!(LAST_SUCCESS).set(timestamp);
 }
 
 /// Counts a failure outside of a run.
-pub fn observe_failure() {
+pub fn count_failure() {
     failed();
 }
 

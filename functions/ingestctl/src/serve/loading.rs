@@ -56,7 +56,7 @@ fn pause_after(report: &Report, standing: &Standing) -> Duration {
         return Duration::ZERO;
     }
     let now = Utc::now();
-    pipeline::observe_success(now.timestamp_millis() as f64 / 1000.0);
+    pipeline::record_success(now.timestamp_millis() as f64 / 1000.0);
     let is_idle = report.busy || report.caught_up || report.windows.is_empty();
     standing.loading(|loading| {
         loading.last_success_at = Some(now);
@@ -83,7 +83,7 @@ fn pause_after_failure(error: &Error, standing: &Standing) -> Duration {
         loading.phase = Phase::Pausing;
         loading.last_error = Some(Failure { at: Utc::now(), message: message.clone() });
     });
-    pipeline::observe_failure();
+    pipeline::count_failure();
     let pause = pause_after_failures(failures);
     tracing::error!(failures, pause_s = pause.as_secs(), error = %message, "the run failed; another follows");
     pause

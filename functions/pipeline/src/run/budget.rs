@@ -144,7 +144,7 @@ impl Budget {
     }
 
     /// Records the duration of a window.
-    pub(super) fn observe(&self, window: LedgerWindow, took: Duration) {
+    pub(super) fn note(&self, window: LedgerWindow, took: Duration) {
         let per_ledger = took.saturating_sub(OVERHEAD).as_secs_f64() / window.ledgers() as f64;
         let took = took.as_secs_f64();
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn what_a_window_took_counts_from_then_on() {
         let budget = experienced(budget(60), 0.01, Vec::new());
-        budget.observe(window(1, 10), Duration::from_millis(20_200));
-        budget.observe(window(11, 20), Duration::from_millis(300));
+        budget.note(window(1, 10), Duration::from_millis(20_200));
+        budget.note(window(11, 20), Duration::from_millis(300));
         assert_eq!(ledgers(&budget, 1), Some(13));
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let budget = budget(10); // 9 seconds of work
         budget.learn(pace(7.0), Vec::new());
         assert_eq!(ledgers(&budget, 1), Some(64));
-        budget.observe(window(1, 1_000_000), Duration::from_secs(8));
+        budget.note(window(1, 1_000_000), Duration::from_secs(8));
         assert_eq!(ledgers(&budget, 1), Some(64), "another was faster");
         budget.learn(pace(8.0), Vec::new());
         assert_eq!((ledgers(&budget, 1), ledgers(&budget, 0)), (None, Some(1)));

@@ -10,14 +10,14 @@ use crate::database::settings::{Settings, store_fingerprint};
 use crate::error::{Error, Result};
 use crate::source::{Drained, Flight, Offer, SourceRange, Trust, drain};
 
-/// Compares the source's rows of the fingerprint's ledger with the fingerprint.
+/// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet.
 ///
 /// A scheduled run (`scheduled`) also refuses a source that ends before that ledger; a replay may use a source with
 /// other ledgers only.
 ///
 /// # Errors
 /// [`Error::Schema`], when the source has another history.
-pub(crate) async fn compare(
+pub(super) async fn check_or_store(
     client: &Client,
     flight: &Flight,
     settings: &Settings,

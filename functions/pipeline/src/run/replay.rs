@@ -131,7 +131,8 @@ async fn load_range(
         ReplayKind::Missing { .. } => {
             let available = context.source_range().await?;
             let remembered = &context.settings;
-            fingerprint::compare(&client, &context.flight, remembered, available.as_ref(), false).await?;
+            fingerprint::check_or_store(&client, &context.flight, remembered, available.as_ref(), false)
+                .await?;
             let work = within_reach(wanted, available.as_ref(), report)
                 .map(|wanted| Work::Missing { wanted, sealed });
             (work, tip_of(available.as_ref()))
@@ -182,7 +183,8 @@ async fn force(
     let remembered = context.settings.fingerprint.as_ref().map(|(ledger, _)| *ledger);
     let is_replaced = remembered.is_some_and(|ledger| replaced.iter().any(|c| c.window.contains(ledger)));
     if !is_replaced {
-        fingerprint::compare(client, &context.flight, &context.settings, available.as_ref(), false).await?;
+        fingerprint::check_or_store(client, &context.flight, &context.settings, available.as_ref(), false)
+            .await?;
     }
     let tip = tip_of(available.as_ref());
     let Some(wanted) = within_reach(wanted, available.as_ref(), report) else { return Ok((None, tip)) };

@@ -90,7 +90,7 @@ async fn load_schedule(
         report.caught_up = true;
         return Ok(());
     };
-    fingerprint::compare(&client, &context.flight, &context.settings, Some(&range), true).await?;
+    fingerprint::check_or_store(&client, &context.flight, &context.settings, Some(&range), true).await?;
     let start = schedule_start(&context, &client, available).await?.max(context.settings.retained_from);
     report.next_ledger = Some(start);
     if let Ok(range) = LedgerWindow::new(start, available.end()) {

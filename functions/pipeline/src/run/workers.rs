@@ -205,7 +205,7 @@ async fn work(
         match performed {
             Ok(Performed::Done(report)) => {
                 failures.store(0, Ordering::Relaxed);
-                context.budget.observe(window, begun.elapsed());
+                context.budget.note(window, begun.elapsed());
                 tell(Told::Window(report));
             }
             Ok(Performed::AtTip(report)) => {
