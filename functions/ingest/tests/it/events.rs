@@ -97,7 +97,7 @@ async fn errors_say_whether_another_attempt_may_go_better() {
     let elsewhere = world.function(&[("NETWORK", "testnet")]).await;
     let (kind, message) = elsewhere.invoke(&json!({})).await.failure();
     assert_eq!(kind, "NonRetryable", "{message}");
-    assert!(message.contains("NETWORK says testnet"), "{message}");
+    assert!(message.contains("but NETWORK is testnet"), "{message}");
 
     let misconfigured = world.function(&[("WINDOW_LEDGERS", "many")]).await;
     for _ in 0..2 {

@@ -77,7 +77,8 @@ async fn a_token_never_goes_in_clear_to_another_host() {
     let variables = [("FLIGHT_ENDPOINT", "http://192.0.2.1:8816"), ("FLIGHT_TOKEN", "canary")];
     let told = world.fails("run", &variables, 2).await;
     assert!(
-        told.starts_with("ingestctl: configuration: FLIGHT_TOKEN: would go to") && !told.contains("canary"),
+        told.starts_with("ingestctl: configuration: FLIGHT_TOKEN: would be sent to")
+            && !told.contains("canary"),
         "{told}"
     );
 }

@@ -197,7 +197,7 @@ async fn no_output_holds_a_token_of_rds_or_a_key_of_a_client() {
     assert!(output.stderr.contains("password authentication failed"), "{}", output.stderr);
     expect_none_of(&secrets, "a token of RDS", &output);
     let told = world.ingestctl("run").envs(iam).env("AWS_REGION", "").run().await.expect_code(2);
-    assert!(told.stderr.contains("DB_IAM_AUTH: wants AWS_REGION"), "{}", told.stderr);
+    assert!(told.stderr.contains("DB_IAM_AUTH: requires AWS_REGION"), "{}", told.stderr);
 
     let honest = Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16);
     let server_certificate = authority.server(Flaw::None);

@@ -31,7 +31,7 @@ async fn a_source_out_of_reach_is_exit_code_3() {
 async fn a_window_that_cannot_be_proven_complete_is_not_loaded() {
     let honest = || Chain::of_rows(oracle::ledgers(1..=16)).range(1..=16).batch_rows(4);
     let faults = [
-        ("silent for 300ms", honest().silence_after(2)),
+        ("sent nothing for 300ms", honest().silence_after(2)),
         ("the stream broke", honest().cut_after(2)),
         ("rows it declared", honest().end_after(2)),
         ("rows it declared", honest().end_after(0)),

@@ -11,7 +11,7 @@ use crate::support::{World, until};
 fn attempts_again(output: &Output, step: &str) -> usize {
     let step = format!("\"step\":\"{step}\"");
     let lines = output.stderr.lines();
-    lines.filter(|line| line.contains("\"message\":\"trying again\"") && line.contains(&step)).count()
+    lines.filter(|line| line.contains("\"message\":\"retrying\"") && line.contains(&step)).count()
 }
 
 /// Whether a session of the loader waits for a lock.

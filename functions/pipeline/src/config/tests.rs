@@ -124,7 +124,7 @@ fn what_contradicts_is_refused_and_not_half_obeyed() {
         ),
         (vec![tls, pair[0]], "FLIGHT_CLIENT_CERT", "both or neither"),
         (vec![tls, pair[1]], "FLIGHT_CLIENT_KEY", "both or neither"),
-        (pair.to_vec(), "FLIGHT_CLIENT_CERT", "without TLS"),
+        (pair.to_vec(), "FLIGHT_CLIENT_CERT", "requires TLS"),
     ] {
         let message = refusal(&pairs);
         assert!(message.starts_with(&format!("configuration: {named}: ")), "{pairs:?}: {message}");

@@ -100,7 +100,7 @@ async fn a_silent_source_is_given_up_after_the_timeout() {
     let world = World::around(&source).await;
     world.set("FLIGHT_TIMEOUT", "300ms");
     let message = world.refused(10, 19).await.chain();
-    assert!(message.contains("silent for 300ms in the middle of ledgers 10-19"), "{message}");
+    assert!(message.contains("sent nothing for 300ms in the middle of ledgers 10-19"), "{message}");
 }
 
 #[tokio::test]

@@ -96,7 +96,10 @@ async fn a_source_that_ends_within_a_window_does_not_replace_it() {
     let shorter = Chain::of_rows(told_first()).range(10..=35);
     source.answer_with(move |request| shorter.answer(request));
     let message = world.replay_with(30, 39, force()).await.unwrap_err().chain();
-    assert!(message.contains("ends at ledger 35, and window 30-39 is to be replaced"), "{message}");
+    assert!(
+        message.contains("ends at ledger 35, before the end of window 30-39, which is to be replaced"),
+        "{message}"
+    );
     world.verified().await;
 }
 

@@ -160,9 +160,9 @@ async fn a_missing_column_is_one_sentence() {
 #[tokio::test]
 async fn a_mistyped_column_is_one_sentence() {
     for (name, to, sentence) in [
-        ("last_modified_ledger", DataType::Float64, "is Float64, which does not fit UInt32"),
-        ("deleted", DataType::Utf8, "is Utf8, which does not fit Boolean"),
-        ("val_xdr", DataType::Binary, "is Binary, which does not fit Utf8"),
+        ("last_modified_ledger", DataType::Float64, "is Float64, which cannot be cast to UInt32"),
+        ("deleted", DataType::Utf8, "is Utf8, which cannot be cast to Boolean"),
+        ("val_xdr", DataType::Binary, "is Binary, which cannot be cast to Utf8"),
     ] {
         let mistyped = move |batch: RecordBatch| {
             reshaped(&batch, |field, array| {

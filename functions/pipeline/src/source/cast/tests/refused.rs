@@ -165,7 +165,7 @@ fn a_key_hash_that_cannot_be_derived_is_refused() {
     refused(Row { key_xdr: None, ..Row::at(2) }, "key_xdr is null");
     refused(
         Row { key_xdr: Some("rubbish".to_owned()), ..Row::at(2) },
-        "key_xdr is no base64 XDR of an SCVal",
+        "key_xdr is not base64 XDR of an SCVal",
     );
     refused(Row { contract_id: "C".to_owned(), ..Row::at(2) }, "contract_id \"C\" is not a strkey C…");
     refused(Row { contract_id: testkit::rows::holder(1), ..Row::at(2) }, "contract_id");
