@@ -53,7 +53,7 @@ ENVIRONMENT (flags override it)
   STAGING_URL        file://./staging or s3://bucket/prefix, with AWS_REGION,
                      AWS_ENDPOINT_URL, …
   NETWORK            pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
-  START_LEDGER       first, latest or a number: where the schedule begins
+  START_LEDGER       first; latest or a number: where the schedule begins
   WINDOW_LEDGERS     64 ledgers per window;  MAX_WINDOWS: windows per run
   BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
   PARTITION_LEDGERS  100000, stored by the first migrate
