@@ -28,8 +28,8 @@ pub(super) async fn check_or_store(
     if let Some(range) = range {
         if scheduled && range.end_ledger < i64::from(*ledger) {
             return Err(Error::Schema(format!(
-                "the source ends at ledger {}, but the database has ledger {ledger}: the network was reset, or it is \
-                 another one; use a new database",
+                "the source ends at ledger {}, but the database has ledger {ledger}: the network was reset, or the source \
+                 serves another one; use a new database",
                 range.end_ledger
             )));
         }
@@ -39,8 +39,8 @@ pub(super) async fn check_or_store(
     }
     match source_digest(flight, *ledger).await? {
         Some(digest) if digest != *remembered => Err(Error::Schema(format!(
-            "ledger {ledger} differs between source and database: the network was reset, or it is \
-             another one; use a new database"
+            "ledger {ledger} differs between source and database: the network was reset, or the source \
+             serves another one; use a new database"
         ))),
         _ => Ok(()),
     }

@@ -92,7 +92,7 @@ async fn a_chain_that_was_reset_is_refused() {
     for outcome in [world.replay(21, 50).await, world.run().await] {
         let error = outcome.unwrap_err();
         assert!(matches!(error, Error::Schema(_)), "{error:?}");
-        assert!(error.chain().contains("the network was reset, or it is another one"), "{error}");
+        assert!(error.chain().contains("the network was reset, or the source serves another one"), "{error}");
     }
     assert_eq!(world.database.value("select max(ledger_sequence) from contract_data.entries").await, "20");
     world.verified().await;
