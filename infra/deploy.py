@@ -1,15 +1,15 @@
-"""Deploys the stack, or goes back to the code before. Run by infra/deploy.
+"""Deploys the stack, or rolls back to the previous code. Run by infra/deploy.
 
 The order, and why:
 
-1. The zips go to the bucket, under keys that carry their digest. Nothing that runs changes.
-2. The schedules are paused, by the stack: no run of the new code meets the old schema.
-3. The stack is updated, still paused. When that fails CloudFormation goes back by itself, and the schedules go on.
-4. maintain migrates the schema. When that fails the schedules stay paused; it is for a person to say what next.
-5. The schedules go on, unless the parameters say ScheduleState=DISABLED.
+1. Upload the zips to the bucket, under keys that contain their digest. This changes nothing that runs.
+2. Pause the schedules, through the stack: no run of the new code meets the old schema.
+3. Update the stack, still paused. If that fails, CloudFormation rolls back by itself, and the schedules resume.
+4. maintain migrates the schema. If that fails, the schedules stay paused until an operator decides.
+5. Resume the schedules, unless the parameters set ScheduleState=DISABLED.
 
-A run that is at work meanwhile ends well: a migration leaves the loader before it working. The same command again does
-what is left, or nothing.
+A run that is active meanwhile succeeds: the previous loader keeps working after a migration. The same command again does
+the rest, or nothing.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MIGRATION_SECONDS = 900
 
 
 class Failure(Exception):
-    """What ends the deployment, as a sentence for people."""
+    """An error that ends the deployment, with a message for the operator."""
 
 
 def say(text):
@@ -41,11 +41,11 @@ def say(text):
 
 
 def client(service):
-    # A migration is not asked for twice because its answer took long, and no gateway forgets the connection meanwhile.
+    # A slow answer must not start a second migration, and keepalives keep gateways from dropping the connection.
     patient = botocore.config.Config(
         read_timeout=MIGRATION_SECONDS + 30, retries={"max_attempts": 0}, tcp_keepalive=True
     )
-    # The AWS CLI and the other SDKs know AWS_REGION, boto3 does not.
+    # Unlike the AWS CLI and the other SDKs, boto3 ignores AWS_REGION.
     region = os.environ.get("AWS_REGION") or None
     return boto3.client(service, region_name=region, config=patient if service == "lambda" else None)
 
@@ -54,13 +54,13 @@ def client(service):
 
 
 def zip_of(folder, function, architecture):
-    """The one zip of a function, whose digest is that of its name."""
+    """The only zip of a function; its digest must match its name."""
     found = sorted(folder.glob(f"{function}-{architecture}-*.zip"))
     if len(found) != 1:
-        raise Failure(f"{len(found)} zips {function}-{architecture}-*.zip in {folder}, one is wanted: run infra/zip")
+        raise Failure(f"{len(found)} zips {function}-{architecture}-*.zip in {folder} instead of one: run infra/zip")
     digest = hashlib.sha256(found[0].read_bytes()).hexdigest()[:16]
     if found[0].name != f"{function}-{architecture}-{digest}.zip":
-        raise Failure(f"{found[0]} does not have the digest of its name, it has {digest}: run infra/zip")
+        raise Failure(f"{found[0]} has the digest {digest}, which is not in its name: run infra/zip")
     return found[0]
 
 
@@ -68,9 +68,9 @@ def upload(bucket, key, path):
     s3 = client("s3")
     try:
         s3.head_object(Bucket=bucket, Key=key)
-        say(f"s3://{bucket}/{key} is there")
+        say(f"s3://{bucket}/{key} exists")
     except botocore.exceptions.ClientError as error:
-        # 403 is the answer to who may not list; the upload will say whether it may write.
+        # 403 is the answer to a caller who may not list; the upload shows whether it may write.
         if error.response["Error"]["Code"] not in ("404", "403", "NoSuchKey"):
             raise
         s3.upload_file(str(path), bucket, key)
@@ -95,13 +95,13 @@ class Stack:
             raise
 
     def found(self):
-        """The stack as it can be updated, or None."""
+        """The stack if it exists and can be updated, else None."""
         stack = self.describe()
         if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
             return None
         status = stack["StackStatus"]
         if status.endswith("_IN_PROGRESS"):
-            raise Failure(f"the stack {self.name} is {status}: wait for its end")
+            raise Failure(f"the stack {self.name} is {status}: wait until that has ended")
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"):
             raise Failure(f"the stack {self.name} is {status} and cannot be updated: delete it, then deploy again")
         return stack
@@ -130,7 +130,7 @@ class Stack:
             if unknown:
                 raise Failure(f"the template has no parameter {', '.join(sorted(unknown))}")
         kept = [{"ParameterKey": k, "UsePreviousValue": True} for k in current if k in names and k not in parameters]
-        # Not UsePreviousTemplate: LocalStack does not know it.
+        # Not UsePreviousTemplate: LocalStack does not support it.
         body = template or self.template()
         arguments = dict(StackName=self.name, Parameters=given + kept, Capabilities=["CAPABILITY_IAM"], TemplateBody=body)
         began = time.time()
@@ -152,7 +152,7 @@ class Stack:
     def switch(self, state):
         """ENABLED or DISABLED, for both schedules."""
         self.apply({"ScheduleState": state})
-        # LocalStack makes the schedules of a stack and never changes them.
+        # LocalStack creates the schedules of a stack and never updates them.
         scheduler, group = client("scheduler"), self.outputs()["ScheduleGroup"]
         for name in [s["Name"] for s in scheduler.list_schedules(GroupName=group)["Schedules"] if s["State"] != state]:
             schedule = scheduler.get_schedule(GroupName=group, Name=name)
@@ -171,7 +171,7 @@ class Stack:
 
 
 def migrate(function):
-    """Has maintain migrate the schema; its answer."""
+    """Invokes maintain to migrate the schema; returns its answer."""
     answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps({"action": "migrate"}))
     body = answer["Payload"].read().decode()
     if "FunctionError" in answer:
@@ -202,7 +202,7 @@ def deploy(stack, options, wanted):
         target |= {PREVIOUS[k]: before[k] for k in keys}
     done = {**target, "ScheduleState": state}.items() <= before.items() and stack.template() == template
     if done:
-        say(f"the stack {stack.name} is as it should be")
+        say(f"the stack {stack.name} is up to date")
     else:
         update(stack, before, target, template)
     try:
@@ -210,8 +210,8 @@ def deploy(stack, options, wanted):
     except (Failure, botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError) as error:
         if done:
             raise Failure(f"the migration failed: {error}") from error
-        back = f", or go back with: infra/deploy --stack {stack.name} --rollback" if before else ""
-        raise Failure(f"the migration failed: {error}\nThe schedules are paused. Mend the cause and run this again{back}") from error
+        back = f", or roll back with: infra/deploy --stack {stack.name} --rollback" if before else ""
+        raise Failure(f"the migration failed: {error}\nThe schedules are paused. Fix the cause and run this again{back}") from error
     resume(stack, state)
 
 
@@ -226,11 +226,11 @@ def update(stack, before, target, template):
         stack.outputs()  # LocalStack calls some failed updates complete; they have none
     except (Failure, botocore.exceptions.ClientError):
         if before.get("ScheduleState") == "ENABLED":
-            say("the update failed, the code is as it was: the schedules go on")
+            say("the update failed and the code is unchanged: resuming the schedules")
             try:
                 stack.switch("ENABLED")
             except (Failure, botocore.exceptions.ClientError) as second:
-                say(f"they do not, they are paused: {second}")
+                say(f"cannot resume the schedules, they stay paused: {second}")
         raise
 
 
@@ -240,12 +240,12 @@ def rollback(stack):
         raise Failure(f"there is no stack {stack.name}")
     back = {current: before.get(previous, "") for current, previous in PREVIOUS.items()}
     if not all(back.values()):
-        raise Failure(f"the stack {stack.name} does not know an earlier code: deploy the one that you want")
+        raise Failure(f"the stack {stack.name} has no previous code: deploy the code that you want")
     for key in back.values():
         client("s3").head_object(Bucket=before["CodeBucket"], Key=key)
     arch = re.search(r"-(arm64|x86_64)-[0-9a-f]+\.zip$", back["IngestCodeKey"])
     forth = {PREVIOUS[k]: before[k] for k in back}
-    say(f"back to {', '.join(back.values())}; the schema stays, it serves the release before too")
+    say(f"rolled back to {', '.join(back.values())}; the schema stays, because it also supports the previous release")
     stack.switch("DISABLED")
     stack.apply({**back, **forth, "ScheduleState": "DISABLED", **({"Architecture": arch[1]} if arch else {})})
     resume(stack, "ENABLED")
@@ -253,7 +253,7 @@ def rollback(stack):
 
 def resume(stack, state):
     stack.switch(state)
-    say("the schedules are on" if state == "ENABLED" else "the schedules stay paused, as the parameters say")
+    say("the schedules are enabled" if state == "ENABLED" else "the schedules stay paused, as set in the parameters")
 
 
 # --- the command line
@@ -265,7 +265,7 @@ def parameters_of(options):
     if options.parameters:
         wanted = json.loads(options.parameters.read_text())
         if not isinstance(wanted, dict) or not all(isinstance(v, str) for v in wanted.values()):
-            raise Failure(f"{options.parameters} is no JSON object of strings: see infra/parameters.example.json")
+            raise Failure(f"{options.parameters} is not a JSON object of strings: see infra/parameters.example.json")
     for given in options.values:
         name, separator, value = given.partition("=")
         if not separator:
@@ -273,13 +273,13 @@ def parameters_of(options):
         wanted[name] = value
     reserved = {"CodeBucket", *FUNCTIONS.values(), *PREVIOUS.values()} & set(wanted)
     if reserved:
-        raise Failure(f"{', '.join(sorted(reserved))}: infra/deploy sets these itself")
+        raise Failure(f"{', '.join(sorted(reserved))}: infra/deploy sets these parameters itself")
     return wanted
 
 
 def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent / "target")
-    parser = argparse.ArgumentParser(prog="infra/deploy", description="Deploys the stack, or goes back to the code before.")
+    parser = argparse.ArgumentParser(prog="infra/deploy", description="Deploys the stack, or rolls back to the previous code.")
     parser.add_argument("--stack", required=True)
     parser.add_argument("--bucket", help="the bucket for the zips, in the stack's region")
     parser.add_argument("--prefix", default="", help="what their keys begin with")
