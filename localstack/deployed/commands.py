@@ -36,11 +36,11 @@ def deploy(stack: Stack, arguments: list[str]) -> None:
 
 
 def invoke(stack: Stack, arguments: list[str]) -> None:
-    """invoke EVENT.json: sends it to the function that is for it, and prints the answer."""
+    """invoke EVENT.json: sends it to its function, and prints the answer."""
     [name] = arguments
     file = next((one for one in (Path(name), EVENTS / name, EVENTS / f"{name}.json") if one.is_file()), None)
     if file is None:
-        raise Problem(f"there is no file {name}; in localstack/events are {', '.join(sorted(one.name for one in EVENTS.glob('*.json')))}")
+        raise Problem(f"{name} does not exist; localstack/events has {', '.join(sorted(one.name for one in EVENTS.glob('*.json')))}")
     event = json.loads(file.read_text())
     function = stack.maintain if event.get("action") in ("migrate", "maintain") else stack.ingest
     answer = function.invoke(event)
@@ -62,11 +62,11 @@ def tick(stack: Stack, arguments: list[str]) -> None:
 
 
 def logs(stack: Stack, arguments: list[str]) -> None:
-    """logs [ingest|maintain] [-f]: what the functions logged in the last hour; -f goes on."""
+    """logs [ingest|maintain] [-f]: prints the functions' logs of the last hour; -f follows them."""
     names = [one for one in arguments if one != "-f"] or ["ingest", "maintain"]
     functions = [getattr(stack, name) for name in names if name in ("ingest", "maintain")]
     if len(functions) != len(names):
-        raise Problem(f"there are ingest and maintain, not {' '.join(names)}")
+        raise Problem(f"the functions are ingest and maintain, not {' '.join(names)}")
     shown, since = set(), int((time.time() - 3600) * 1000)
     while True:
         for function in functions:
@@ -90,7 +90,7 @@ def show_new(function: Function, since: int, shown: set[str]) -> None:
 
 
 def env(stack: Stack, arguments: list[str]) -> None:
-    """env: the variables with which ingestctl, psql and aws reach the stack, for the shell's eval."""
+    """env: prints the variables for ingestctl, psql and aws to reach the stack, for the shell's eval."""
     variables = {
         "DATABASE_URL": os.environ["STACK_SERVER_URL"].rpartition("/")[0] + f"/{DATABASE}",
         "FLIGHT_ENDPOINT": os.environ["STACK_FLIGHT"],
