@@ -113,9 +113,9 @@ pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     use std::str::FromStr;
+
+    use super::*;
 
     const PUBNET: &str = "Public Global Stellar Network ; September 2015";
 

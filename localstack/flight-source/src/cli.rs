@@ -1,17 +1,19 @@
 //! The command line.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+use tracing::Level;
+
 use crate::chain::{Chain, ChainSpec, PUBNET};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::lake::{Lake, LakeOptions};
 use crate::parquet_files::ParquetFiles;
 use crate::server::ServerOptions;
-use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use tracing::Level;
 
 /// The heading of the options that all sources share.
 const SERVER: &str = "Options of the server";
@@ -254,8 +256,9 @@ impl Synthetic {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -1,15 +1,17 @@
 //! What the server serves: ledgers with rows, counted and streamed by window.
 
-use crate::trouble::Trouble;
+use std::fmt;
+use std::sync::Arc;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
-use std::fmt;
-use std::sync::Arc;
+
+use crate::trouble::Trouble;
 
 /// A range of ledgers, both ends included; empty when it ends before it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The first ledger.
     pub start: u32,
@@ -55,7 +57,7 @@ impl fmt::Display for Window {
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Trouble>> + Send>;
 
 /// What there is in some ledgers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// The exact number of rows; none when nobody has counted them.
     pub rows: Option<u64>,
@@ -108,8 +110,9 @@ pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use arrow::array::{ArrayRef, StringArray};
+
+    use super::*;
 
     #[test]
     fn slices_cover_the_window_without_overlap() {

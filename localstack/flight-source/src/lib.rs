@@ -11,6 +11,7 @@
 //! - `GetFlightInfo` with the path `contract, data` answers the same for all that there is, without
 //!   endpoints.
 //! - `DoGet` streams the rows of an endpoint's ticket.
+#![forbid(unsafe_code)]
 
 mod asset;
 mod chain;

@@ -1,9 +1,11 @@
 //! `flight-source`: serves contract data over Arrow Flight until it is told to end.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::process::ExitCode;
 
 use clap::Parser;
 use flight_source::{Cli, Error, Server};
-use std::io::Write;
-use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {

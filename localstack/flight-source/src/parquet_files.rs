@@ -1,8 +1,10 @@
 //! Parquet files as a dataset: their rows as they are, by window of ledgers, in the order of the files.
 
-use crate::dataset::{Batches, Count, Dataset, Window};
-use crate::error::Error;
-use crate::trouble::Trouble;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
@@ -10,10 +12,10 @@ use arrow::error::ArrowError;
 use chrono::DateTime;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use crate::dataset::{Batches, Count, Dataset, Window};
+use crate::error::Error;
+use crate::trouble::Trouble;
 
 const LEDGER: &str = "ledger_sequence";
 const CLOSED_AT: &str = "closed_at";
@@ -38,7 +40,7 @@ struct Indexed {
     row_groups: Vec<Option<Window>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Ledger {
     rows: u64,
     /// Microseconds since 1970, the last of its rows.

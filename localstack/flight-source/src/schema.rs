@@ -1,12 +1,13 @@
 //! The 18 columns of contract data, and the builder that turns rows into record batches.
 
+use std::sync::Arc;
+
 use arrow::array::{
     ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
     UInt32Builder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use std::sync::Arc;
 
 /// The columns of contract data, in the order in which this server sends them.
 pub fn contract_data_schema() -> SchemaRef {

@@ -1,19 +1,21 @@
 //! The gRPC server: listens, lets in who has the token, ends when told.
 
-use crate::dataset::Dataset;
-use crate::error::Error;
-use crate::service::{ContractData, OpenStreams};
-use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Status};
 
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::service::{ContractData, OpenStreams};
+
 /// How the dataset is served.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,

@@ -1,8 +1,10 @@
 //! The Flight contract: what is asked by descriptor, what is vouched for, and the streams of rows.
 
-use crate::dataset::{Dataset, Window, split};
-use crate::ticket;
-use crate::trouble::Trouble;
+use std::future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
@@ -15,16 +17,16 @@ use arrow_flight::{
 };
 use chrono::SecondsFormat;
 use futures::stream::{self, BoxStream, StreamExt};
-use std::future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::dataset::{Dataset, Window, split};
+use crate::ticket;
+use crate::trouble::Trouble;
+
 /// How many streams of rows are open.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct OpenStreams(Arc<AtomicUsize>);
 
 impl OpenStreams {

@@ -1,7 +1,8 @@
 //! Tickets: a window, sealed for one dataset, so that a ticket of another one, or a forged one, is refused.
 
-use crate::dataset::Window;
 use sha2::{Digest, Sha256};
+
+use crate::dataset::Window;
 
 const LEN: usize = 16;
 

@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 use tonic::Status;
 
 /// What stands in the way of an answer, in a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Trouble {
     /// Data that should be there is not. Asking again does not help before it is: FAILED_PRECONDITION.

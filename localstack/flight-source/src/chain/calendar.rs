@@ -14,7 +14,7 @@ const LIVES: [u32; 5] = [1, 6, 40, 300, CYCLE];
 const EMPTY_ONE_IN: u64 = 50;
 
 /// A change that has its ledger by rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The asset contract with this number shows its instance.
     Instance(u16),
@@ -152,8 +152,9 @@ impl Calendar {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashMap;
+
+    use super::*;
 
     const LEDGERS: u32 = 4_000;
 

@@ -1,12 +1,14 @@
 //! The cast of a chain: its contracts, popular ones first, the holders of balances, and the entries that
 //! change. All of it is made at the start, so that a row is put together from strings that are there already.
 
+use std::str::FromStr;
+
+use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
+
 use super::dice::{Dice, Use};
 use super::keys::{Content, Key, OneOff, of_holder};
 use super::values::{self, Template, Values};
 use crate::asset::{self, AssetColumns, symbol, vec};
-use std::str::FromStr;
-use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
 
 /// Codes of the asset contracts, by popularity; the first one stands for the native asset.
 const CODES: [&str; 12] = [
@@ -214,8 +216,9 @@ impl Cast {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn issuers_are_made_up_by_code() {

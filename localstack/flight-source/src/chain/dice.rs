@@ -21,7 +21,7 @@ pub(crate) enum Use {
 }
 
 /// A stream of 64-bit numbers (SplitMix64).
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,7 +1,5 @@
 //! Ledger keys: the key of an entry in base64, and the hash by which the network knows the entry.
 
-use super::values::Template;
-use crate::asset::{symbol, vec};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
@@ -10,8 +8,11 @@ use stellar_xdr::{
     ScVal, UInt128Parts, WriteXdr,
 };
 
+use super::values::Template;
+use crate::asset::{symbol, vec};
+
 /// What the value of an entry is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Content {
     /// A balance of an asset contract, of the holder of this rank.
     Balance { holder: u16, rank: u32 },

@@ -1,5 +1,13 @@
 //! The rows of a window, ledger by ledger, put together in reused buffers.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::Chain;
 use super::calendar::Event;
 use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
@@ -8,12 +16,6 @@ use super::keys::{Content, OneOff};
 use crate::dataset::{MESSAGE_BYTES, Window};
 use crate::schema::{Columns, Row};
 use crate::trouble::Trouble;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use std::sync::Arc;
 
 /// The entry that a row is about.
 #[derive(Clone, Copy)]

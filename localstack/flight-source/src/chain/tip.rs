@@ -1,7 +1,8 @@
 //! The last closed ledger, which may move on while the server runs, and the time at which each ledger closed.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// The tip of a chain as time goes by.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! Values as XDR, made once as templates with holes: a row copies a template and fills the holes, so that
 //! neither XDR structures nor allocations stand between a row and the wire.
 
-use super::dice::Dice;
-use crate::asset::{map, symbol, vec};
 use std::ops::Range;
+
 use stellar_xdr::{
     ContractExecutable, ContractId, Error, Hash, Int128Parts, Limits, ScAddress, ScBytes, ScContractInstance,
     ScMap, ScVal, UInt128Parts, WriteXdr,
 };
+
+use super::dice::Dice;
+use crate::asset::{map, symbol, vec};
 
 /// The XDR of a value, and the places in it that differ from row to row.
 #[derive(Debug)]
@@ -177,9 +179,10 @@ fn shaped(shape: usize, size: usize, fill: u8) -> Result<ScVal, Error> {
 
 #[cfg(test)]
 mod tests {
+    use stellar_xdr::ReadXdr;
+
     use super::super::dice::Use;
     use super::*;
-    use stellar_xdr::ReadXdr;
 
     #[test]
     fn every_filled_template_is_valid_xdr() {

@@ -1,13 +1,14 @@
 //! Which objects a lake has, found by listing as little as can be: a lake of the public network has 60 million. Names
 //! sort from the newest to the oldest, so that the newest is the first of a listing, and the oldest is found by halving.
 
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
 use super::location::Location;
 use super::name::{self, Packing};
 use crate::dataset::Window;
 use crate::trouble::Trouble;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 
 /// Ledgers that one look at the catalogue asks for, at most: a page of a bucket's listing has a thousand names.
 const STEP: u32 = 1_000;
@@ -15,7 +16,7 @@ const STEP: u32 = 1_000;
 const LOOK_AT: usize = 1_000;
 
 /// An object, by its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) path: Path,
     pub(crate) ledgers: Window,
@@ -24,7 +25,7 @@ pub(crate) struct Object {
 }
 
 /// A folder with objects: a partition, or the root of a lake without partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Folder {
     path: Path,
     ledgers: Window,
@@ -38,7 +39,7 @@ pub(crate) struct Catalogue {
 }
 
 /// The folders of a lake in the order of their ledgers, and its first and its last ledger.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Extent {
     folders: Vec<Folder>,
     pub(crate) ledgers: Window,

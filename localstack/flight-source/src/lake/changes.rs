@@ -1,17 +1,19 @@
 //! The changes of a ledger as rows: one for each change of a contract data entry, in the order in which the ledger
 //! applied them.
 
-use super::entry::{EntryColumns, columns, key_hash, ledger_key};
-use crate::dataset::MESSAGE_BYTES;
-use crate::schema::{Columns, Row, contract_data_schema};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use stellar_xdr::{
     ContractDataEntry, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, ScVal,
 };
+
+use super::entry::{EntryColumns, columns, key_hash, ledger_key};
+use crate::dataset::MESSAGE_BYTES;
+use crate::schema::{Columns, Row, contract_data_schema};
 
 /// One change of one entry.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(crate) struct Change {
 
 /// When in its ledger a list of changes was applied. All fees are taken before any transaction, and given back after
 /// all of them, when the upgrades come, too.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Phase {
     /// The fees of a transaction.
     Fees = 0,

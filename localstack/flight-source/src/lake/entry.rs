@@ -1,6 +1,5 @@
 //! One contract data entry as columns: what stellar-etl writes into its contract_data, from the entry alone.
 
-use crate::asset::{self, AssetColumns};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
@@ -9,6 +8,8 @@ use stellar_xdr::{
     LedgerKey, LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal,
     Uint256, WriteXdr,
 };
+
+use crate::asset::{self, AssetColumns};
 
 /// The columns that the entry decides, and nothing of the change.
 #[derive(Debug, PartialEq, Eq)]

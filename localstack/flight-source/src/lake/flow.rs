@@ -1,6 +1,15 @@
 //! The ledgers of a window as a stream: objects are fetched and decoded ahead of the reader, side by side, and handed
 //! over in order, each ledger linked to the one before.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
 use super::Shared;
 use super::catalogue::{Catalogue, Extent, Object, unreachable};
 use super::entry::hex;
@@ -9,13 +18,6 @@ use super::ledger::{Ledger, named};
 use super::object::Unpacked;
 use crate::dataset::Window;
 use crate::trouble::Trouble;
-use bytes::Bytes;
-use futures::future;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
-use std::collections::VecDeque;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Objects of one stream that are fetched, decoded or wait for the reader, at most.
 const AHEAD: usize = 16;

@@ -1,9 +1,10 @@
 //! Ledgers that were counted and wait to be sent, as many as memory allows.
 
-use super::ledger::Ledger;
-use crate::dataset::Window;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::ledger::Ledger;
+use crate::dataset::Window;
 
 /// Ledgers by sequence, of at most so many bytes.
 #[derive(Debug)]

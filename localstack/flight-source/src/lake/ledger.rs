@@ -1,18 +1,20 @@
 //! One ledger from its XDR, read part by part: nothing but a transaction is held at a time, and what the header
 //! vouches for is held against it.
 
-use super::changes::{Changes, Phase, batches};
-use crate::dataset::Window;
+use std::io::{self, Read};
+
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use std::io::{self, Read};
 use stellar_xdr::{
     ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMetaExt, LedgerEntry, LedgerEntryChanges,
     LedgerHeader, LedgerHeaderHistoryEntryExt, LedgerKey, Limited, Limits, ReadXdr, ScpHistoryEntry,
     TransactionEnvelope, TransactionMeta, TransactionPhase, TransactionResultPair, TransactionResultResult,
     TxSetComponent, UpgradeEntryMeta,
 };
+
+use super::changes::{Changes, Phase, batches};
+use crate::dataset::Window;
 
 /// What the XDR of one ledger may take, at most. The largest ledgers of the public network have some 10 MB.
 pub(crate) const LEDGER_BYTES: usize = 128 << 20;

@@ -1,17 +1,19 @@
 //! Where a lake is: a directory of this machine, or a bucket.
 
-use crate::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
 
+use crate::error::Error;
+
 /// A lake, and how to reach it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LakeOptions {
     /// A directory, `file:///path`, or `s3://bucket/prefix`.
     pub url: String,
@@ -28,7 +30,7 @@ pub struct LakeOptions {
 }
 
 /// A place that is open.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Location {
     /// As the user wrote it: it names the lake.
     pub(crate) url: String,

@@ -1,13 +1,14 @@
 //! `.config.json`, by which newer versions of Galexie say what they write.
 
-use crate::error::Error;
 use serde::Deserialize;
+
+use crate::error::Error;
 
 /// Its name, at the root of the lake.
 pub(crate) const NAME: &str = ".config.json";
 
 /// What the manifest says; what it leaves out is read from the names of the objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Manifest {
     pub(crate) network_passphrase: Option<String>,

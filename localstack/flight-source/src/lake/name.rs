@@ -4,7 +4,7 @@
 use crate::dataset::Window;
 
 /// How the XDR in an object is packed, by the extension of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
     /// `.xdr`
     Plain,

@@ -1,10 +1,11 @@
 //! An object of the lake: unpacked and read ledger by ledger, held against its name.
 
+use std::io::{self, BufReader, Chain, Cursor, Read};
+
 use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
 use super::name::Packing;
 use crate::dataset::Window;
 use crate::trouble::Trouble;
-use std::io::{self, BufReader, Chain, Cursor, Read};
 
 /// Windows that zstd may look back in, at most: 128 MiB, which is what it takes by itself.
 const ZSTD_WINDOW_LOG: u32 = 27;

@@ -1,11 +1,13 @@
 //! The Flight contract: windows, counts, the tip, tickets, tokens.
 
-use super::*;
+use std::time::Duration;
+
 use flight_source::{Window, contract_data_schema};
 use futures::future;
-use std::time::Duration;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
+
+use super::*;
 
 const LAST: u32 = FIRST + 1_999;
 

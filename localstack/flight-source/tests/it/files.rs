@@ -1,12 +1,14 @@
 //! Parquet files as a source.
 
-use super::record::records;
-use super::*;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
 use flight_source::{ParquetFiles, Window};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+
+use super::record::records;
+use super::*;
 
 /// Writes rows of the chain in row groups of 500 rows.
 fn write(path: &Path, start: u32, end: u32) -> RecordBatch {

@@ -8,6 +8,8 @@ mod process;
 mod realism;
 mod record;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -16,7 +18,6 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
 use chrono::DateTime;
 use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, PUBNET, Server, ServerOptions};
 use futures::{StreamExt, TryStreamExt};
-use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;

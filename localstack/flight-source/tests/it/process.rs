@@ -1,8 +1,9 @@
 //! The program itself: what it prints, and how it ends.
 
-use super::*;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+
+use super::*;
 
 fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_flight-source"))

@@ -1,16 +1,18 @@
 //! What makes a synthetic chain a good likeness of a real one: each feature is really there.
 
-use super::record::{Record, records};
-use super::*;
+use std::collections::{HashMap, HashSet};
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
 use stellar_strkey::ed25519;
 use stellar_xdr::{
     ContractDataDurability, ContractExecutable, ContractId, Hash, LedgerKey, LedgerKeyContractData, Limits,
     ReadXdr, ScAddress, ScSymbol, ScVal, WriteXdr,
 };
+
+use super::record::{Record, records};
+use super::*;
 
 const NATIVE: &str = "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA";
 const USDC: &str = "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75";

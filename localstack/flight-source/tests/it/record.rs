@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType, UInt32Type};
 
 /// One row. Two rows are equal when all 18 columns are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) contract_id: String,
     pub(crate) contract_key_type: String,

@@ -1,8 +1,10 @@
 //! Listings in the order of their names, as buckets give them.
 
-use super::*;
-use object_store::memory::InMemory;
 use std::sync::Arc;
+
+use object_store::memory::InMemory;
+
+use super::*;
 
 fn name(start: u32, end: u32) -> String {
     let range = if start == end { start.to_string() } else { format!("{start}-{end}") };

@@ -1,11 +1,12 @@
 //! The columns that an entry decides: keys, balances, instances, assets.
 
+use stellar_xdr::*;
+
 use super::entries::*;
 use super::maker::*;
 use super::rows::rows_of;
 use super::*;
 use crate::record::Record;
-use stellar_xdr::*;
 
 const AT: u32 = 1_000;
 

@@ -1,12 +1,14 @@
 //! How a lake may be laid out: partitions, ledgers per object, compressions, manifests, buckets.
 
+use std::time::{Duration, Instant};
+
+use stellar_xdr::{Limits, ScBytes, ScVal, WriteXdr};
+use testkit::Bucket;
+
 use super::entries::*;
 use super::maker::*;
 use super::*;
 use crate::record::records;
-use std::time::{Duration, Instant};
-use stellar_xdr::{Limits, ScBytes, ScVal, WriteXdr};
-use testkit::Bucket;
 
 /// The next ledgers of a chain, each with one row whose key is the ledger.
 pub(super) fn ledgers(maker: &mut Maker, count: u32) -> Vec<stellar_xdr::LedgerCloseMeta> {

@@ -1,13 +1,14 @@
 //! Ledgers made by hand: of every version, with headers that vouch for what they hold.
 
-use flight_source::PUBNET;
-use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::Path;
+
+use flight_source::PUBNET;
+use sha2::{Digest, Sha256};
 use stellar_xdr::*;
 
 /// Which version of LedgerCloseMeta a ledger has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     V0,
     V1,

@@ -10,17 +10,19 @@
 //! What a fault in the meta of a transaction does to a value cannot be seen: no header of the network vouches for it.
 //! LAKE_MUTATIONS=100000 tries so many of each kind.
 
-use super::real::OBJECT;
-use super::throughput::real_xdr;
-use super::*;
-use crate::record::{Record, records};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use flight_source::{Dataset, Window};
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use stellar_xdr::{
     ContractDataDurability, ContractId, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, LedgerKey,
     LedgerKeyContractData, Limits, ReadXdr, ScAddress, WriteXdr,
 };
+
+use super::real::OBJECT;
+use super::throughput::real_xdr;
+use super::*;
+use crate::record::{Record, records};
 
 const LEDGER: u32 = 53_312_000;
 

@@ -1,8 +1,9 @@
 //! The real object: ledger 53312000 of the public network, as Galexie wrote it.
 
+use std::fmt::Write;
+
 use super::*;
 use crate::record::{Record, records};
-use std::fmt::Write;
 
 const LEDGER: u32 = 53_312_000;
 pub(super) const OBJECT: &str = "FCD285FF--53312000.xdr.zstd";

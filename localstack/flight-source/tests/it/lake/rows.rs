@@ -1,10 +1,11 @@
 //! Which rows a ledger gives: one per change, in the order in which they were applied.
 
+use stellar_xdr::{LedgerCloseMeta, LedgerEntryChange, ScVal};
+
 use super::entries::*;
 use super::maker::*;
 use super::*;
 use crate::record::{Record, records};
-use stellar_xdr::{LedgerCloseMeta, LedgerEntryChange, ScVal};
 
 const AT: u32 = 1_000;
 

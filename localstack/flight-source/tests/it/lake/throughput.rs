@@ -1,15 +1,17 @@
 //! How fast a lake is read. Its ledgers are the real one again and again, with numbers and hashes of their own:
 //! LAKE_LEDGERS=5000 makes so many.
 
-use super::maker::{batch, put};
-use super::real::OBJECT;
-use super::*;
+use std::time::Instant;
+
 use flight_source::{Dataset, Window};
 use sha2::{Digest, Sha256};
-use std::time::Instant;
 use stellar_xdr::{
     GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, WriteXdr,
 };
+
+use super::maker::{batch, put};
+use super::real::OBJECT;
+use super::*;
 
 fn sha256(xdr: &impl WriteXdr) -> Hash {
     Hash(Sha256::digest(xdr.to_xdr(Limits::none()).unwrap()).into())

@@ -1,11 +1,12 @@
 //! What is wrong with a lake is one clear error that names object and ledger, and the server lives on.
 
+use stellar_xdr::{LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, ScVal};
+use tonic::Code;
+
 use super::entries::*;
 use super::layouts::{fill, ledgers, seen};
 use super::maker::*;
 use super::*;
-use stellar_xdr::{LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, ScVal};
-use tonic::Code;
 
 const FIRST: u32 = 40;
 

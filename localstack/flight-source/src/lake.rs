@@ -1,6 +1,24 @@
 //! A Galexie lake as a dataset: Stellar's ledger exporter writes every ledger to object storage, and the changes of
 //! contract data in them are the rows.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::chain::PUBNET;
+use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
+use crate::error::Error;
+use crate::schema::contract_data_schema;
+use crate::trouble::Trouble;
+
 mod catalogue;
 mod changes;
 mod entry;
@@ -12,28 +30,12 @@ mod manifest;
 mod name;
 mod object;
 
-pub use location::LakeOptions;
-
-use crate::chain::PUBNET;
-use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
-use crate::error::Error;
-use crate::schema::contract_data_schema;
-use crate::trouble::Trouble;
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
 use catalogue::{Catalogue, Extent, unreachable};
-use futures::stream::{self, StreamExt, TryStreamExt};
 use kept::Kept;
 use ledger::Ledger;
+pub use location::LakeOptions;
 use location::Location;
 use manifest::Manifest;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
 
 /// For how long the first and the last ledger are believed to be what they were.
 const FRESH: Duration = Duration::from_secs(2);

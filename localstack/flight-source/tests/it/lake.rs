@@ -1,5 +1,11 @@
 //! Ledgers of a lake as a source.
 
+use std::path::{Path, PathBuf};
+
+use flight_source::{Lake, LakeOptions};
+
+use super::*;
+
 mod columns;
 mod entries;
 mod layouts;
@@ -9,10 +15,6 @@ mod real;
 mod rows;
 mod throughput;
 mod trouble;
-
-use super::*;
-use flight_source::{Lake, LakeOptions};
-use std::path::{Path, PathBuf};
 
 /// The folder with real data of the public network, where there is one.
 #[allow(

@@ -1,6 +1,17 @@
 //! A synthetic chain: the rows of a ledger are a function of the seed, the parameters and the ledger,
 //! whatever window asks for them.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+
+use crate::dataset::{Batches, Count, Dataset, Window};
+use crate::error::Error;
+use crate::schema::contract_data_schema;
+use crate::trouble::Trouble;
+
 mod calendar;
 mod cast;
 mod dice;
@@ -9,21 +20,13 @@ mod rows;
 mod tip;
 mod values;
 
-use crate::dataset::{Batches, Count, Dataset, Window};
-use crate::error::Error;
-use crate::schema::contract_data_schema;
-use crate::trouble::Trouble;
-use arrow::datatypes::SchemaRef;
 use calendar::Calendar;
 use cast::Cast;
-use chrono::{DateTime, Utc};
 use rows::Rows;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tip::Tip;
 
 /// What a chain is made from.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ChainSpec {
     /// Another seed is another chain.
     pub seed: u64,
