@@ -1,5 +1,4 @@
-//! Stellar asset contracts: the contract id that the network gives an asset, and the instance entry that
-//! names it.
+//! Stellar asset contracts: the contract id of an asset on a network, and the instance entry that names the asset.
 
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
@@ -8,18 +7,18 @@ use stellar_xdr::{
     ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256, WriteXdr,
 };
 
-/// What the columns asset_type, asset_code and asset_issuer of an instance row say.
+/// The columns `asset_type`, `asset_code` and `asset_issuer` of an instance row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AssetColumns {
     /// `native`, `credit_alphanum4` or `credit_alphanum12`.
     pub(crate) asset_type: &'static str,
-    /// Not padded; none for native.
+    /// Without padding; `None` for native.
     pub(crate) code: Option<String>,
-    /// Strkey `G…`; none for native.
+    /// Strkey `G…`; `None` for native.
     pub(crate) issuer: Option<String>,
 }
 
-/// The asset of this code and issuer; a code has 1 to 12 characters, and its length decides the type.
+/// The asset of a code and an issuer. A code has 1 to 12 characters; its length decides the type.
 pub(crate) fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
     let mut padded = [0; 12];
     padded.get_mut(..code.len()).ok_or(Error::LengthExceedsMax)?.copy_from_slice(code.as_bytes());
@@ -31,7 +30,7 @@ pub(crate) fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
     })
 }
 
-/// The id of the contract that stands for `asset` on the network with this passphrase.
+/// The id of the contract of `asset` on the network with this passphrase.
 pub(crate) fn contract_id(passphrase: &str, asset: &Asset) -> Result<[u8; 32], Error> {
     let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
         network_id: Hash(Sha256::digest(passphrase.as_bytes()).into()),
@@ -50,7 +49,7 @@ fn code_and_issuer(asset: &Asset) -> Option<(String, &AccountId)> {
     Some((code.trim_end_matches('\0').to_owned(), issuer))
 }
 
-/// The asset columns of the rows of the instance entry.
+/// The asset columns of an instance row.
 pub(crate) fn columns(asset: &Asset) -> AssetColumns {
     let (code, issuer) = code_and_issuer(asset).map(|(code, issuer)| (code, issuer.to_string())).unzip();
     let asset_type = match asset {
@@ -61,7 +60,7 @@ pub(crate) fn columns(asset: &Asset) -> AssetColumns {
     AssetColumns { asset_type, code, issuer }
 }
 
-/// A symbol, at most 32 characters of `a-zA-Z0-9_`.
+/// A symbol: up to 32 characters of `a-zA-Z0-9_`.
 pub(crate) fn symbol(text: &str) -> Result<ScVal, Error> {
     Ok(ScVal::Symbol(ScSymbol(text.try_into()?)))
 }
@@ -75,12 +74,12 @@ pub(crate) fn vec(items: Vec<ScVal>) -> Result<ScVal, Error> {
     Ok(ScVal::Vec(Some(ScVec(items.try_into()?))))
 }
 
-/// A map value, in the order of its keys.
+/// A map value, sorted by key.
 pub(crate) fn map(pairs: Vec<(ScVal, ScVal)>) -> Result<ScVal, Error> {
     Ok(ScVal::Map(Some(ScMap::sorted_from_pairs(pairs.into_iter())?)))
 }
 
-/// The value of the instance entry: executable, metadata, administrator and the asset itself.
+/// The value of the instance entry: executable, metadata, administrator and asset.
 pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
     let credit = code_and_issuer(asset);
     let (name, short) = match &credit {

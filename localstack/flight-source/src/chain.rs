@@ -1,5 +1,5 @@
-//! A synthetic chain: the rows of a ledger are a function of the seed, the parameters and the ledger,
-//! whatever window asks for them.
+//! A synthetic chain: the rows of a ledger depend on the seed, the parameters and the ledger, and not on the window
+//! requested.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,9 +8,8 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
 use crate::dataset::{Batches, Count, Dataset, Window};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::schema::contract_data_schema;
-use crate::trouble::Trouble;
 
 mod calendar;
 mod cast;
@@ -25,34 +24,34 @@ use cast::Cast;
 use rows::Rows;
 use tip::Tip;
 
-/// What a chain is made from.
+/// The parameters of a chain.
 #[derive(Debug, Clone)]
 pub struct ChainSpec {
-    /// Another seed is another chain.
+    /// A different seed gives a different chain.
     pub seed: u64,
-    /// The first ledger that it has.
+    /// The first ledger.
     pub first_ledger: u32,
-    /// How many ledgers it has, at least 1.
+    /// The number of ledgers, at least 1.
     pub ledgers: u32,
-    /// The mean number of rows of a ledger, from 1 to 100,000; some ledgers are empty, a few have many more.
+    /// The mean number of rows per ledger, from 1 to 100,000; some ledgers are empty, a few have many more.
     pub rows_per_ledger: u32,
-    /// The tip at the start; none: the last ledger.
+    /// The tip at the start; `None` for the last ledger.
     pub tip: Option<u32>,
-    /// How long it takes until the tip moves on by one ledger; none: it stands still. With `tip` it moves up
-    /// to the last ledger, without it the chain grows.
+    /// The interval at which the tip advances by one ledger; `None` if it does not. With `tip` it stops at the last ledger,
+    /// without it the chain grows without end.
     pub tip_every: Option<Duration>,
-    /// When the tip at the start closed; the sub-second part does not count.
+    /// When the tip at the start closed, in whole seconds: a fraction is dropped.
     pub tip_closed_at: DateTime<Utc>,
-    /// Seconds from the close of a ledger to that of the next, from 1 to 600.
+    /// Seconds between the close times of consecutive ledgers, from 1 to 600.
     pub ledger_seconds: u32,
-    /// The network, which decides the contract ids of assets.
+    /// The network, which determines the contract ids of assets.
     pub network_passphrase: String,
 }
 
 /// The passphrase of the public network.
 pub const PUBNET: &str = "Public Global Stellar Network ; September 2015";
 
-/// A chain, ready to be served.
+/// A chain that is ready to serve.
 #[derive(Debug)]
 pub struct Chain {
     name: String,
@@ -65,13 +64,16 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Makes the cast of the chain, in well under a second; its clock starts.
-    pub fn new(spec: &ChainSpec) -> Result<Self, Error> {
+    /// Makes the contracts and entries of the chain, in well under a second, and starts its clock.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for parameters out of range.
+    pub fn new(spec: &ChainSpec) -> Result<Self> {
         let refuse = |reason: String| Err(Error::Options(reason));
         let Some(last) = spec.ledgers.checked_sub(1).and_then(|more| spec.first_ledger.checked_add(more))
         else {
             return refuse(format!(
-                "a chain of {} ledgers cannot begin at {}",
+                "a chain of {} ledgers cannot start at ledger {}",
                 spec.ledgers, spec.first_ledger
             ));
         };
@@ -80,7 +82,7 @@ impl Chain {
             return refuse(format!("the tip {start} is not one of the ledgers {}-{last}", spec.first_ledger));
         }
         if !(1..=100_000).contains(&spec.rows_per_ledger) || !(1..=600).contains(&spec.ledger_seconds) {
-            return refuse("rows per ledger are 1 to 100000, seconds per ledger 1 to 600".to_owned());
+            return refuse("rows per ledger must be 1 to 100000, and seconds per ledger 1 to 600".to_owned());
         }
         let span = (spec.first_ledger, spec.ledgers);
         let calendar =
@@ -115,11 +117,11 @@ impl Dataset for Chain {
         self.schema.clone()
     }
 
-    async fn extent(&self) -> Result<Window, Trouble> {
+    async fn extent(&self) -> Result<Window> {
         Ok(Window { start: self.first, end: self.tip.now() })
     }
 
-    async fn count(&self, window: Window) -> Result<Count, Trouble> {
+    async fn count(&self, window: Window) -> Result<Count> {
         let rows = (window.start..=window.end).map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
         Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end)) })
     }

@@ -1,4 +1,4 @@
-//! What the server serves: ledgers with rows, counted and streamed by window.
+//! Datasets: the rows of ledgers, counted and streamed by window.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
-use crate::trouble::Trouble;
+use crate::error::Result;
 
-/// A range of ledgers, both ends included; empty when it ends before it starts.
+/// A range of ledgers, both ends inclusive; empty when it ends before it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The first ledger.
@@ -20,22 +20,22 @@ pub struct Window {
 }
 
 impl Window {
-    /// How many ledgers it has.
+    /// How many ledgers it contains.
     pub fn ledgers(self) -> u64 {
         if self.is_empty() { 0 } else { u64::from(self.end - self.start) + 1 }
     }
 
-    /// Whether it has no ledger.
+    /// Whether it contains no ledger.
     pub fn is_empty(self) -> bool {
         self.end < self.start
     }
 
-    /// Whether all of `other` lies in it.
+    /// Whether it contains all of `other`.
     pub fn covers(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// The window in at most `parts` consecutive slices of about the same length; none when it is empty.
+    /// Divides the window into at most `parts` consecutive slices of about equal length; none if it is empty.
     pub fn slices(self, parts: u32) -> impl Iterator<Item = Self> {
         let (ledgers, start) = (self.ledgers(), u64::from(self.start));
         let parts = u64::from(parts.max(1)).min(ledgers);
@@ -52,51 +52,48 @@ impl fmt::Display for Window {
     }
 }
 
-/// The rows of a window, batch by batch, made as they are asked for on a thread that may block. After an error there
-/// is nothing more.
-pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Trouble>> + Send>;
+/// The rows of a window in batches, made on demand. `next` may block the thread. After an error, nothing follows.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-/// What there is in some ledgers.
+/// What a range of ledgers contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// The exact number of rows; none when nobody has counted them.
+    /// The exact number of rows; `None` if not counted.
     pub rows: Option<u64>,
-    /// When the last of the ledgers closed, or the last one before it that the dataset knows of.
+    /// When the last of the ledgers closed, or the last known ledger before it.
     pub closed_at: Option<DateTime<Utc>>,
 }
 
-/// A source of contract data: the same window always has the same rows.
+/// A source of contract data. The same window always has the same rows.
 #[tonic::async_trait]
 pub trait Dataset: Send + Sync + 'static {
-    /// What it is, in a few words; tickets of another dataset are refused by it.
+    /// Identifies the dataset in a few words. Tickets contain it: those of another dataset are refused.
     fn name(&self) -> &str;
 
     /// The columns of its batches.
     fn schema(&self) -> SchemaRef;
 
-    /// The ledgers that it has, now.
-    async fn extent(&self) -> Result<Window, Trouble>;
+    /// The ledgers that it has now.
+    async fn extent(&self) -> Result<Window>;
 
-    /// What there is in the extent, as far as that is known without a look at all of it.
-    async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
+    /// What the extent contains, as far as is known without reading all of it.
+    async fn summary(&self, extent: Window) -> Result<Count> {
         self.count(extent).await
     }
 
-    /// What there is in a window inside the extent: its rows are counted. Of an empty window, the last ledger before it
-    /// may be known.
-    async fn count(&self, window: Window) -> Result<Count, Trouble>;
+    /// Counts the rows of a window inside the extent. For an empty window, the close time is that of the ledger before it,
+    /// if known.
+    async fn count(&self, window: Window) -> Result<Count>;
 
-    /// The rows of a window inside the extent, by ascending ledger as far as the data is, in batches of at most
-    /// `batch_rows` rows.
+    /// The rows of a window inside the extent, by ascending ledger if the data is, in batches of at most `batch_rows` rows.
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches;
 }
 
-/// Bytes of a batch on the wire, at most, unless a single row has more: half of what gRPC clients accept by
-/// default.
+/// Maximum bytes of a batch on the wire, unless a single row is larger: half of what gRPC clients accept by default.
 pub(crate) const MESSAGE_BYTES: usize = 2 << 20;
 
-/// Appends `batch` to `out`, halved until no part takes more than [`MESSAGE_BYTES`].
-pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+/// Appends `batch` to `out`, halved until no part exceeds [`MESSAGE_BYTES`].
+pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
     let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size();
     let bytes = batch.columns().iter().map(size).sum::<Result<usize, ArrowError>>()?;
     if bytes <= MESSAGE_BYTES || batch.num_rows() < 2 {

@@ -1,5 +1,5 @@
-//! A Galexie lake as a dataset: Stellar's ledger exporter writes every ledger to object storage, and the changes of
-//! contract data in them are the rows.
+//! A Galexie lake as a dataset. Galexie, Stellar's ledger exporter, writes every ledger to object storage; the changes of
+//! contract data in these ledgers are the rows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,41 +15,41 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::chain::PUBNET;
 use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::schema::contract_data_schema;
-use crate::trouble::Trouble;
 
+mod cache;
 mod catalogue;
 mod changes;
 mod entry;
+mod fault;
 mod flow;
-mod kept;
 mod ledger;
 mod location;
 mod manifest;
 mod name;
 mod object;
 
+use cache::Cache;
 use catalogue::{Catalogue, Extent, unreachable};
-use kept::Kept;
 use ledger::Ledger;
 pub use location::LakeOptions;
 use location::Location;
 use manifest::Manifest;
 
-/// For how long the first and the last ledger are believed to be what they were.
+/// How long the first and the last ledger are cached.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What the streams of a lake share.
+/// The state shared by the streams of a lake.
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn ObjectStore>,
     catalogue: Catalogue,
-    kept: Kept,
+    cache: Cache,
     passphrase: String,
 }
 
-/// A lake that is open.
+/// An open lake.
 #[derive(Debug)]
 pub struct Lake {
     name: String,
@@ -60,19 +60,20 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens a lake: reads its manifest where it has one, and finds its first and its last ledger. Of these, the last is
-    /// read, so that a lake of another network is refused here.
+    /// Opens a lake: reads its manifest if there is one, finds its first and its last ledger, and reads the last one, so
+    /// that a lake of another network is refused at once.
     ///
     /// # Errors
-    /// [`Error::Options`] for an address or a passphrase that cannot be right, [`Error::Lake`] when the lake does not
-    /// answer, has no ledger, or its last one cannot be read.
-    pub async fn open(options: &LakeOptions) -> Result<Self, Error> {
+    /// [`Error::Lake`] for an address that cannot be used, [`Error::Manifest`], [`Error::Options`] when manifest and
+    /// options name different networks, [`Error::Missing`] when there are no ledgers, [`Error::Unreachable`], and
+    /// [`Error::Corrupt`] when the last ledger is damaged or of another network.
+    pub async fn open(options: &LakeOptions) -> Result<Self> {
         let location = Location::open(options)?;
         let manifest = manifest(&location).await?;
         let passphrase = manifest.passphrase(options.network_passphrase.as_deref(), PUBNET)?;
         let store = location.store.clone();
         let catalogue = Catalogue::open(location).await?;
-        let shared = Shared { store, catalogue, kept: Kept::new(options.cache_bytes), passphrase };
+        let shared = Shared { store, catalogue, cache: Cache::new(options.cache_bytes), passphrase };
         let lake = Self {
             name: format!("lake {}", options.url),
             schema: contract_data_schema(),
@@ -86,7 +87,7 @@ impl Lake {
         Ok(lake)
     }
 
-    async fn known(&self) -> Result<Arc<Extent>, Trouble> {
+    async fn known(&self) -> Result<Arc<Extent>> {
         let mut known = self.extent.lock().await;
         if let Some((since, extent)) = &*known
             && since.elapsed() < FRESH
@@ -100,17 +101,17 @@ impl Lake {
     }
 }
 
-async fn manifest(location: &Location) -> Result<Manifest, Error> {
+async fn manifest(location: &Location) -> Result<Manifest> {
     let path: Path = location.root.clone().join(manifest::NAME);
     match location.store.get(&path).await {
         Ok(found) => {
-            let json = found.bytes().await.map_err(|error| unreachable(path.as_ref(), &error))?;
+            let json = found.bytes().await.map_err(|error| unreachable(path.as_ref(), error))?;
             let manifest = Manifest::parse(&json)?;
-            tracing::info!(?manifest, "the manifest of the lake");
+            tracing::info!(?manifest, "manifest of the lake");
             Ok(manifest)
         }
         Err(object_store::Error::NotFound { .. }) => Ok(Manifest::default()),
-        Err(error) => Err(unreachable(path.as_ref(), &error).into()),
+        Err(error) => Err(unreachable(path.as_ref(), error)),
     }
 }
 
@@ -124,25 +125,25 @@ impl Dataset for Lake {
         self.schema.clone()
     }
 
-    async fn extent(&self) -> Result<Window, Trouble> {
+    async fn extent(&self) -> Result<Window> {
         Ok(self.known().await?.ledgers)
     }
 
-    async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
-        // To count all rows would be to read all ledgers. A last ledger that cannot be read is an error of the windows that
-        // it is in, and not of those before it.
+    async fn summary(&self, extent: Window) -> Result<Count> {
+        // Counting all rows would mean reading all ledgers. If the last ledger cannot be read, that is an error of the
+        // windows that contain it, and not of this request.
         let last = self.count(Window { start: extent.end, end: extent.end }).await;
         let closed_at = match last {
             Ok(last) => last.closed_at,
-            Err(trouble) => {
-                tracing::warn!("{trouble}");
+            Err(error) => {
+                tracing::warn!("{}", error.chain());
                 None
             }
         };
         Ok(Count { rows: None, closed_at })
     }
 
-    async fn count(&self, window: Window) -> Result<Count, Trouble> {
+    async fn count(&self, window: Window) -> Result<Count> {
         let extent = self.known().await?;
         let mut count = Count { rows: Some(0), closed_at: None };
         if window.is_empty() {
@@ -156,7 +157,7 @@ impl Dataset for Lake {
         while let Some(ledger) = ledgers.try_next().await? {
             count.rows = count.rows.map(|rows| rows + ledger.rows);
             count.closed_at = Some(ledger.closed_at);
-            self.shared.kept.put(window, &ledger);
+            self.shared.cache.put(window, &ledger);
         }
         Ok(count)
     }
@@ -170,11 +171,11 @@ impl Dataset for Lake {
 }
 
 impl Lake {
-    /// Sends the ledgers of a window, until they end or nobody takes them any more.
-    async fn send(self: Arc<Self>, window: Window, sender: mpsc::Sender<Result<Arc<Ledger>, Trouble>>) {
+    /// Sends the ledgers of a window until they end or the receiver is dropped.
+    async fn send(self: Arc<Self>, window: Window, sender: mpsc::Sender<Result<Arc<Ledger>>>) {
         let mut ledgers = match self.known().await {
             Ok(extent) => flow::ledgers(self.shared.clone(), extent, window),
-            Err(trouble) => stream::iter([Err(trouble)]).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
         };
         loop {
             let next = tokio::select! {
@@ -189,21 +190,21 @@ impl Lake {
     }
 }
 
-/// The batches of a window: those of its ledgers, put together up to the size of a message.
+/// The batches of a window: those of its ledgers, merged up to the size of a message.
 struct Rows {
     schema: SchemaRef,
     batch_rows: usize,
-    ledgers: mpsc::Receiver<Result<Arc<Ledger>, Trouble>>,
-    /// The ledger to come, up to the last of the window.
+    ledgers: mpsc::Receiver<Result<Arc<Ledger>>>,
+    /// The next ledger to receive.
     next: u64,
     end: u32,
-    /// In reverse.
+    /// Batches received and not yet returned, in reverse order.
     waiting: Vec<RecordBatch>,
 }
 
 impl Rows {
-    /// The next batch of a ledger, of at most `batch_rows` rows.
-    fn piece(&mut self) -> Result<Option<RecordBatch>, Trouble> {
+    /// The next batch of a single ledger, of at most `batch_rows` rows.
+    fn piece(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = self.waiting.pop() {
                 let rows = batch.num_rows().min(self.batch_rows);
@@ -216,14 +217,14 @@ impl Rows {
                 return Ok(None);
             }
             let Some(ledger) = self.ledgers.blocking_recv() else {
-                return Err(Trouble::Internal(format!("the ledgers ended before {}", self.next)));
+                return Err(Error::Unexpected(format!("the ledgers ended before ledger {}", self.next)));
             };
             self.waiting.extend(ledger?.batches.iter().rev().cloned());
             self.next += 1;
         }
     }
 
-    fn batch(&mut self) -> Result<Option<RecordBatch>, Trouble> {
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let (mut pieces, mut rows, mut bytes) = (Vec::new(), 0, 0);
         while let Some(piece) = self.piece()? {
             let size = |batch: &RecordBatch| {
@@ -249,7 +250,7 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<RecordBatch, Trouble>;
+    type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batch();

@@ -1,4 +1,4 @@
-//! The 18 columns of contract data, and the builder that turns rows into record batches.
+//! The 18 columns of contract data, and the builder of record batches.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use arrow::array::{
     UInt32Builder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use arrow::error::ArrowError;
 
-/// The columns of contract data, in the order in which this server sends them.
+use crate::error::Result;
+
+/// The columns of contract data, in the order of this server.
 pub fn contract_data_schema() -> SchemaRef {
     let utf8 = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     let ledger = |name: &str, nullable| Field::new(name, DataType::UInt32, nullable);
@@ -36,7 +37,7 @@ pub fn contract_data_schema() -> SchemaRef {
     ]))
 }
 
-/// One change of one entry, as the columns have it.
+/// One change of one entry: the values of its row.
 pub(crate) struct Row<'a> {
     pub(crate) contract_id: &'a str,
     pub(crate) contract_key_type: &'a str,
@@ -59,7 +60,7 @@ pub(crate) struct Row<'a> {
     pub(crate) expiration_ledger_seq: Option<u32>,
 }
 
-/// Rows that become a record batch.
+/// Builds a record batch from rows.
 pub(crate) struct Columns {
     schema: SchemaRef,
     rows: usize,
@@ -85,7 +86,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Columns with room for `rows` rows of usual length.
+    /// Empty columns with capacity for `rows` rows of usual length.
     pub(crate) fn with_capacity(schema: SchemaRef, rows: usize) -> Self {
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         Self {
@@ -116,7 +117,7 @@ impl Columns {
     /// Adds a row.
     pub(crate) fn push(&mut self, row: &Row<'_>) {
         self.rows += 1;
-        // the strings of usual rows, and what the other columns and the offsets take
+        // 320: the other strings of a usual row, the fixed-width columns and the offsets
         self.bytes += row.key_xdr.len() + row.val_xdr.len() + row.balance_holder.map_or(0, str::len) + 320;
         self.contract_id.append_value(row.contract_id);
         self.contract_key_type.append_value(row.contract_key_type);
@@ -138,18 +139,18 @@ impl Columns {
         self.expiration_ledger_seq.append_option(row.expiration_ledger_seq);
     }
 
-    /// Rows so far.
+    /// The number of rows so far.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// About the bytes that the rows take on the wire.
+    /// The approximate size of the rows on the wire.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The rows as a batch.
-    pub(crate) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn finish(mut self) -> Result<RecordBatch> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.contract_id.finish()),
             Arc::new(self.contract_key_type.finish()),
@@ -170,6 +171,6 @@ impl Columns {
             Arc::new(self.contract_instance_wasm_hash.finish()),
             Arc::new(self.expiration_ledger_seq.finish()),
         ];
-        RecordBatch::try_new(self.schema, columns)
+        Ok(RecordBatch::try_new(self.schema, columns)?)
     }
 }

@@ -1,4 +1,4 @@
-//! The Flight contract: what is asked by descriptor, what is vouched for, and the streams of rows.
+//! The Flight service: descriptors in, the ledgers and rows of a window out.
 
 use std::future;
 use std::sync::Arc;
@@ -23,14 +23,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::dataset::{Dataset, Window, split};
 use crate::ticket;
-use crate::trouble::Trouble;
 
-/// How many streams of rows are open.
+/// Counts the open streams of rows.
 #[derive(Debug, Clone, Default)]
 pub struct OpenStreams(Arc<AtomicUsize>);
 
 impl OpenStreams {
-    /// The number, now.
+    /// How many are open now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
@@ -49,7 +48,7 @@ impl Drop for StreamGuard {
     }
 }
 
-/// The service over one dataset.
+/// The service of one dataset.
 pub(crate) struct ContractData {
     dataset: Arc<dyn Dataset>,
     schema: SchemaRef,
@@ -59,14 +58,14 @@ pub(crate) struct ContractData {
 }
 
 impl ContractData {
-    /// Serves `dataset` in batches of at most `batch_rows` rows; a window has up to `endpoints` endpoints.
+    /// Serves `dataset` in batches of up to `batch_rows` rows and windows of up to `endpoints` endpoints.
     pub(crate) fn new(
         dataset: Arc<dyn Dataset>,
         batch_rows: usize,
         endpoints: u32,
         streams: OpenStreams,
     ) -> Self {
-        // the schema of the wire: dictionaries are sent as what they stand for
+        // the schema on the wire: dictionaries are sent as their values
         let schema = dataset.schema();
         let schema = encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema);
         Self { dataset, schema, batch_rows, endpoints, streams }
@@ -82,9 +81,9 @@ impl ContractData {
                 (window, self.endpoints, self.dataset.count(window).await?)
             }
         };
-        let mut vouched = serde_json::json!({"start_ledger": window.start, "end_ledger": window.end});
+        let mut available = serde_json::json!({"start_ledger": window.start, "end_ledger": window.end});
         if let Some(latest) = count.closed_at {
-            vouched["latest_closed_at"] = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
+            available["latest_closed_at"] = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
         }
         let endpoints: Vec<_> = if endpoints == 0 { Vec::new() } else { window.slices(endpoints).collect() };
         let mut info = FlightInfo::new()
@@ -93,7 +92,7 @@ impl ContractData {
             .with_descriptor(descriptor)
             .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
             .with_ordered(endpoints.len() > 1)
-            .with_app_metadata(vouched.to_string());
+            .with_app_metadata(available.to_string());
         for slice in endpoints {
             let ticket = Ticket::new(ticket::write(self.dataset.name(), slice).to_vec());
             info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
@@ -101,8 +100,8 @@ impl ContractData {
         Ok(info)
     }
 
-    /// The rows of a window, made by a thread of their own, which is never more than two batches ahead of the
-    /// client and ends when the client leaves.
+    /// The rows of a window. A thread of their own makes them, at most two batches ahead of the client; it ends when the
+    /// client disconnects.
     fn stream(&self, window: Window) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let (sender, receiver) = mpsc::channel(2);
         let (dataset, batch_rows, guard) = (self.dataset.clone(), self.batch_rows, self.streams.enter());
@@ -110,26 +109,26 @@ impl ContractData {
             let guard = guard;
             let (started, mut rows, mut parts) = (Instant::now(), 0, Vec::new());
             for batch in dataset.batches(window, batch_rows) {
-                let split = |batch| split(batch, &mut parts).map_err(Trouble::from);
+                let split = |batch| split(batch, &mut parts);
                 let sent = match batch.and_then(split) {
                     Ok(()) => parts.drain(..).try_for_each(|part| {
                         rows += part.num_rows();
                         sender.blocking_send(Ok(part))
                     }),
-                    Err(trouble) => {
-                        tracing::error!(%window, "{trouble}");
-                        sender.blocking_send(Err(FlightError::from(Status::from(trouble))))
+                    Err(error) => {
+                        tracing::error!(%window, "{}", error.chain());
+                        sender.blocking_send(Err(FlightError::from(Status::from(error))))
                     }
                 };
                 if sent.is_err() {
-                    tracing::info!(%window, rows, "the client left");
+                    tracing::info!(%window, rows, "the client disconnected");
                     return;
                 }
             }
             drop(guard);
             tracing::info!(%window, rows, duration_ms = started.elapsed().as_millis() as u64, "served");
         });
-        // a thread that panics is an error of the stream, not the end of it
+        // if the thread panics, the stream ends with an error instead of looking complete
         let end = stream::once(maker).filter_map(|ended| {
             future::ready(ended.err().map(|error| Err(FlightError::ExternalError(Box::new(error)))))
         });
@@ -141,11 +140,11 @@ fn encoder<S>(schema: SchemaRef, batches: S) -> FlightDataEncoder
 where
     S: stream::Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 {
-    // batches have the size of a message already
+    // batches already have the size of a message
     FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(usize::MAX).build(batches)
 }
 
-/// What a descriptor asks for.
+/// The request in a descriptor.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     Everything,
@@ -175,12 +174,12 @@ fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
                 false => Ok(Asked::Window(window)),
             }
         }
-        _ => refuse(format!("there is no dataset at the path {path:?}, only contract, data, start, end")),
+        _ => refuse(format!("there is no dataset at the path {path:?}: ask for contract, data, start, end")),
     }
 }
 
 fn unimplemented<T>(method: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("{method} is not offered: GetFlightInfo, then DoGet, is all there is")))
+    Err(Status::unimplemented(format!("{method} is not supported: use GetFlightInfo, then DoGet")))
 }
 
 #[tonic::async_trait]
@@ -215,7 +214,7 @@ impl FlightService for ContractData {
         let window = ticket::read(self.dataset.name(), &request.into_inner().ticket)
             .filter(|window| extent.covers(*window))
             .ok_or_else(|| {
-                Status::invalid_argument("the ticket is not one of this source: ask GetFlightInfo first")
+                Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first")
             })?;
         let data = encoder(self.dataset.schema(), self.stream(window)).map(|data| data.map_err(Status::from));
         Ok(Response::new(data.boxed()))

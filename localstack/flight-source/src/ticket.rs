@@ -1,4 +1,4 @@
-//! Tickets: a window, sealed for one dataset, so that a ticket of another one, or a forged one, is refused.
+//! Tickets: a window with a checksum over dataset and window, so that tickets of other servers and forgeries are refused.
 
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,7 @@ pub(crate) fn write(dataset: &str, window: Window) -> [u8; LEN] {
     ticket
 }
 
-/// The window of a ticket; none when this dataset did not write it.
+/// The window of a ticket; `None` if it was not written for this dataset.
 pub(crate) fn read(dataset: &str, ticket: &[u8]) -> Option<Window> {
     let ticket: &[u8; LEN] = ticket.try_into().ok()?;
     let start = u32::from_be_bytes(ticket[..4].try_into().ok()?);

@@ -1,4 +1,4 @@
-//! Ledger keys: the key of an entry in base64, and the hash by which the network knows the entry.
+//! Ledger keys: the key of an entry in base64, and the hash that identifies the entry on the network.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,34 +11,34 @@ use stellar_xdr::{
 use super::values::Template;
 use crate::asset::{symbol, vec};
 
-/// What the value of an entry is.
+/// The kind of value of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Content {
     /// A balance of an asset contract, of the holder of this rank.
     Balance { holder: u16, rank: u32 },
     /// The contract's instance.
     Instance,
-    /// Whatever contracts store.
+    /// Any other value.
     Any,
 }
 
 /// One entry of a contract.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// Its place in the cast.
+    /// The index of the contract in the cast.
     pub(crate) contract: u16,
-    /// As the column contract_key_type has it.
+    /// The column `contract_key_type`.
     pub(crate) key_type: &'static str,
     pub(crate) persistent: bool,
     pub(crate) content: Content,
     /// Base64.
     pub(crate) xdr: Box<str>,
-    /// Hex, of the sha256 of the ledger key.
+    /// SHA-256 of the ledger key, in hex.
     pub(crate) hash: Box<str>,
 }
 
 impl Key {
-    /// The key `key` of the contract with this id and place.
+    /// The key `key` of the contract with this index and id.
     pub(crate) fn new(
         (contract, id): (u16, [u8; 32]),
         key: ScVal,
@@ -66,7 +66,7 @@ fn ledger_key(contract: [u8; 32], key: ScVal, persistent: bool) -> Result<Vec<u8
     LedgerKey::ContractData(LedgerKeyContractData { contract, key, durability }).to_xdr(Limits::none())
 }
 
-/// Appends the sha256 of `bytes`, in hex.
+/// Appends the SHA-256 of `bytes`, in hex.
 fn hex_sha256(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in Sha256::digest(bytes) {
@@ -75,12 +75,12 @@ fn hex_sha256(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// The `[Name, Address]` key under which token contracts keep what a holder has.
+/// The key `[Name, Address]`, under which token contracts store the balance of a holder.
 pub(crate) fn of_holder(name: &str, holder: [u8; 32]) -> Result<ScVal, Error> {
     vec(vec![symbol(name)?, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))])
 }
 
-/// Temporary entries of a contract under a U128 key that is used once.
+/// Temporary entries of a contract, each with a U128 key that is used only once.
 #[derive(Debug)]
 pub(crate) struct OneOff {
     key: Template,
@@ -88,10 +88,10 @@ pub(crate) struct OneOff {
 }
 
 impl OneOff {
-    /// The name of the type of these keys.
+    /// The column `contract_key_type` of these entries.
     pub(crate) const KEY_TYPE: &'static str = "ScValTypeScvU128";
 
-    /// The entries of this contract.
+    /// The entries of the contract with this id.
     pub(crate) fn new(contract: [u8; 32]) -> Result<Self, Error> {
         let number = |fill| {
             let half = u64::from_be_bytes([fill; 8]);
@@ -103,8 +103,7 @@ impl OneOff {
         })
     }
 
-    /// Writes the key, in base64, and the hash of the entry with this number into the strings; `xdr` is
-    /// scratch.
+    /// Writes the key in base64 and the hash of the entry with this number into the strings; `xdr` is a scratch buffer.
     pub(crate) fn write(&self, number: u128, xdr: &mut Vec<u8>, key: &mut String, hash: &mut String) {
         key.clear();
         self.key.put(&number.to_be_bytes(), xdr);

@@ -1,30 +1,31 @@
-//! Which objects a lake has, found by listing as little as can be: a lake of the public network has 60 million. Names
-//! sort from the newest to the oldest, so that the newest is the first of a listing, and the oldest is found by halving.
+//! The objects of a lake, found with as few listings as possible: a lake of the public network has 60 million objects.
+//! Names sort from the newest to the oldest, so the newest object is the first of a listing, and the oldest is found by
+//! bisection.
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::location::Location;
-use super::name::{self, Packing};
+use super::name::{self, Compression};
 use crate::dataset::Window;
-use crate::trouble::Trouble;
+use crate::error::{BoxError, Error, Result};
 
-/// Ledgers that one look at the catalogue asks for, at most: a page of a bucket's listing has a thousand names.
+/// Maximum ledgers per lookup: a page of a bucket's listing has a thousand names.
 const STEP: u32 = 1_000;
-/// Names at the beginning of a listing among which an object must be.
+/// How many names of a listing are searched for the first object.
 const LOOK_AT: usize = 1_000;
 
-/// An object, by its name.
+/// An object, as described by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) path: Path,
     pub(crate) ledgers: Window,
-    pub(crate) packing: Packing,
+    pub(crate) compression: Compression,
     pub(crate) size: u64,
 }
 
-/// A folder with objects: a partition, or the root of a lake without partitions.
+/// A folder of objects: a partition, or the root of a lake without partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Folder {
     path: Path,
@@ -46,15 +47,15 @@ pub(crate) struct Extent {
 }
 
 impl Catalogue {
-    /// Finds out whether the lake has partitions.
+    /// Detects whether the lake has partitions.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] when no ledger is there.
-    pub(crate) async fn open(location: Location) -> Result<Self, Trouble> {
+    /// [`Error::Missing`] when there are no ledgers, [`Error::Unreachable`].
+    pub(crate) async fn open(location: Location) -> Result<Self> {
         let none = |seen: Option<String>| {
             let seen = seen.map_or(String::new(), |name| format!(", but there is {name}"));
-            Trouble::Missing(format!(
-                "there are no ledgers at {}{seen}: is it the root of a lake?",
+            Error::Missing(format!(
+                "there are no ledgers at {}{seen}: the address must be the root of a lake",
                 location.url
             ))
         };
@@ -69,7 +70,7 @@ impl Catalogue {
         } else {
             let mut listing = location.store.list(Some(&location.root)).take(LOOK_AT);
             while let Some(object) =
-                listing.try_next().await.map_err(|error| unreachable(&location.url, &error))?
+                listing.try_next().await.map_err(|error| unreachable(&location.url, error))?
             {
                 let parts: Vec<String> = object
                     .location
@@ -94,11 +95,10 @@ impl Catalogue {
         }
     }
 
-    /// The ledgers that the lake has now: from the first to the last, by the names of their objects. `known` is what it
-    /// answered before, if it did.
-    pub(crate) async fn extent(&self, known: Option<&Extent>) -> Result<Extent, Trouble> {
+    /// The first and the last ledger that the lake has now, by the names of their objects. `known` is the previous answer.
+    pub(crate) async fn extent(&self, known: Option<&Extent>) -> Result<Extent> {
         let folders = self.folders().await?;
-        let gone = || Trouble::Missing(format!("there are no ledgers at {} any more", self.location.url));
+        let gone = || Error::Missing(format!("the ledgers at {} are gone", self.location.url));
         let mut last = None;
         for folder in folders.iter().rev() {
             last = self.from(folder, u32::MAX).await?.try_next().await?;
@@ -115,17 +115,16 @@ impl Catalogue {
             }
         }
         let first = first.ok_or_else(gone)?;
-        // the genesis ledger is in no lake
+        // no lake contains the genesis ledger
         let start = if first.start < 2 && first.end >= 2 { 2 } else { first.start };
         Ok(Extent { folders, ledgers: Window { start, end: last.ledgers.end } })
     }
 
-    /// The next objects of a window, in order, that have its first ledger and the ones after it without a gap: at least
-    /// one, and perhaps not all.
+    /// The first objects of a window, in order and without a gap: at least the one with its first ledger, perhaps not all.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] names the ledgers that are missing.
-    pub(crate) async fn next(&self, extent: &Extent, window: Window) -> Result<Vec<Object>, Trouble> {
+    /// [`Error::Missing`] names the missing ledgers.
+    pub(crate) async fn next(&self, extent: &Extent, window: Window) -> Result<Vec<Object>> {
         let step = Window { start: window.start, end: window.end.min(window.start.saturating_add(STEP - 1)) };
         let mut found = Vec::new();
         for folder in &extent.folders {
@@ -162,7 +161,7 @@ impl Catalogue {
         }
         let named: Vec<String> = missing.iter().take(5).map(|gap| super::ledger::named(*gap)).collect();
         let more = if missing.len() > 5 { " and more" } else { "" };
-        Err(Trouble::Missing(format!(
+        Err(Error::Missing(format!(
             "the lake {} has a gap: ledgers {}{more} are missing between the first, {}, and the last, {}",
             self.location.url,
             named.join(", "),
@@ -171,18 +170,18 @@ impl Catalogue {
         )))
     }
 
-    /// Directories are listed without the sizes of their files.
-    async fn sized(&self, mut objects: Vec<Object>) -> Result<Vec<Object>, Trouble> {
+    /// Adds the sizes of files: listings of directories do not have them.
+    async fn sized(&self, mut objects: Vec<Object>) -> Result<Vec<Object>> {
         if self.location.directory.is_some() {
             for object in &mut objects {
                 let meta = self.location.store.head(&object.path).await;
-                object.size = meta.map_err(|error| unreachable(object.path.as_ref(), &error))?.size;
+                object.size = meta.map_err(|error| unreachable(object.path.as_ref(), error))?.size;
             }
         }
         Ok(objects)
     }
 
-    async fn folders(&self) -> Result<Vec<Folder>, Trouble> {
+    async fn folders(&self) -> Result<Vec<Folder>> {
         let root = &self.location.root;
         if !self.partitioned {
             return Ok(vec![Folder { path: root.clone(), ledgers: Window { start: 0, end: u32::MAX } }]);
@@ -191,7 +190,7 @@ impl Catalogue {
             Some(directory) => listed(directory.clone()).await?,
             None => {
                 let listing = self.location.store.list_with_delimiter(Some(root)).await;
-                let listing = listing.map_err(|error| unreachable(&self.location.url, &error))?;
+                let listing = listing.map_err(|error| unreachable(&self.location.url, error))?;
                 let names = listing.common_prefixes.iter().filter_map(|prefix| prefix.filename());
                 names.map(str::to_owned).collect()
             }
@@ -206,15 +205,11 @@ impl Catalogue {
         Ok(folders)
     }
 
-    /// The objects of a folder that begin at `ledger` or before it, latest first.
-    async fn from(
-        &self,
-        folder: &Folder,
-        ledger: u32,
-    ) -> Result<BoxStream<'static, Result<Object, Trouble>>, Trouble> {
+    /// The objects of a folder that start at `ledger` or earlier, newest first.
+    async fn from(&self, folder: &Folder, ledger: u32) -> Result<BoxStream<'static, Result<Object>>> {
         let object = |path: Path, size: u64| {
-            let (ledgers, packing) = name::object(path.filename()?)?;
-            Some(Object { path, ledgers, packing, size })
+            let (ledgers, compression) = name::object(path.filename()?)?;
+            Some(Object { path, ledgers, compression, size })
         };
         if let Some(directory) = &self.location.directory {
             let names = listed(directory.join(folder.path.as_ref())).await?;
@@ -229,7 +224,7 @@ impl Catalogue {
         let url = self.location.url.clone();
         let depth = folder.path.parts().count() + 1;
         Ok(listing
-            .map_err(move |error| unreachable(&url, &error))
+            .map_err(move |error| unreachable(&url, error))
             .try_filter_map(move |meta| {
                 let here = meta.location.parts().count() == depth;
                 std::future::ready(Ok(object(meta.location, meta.size).filter(|_| here)))
@@ -237,8 +232,9 @@ impl Catalogue {
             .boxed())
     }
 
-    /// The ledgers of the oldest object of a folder. `known` is the lake's first ledger as it was: mostly it still is.
-    async fn oldest(&self, folder: &Folder, known: Option<u32>) -> Result<Option<Window>, Trouble> {
+    /// The ledgers of the oldest object of a folder. `known` is the previous first ledger, which is usually still the
+    /// first.
+    async fn oldest(&self, folder: &Folder, known: Option<u32>) -> Result<Option<Window>> {
         if self.location.directory.is_some() {
             let last =
                 self.from(folder, u32::MAX).await?.try_fold(None, |_, object| async { Ok(Some(object)) });
@@ -267,7 +263,7 @@ impl Catalogue {
                 }
             },
         };
-        // there is an object at `high`; whether there is one in low..high is asked
+        // there is an object at `high`; search low..high for an older one
         while low < u64::from(high) {
             let middle = (low + u64::from(high) - 1) / 2;
             match self.from(folder, middle as u32).await?.try_next().await? {
@@ -282,10 +278,10 @@ impl Catalogue {
     }
 }
 
-/// The names in a directory; none when it is not there.
-async fn listed(directory: std::path::PathBuf) -> Result<Vec<String>, Trouble> {
+/// The names in a directory; none if it does not exist.
+async fn listed(directory: std::path::PathBuf) -> Result<Vec<String>> {
     let place = directory.display().to_string();
-    let names = tokio::task::spawn_blocking(move || {
+    let names = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<String>> {
         let entries = match std::fs::read_dir(directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -293,25 +289,17 @@ async fn listed(directory: std::path::PathBuf) -> Result<Vec<String>, Trouble> {
         entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect()
     });
     match names.await {
-        Ok(names) => names
-            .map_err(|error: std::io::Error| Trouble::Unreachable(format!("cannot list {place}: {error}"))),
-        Err(error) => Err(Trouble::Internal(error.to_string())),
+        Ok(names) => names.map_err(|error| Error::Unreachable {
+            problem: format!("cannot list {place}"),
+            source: Some(error.into()),
+        }),
+        Err(error) => Err(Error::Unexpected(format!("listing {place}: {error}"))),
     }
 }
 
-/// The store's trouble with a place, with what lies below it.
-pub(crate) fn unreachable(place: &str, error: &object_store::Error) -> Trouble {
-    let mut sentence = format!("cannot read {place}: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(below) = cause {
-        let text = below.to_string();
-        if !sentence.contains(&text) {
-            sentence.push_str(": ");
-            sentence.push_str(&text);
-        }
-        cause = below.source();
-    }
-    Trouble::Unreachable(sentence)
+/// The error of a store that cannot be read at this place.
+pub(crate) fn unreachable(place: &str, error: impl Into<BoxError>) -> Error {
+    Error::Unreachable { problem: format!("cannot read {place}"), source: Some(error.into()) }
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ async fn files_are_served_by_window_in_their_order() {
     };
 
     let mut source = open(&[dir.path().to_owned()]).await;
-    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (start, end, whole.num_rows() as i64));
     assert!(source.rows(0, u32::MAX).await == whole);
-    let beyond = vouched(&source.window(end + 1, end + 9).await);
+    let beyond = declared(&source.window(end + 1, end + 9).await);
     assert_eq!((beyond.start, beyond.end, beyond.rows), (end + 1, end, 0));
 
     let (from, to) = (FIRST + 37, FIRST + 111);
@@ -51,8 +51,8 @@ async fn files_are_served_by_window_in_their_order() {
         records(&whole).into_iter().filter(|row| (from..=to).contains(&row.ledger_sequence)).collect();
     assert_eq!(records(&source.rows(from, to).await), expected);
     let closed_at = DateTime::from_timestamp_micros(expected[expected.len() - 1].closed_at).unwrap();
-    let vouched = vouched(&source.window(from, to).await);
-    assert_eq!(DateTime::parse_from_rfc3339(&vouched.latest_closed_at).unwrap(), closed_at);
+    let declared = declared(&source.window(from, to).await);
+    assert_eq!(DateTime::parse_from_rfc3339(&declared.latest_closed_at).unwrap(), closed_at);
 
     let mut reversed = open(&[second, first]).await;
     let expected = concat_batches(&parts[0].schema(), [&parts[1], &parts[0]]).unwrap();
@@ -60,10 +60,10 @@ async fn files_are_served_by_window_in_their_order() {
 }
 
 #[test]
-fn what_cannot_be_served_is_named() {
+fn files_that_cannot_be_served_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
-    let refused = |paths: &[PathBuf]| ParquetFiles::open(paths).unwrap_err().to_string();
+    let refused = |paths: &[PathBuf]| ParquetFiles::open(paths).unwrap_err().chain();
     let missing = refused(&[file("missing.parquet")]);
     assert!(missing.contains("missing.parquet"), "{missing}");
     let empty = refused(&[dir.path().to_owned()]);
@@ -81,7 +81,7 @@ fn what_cannot_be_served_is_named() {
     };
     save("fewer.parquet", &whole.project(&[0, 10, 11]).unwrap());
     let fewer = refused(&[file("whole.parquet"), file("fewer.parquet")]);
-    assert!(fewer.contains("fewer.parquet: its columns are not those"), "{fewer}");
+    assert!(fewer.contains("fewer.parquet: its columns differ from those"), "{fewer}");
     save("no-time.parquet", &whole.project(&[0, 10]).unwrap());
     let no_time = refused(&[file("no-time.parquet")]);
     assert!(no_time.contains("no column closed_at"), "{no_time}");
@@ -97,7 +97,7 @@ async fn rows_of_the_public_network_are_served() {
         return;
     };
     let mut source = open(&[Path::new(&dir).join("pubnet-51340657-51340749.parquet")]).await;
-    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (51_340_657, 51_340_749, 84));
     let rows = source.rows(51_340_657, 51_340_749).await;
     assert_eq!((rows.num_rows(), rows.num_columns()), (84, 18));

@@ -1,4 +1,4 @@
-//! Listings in the order of their names, as buckets give them.
+//! Listings sorted by name, as those of buckets are.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ async fn put(store: &InMemory, path: &str) {
     store.put(&Path::from(path), "x".into()).await.unwrap();
 }
 
-async fn open(store: InMemory) -> Result<Catalogue, Trouble> {
+async fn open(store: InMemory) -> Result<Catalogue> {
     let (url, root) = ("s3://bucket/lake".to_owned(), Path::from("lake"));
     Catalogue::open(Location { url, store: Arc::new(store), root, directory: None }).await
 }
@@ -25,7 +25,7 @@ async fn extent(catalogue: &Catalogue, known: Option<&Extent>) -> (u32, u32) {
     (ledgers.start, ledgers.end)
 }
 
-/// A flat lake of these ledgers, each in an object of its own.
+/// A lake without partitions, with one object per ledger.
 async fn flat(ledgers: impl Iterator<Item = u32>) -> InMemory {
     let store = InMemory::new();
     put(&store, "lake/.config.json").await;
@@ -44,14 +44,14 @@ async fn the_first_ledger_is_found_wherever_it_is() {
         let known = catalogue.extent(None).await.unwrap();
         assert_eq!(extent(&catalogue, Some(&known)).await, (first, first + 3_000), "asked again");
     }
-    // with holes as large as they can be
+    // with large gaps
     let ledgers = [2, 70, 71, 9_000, 80_000_000, u32::MAX];
     let catalogue = open(flat(ledgers.into_iter()).await).await.unwrap();
     assert_eq!(extent(&catalogue, None).await, (2, u32::MAX));
 }
 
 #[tokio::test]
-async fn what_is_known_is_no_longer_believed_when_it_is_gone_or_older_ones_came() {
+async fn a_known_first_ledger_is_replaced_when_it_is_gone_or_no_longer_the_first() {
     let known = open(flat(500..=700).await).await.unwrap().extent(None).await.unwrap();
     for (ledgers, expected) in [(450..=700, (450, 700)), (600..=700, (600, 700)), (900..=905, (900, 905))] {
         let catalogue = open(flat(ledgers).await).await.unwrap();
@@ -125,6 +125,6 @@ async fn another_root_is_refused() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("no ledgers at s3://bucket/lake: is it")
+            .contains("no ledgers at s3://bucket/lake: the address")
     );
 }
