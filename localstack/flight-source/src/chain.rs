@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use pipeline::contract::tables::SOURCE_SCHEMA;
 
 use crate::dataset::{Batches, Count, Dataset, Window};
 use crate::error::{Error, Result};
-use crate::schema::contract_data_schema;
 
 mod calendar;
 mod cast;
@@ -48,16 +48,12 @@ pub struct ChainSpec {
     pub network_passphrase: String,
 }
 
-/// The passphrase of the public network.
-pub const PUBNET: &str = "Public Global Stellar Network ; September 2015";
-
 /// A chain that is ready to serve.
 #[derive(Debug)]
 pub struct Chain {
     name: String,
     seed: u64,
     first: u32,
-    schema: SchemaRef,
     cast: Cast,
     calendar: Calendar,
     tip: Tip,
@@ -92,7 +88,6 @@ impl Chain {
             name: format!("chain {} {} {}", spec.seed, spec.first_ledger, spec.rows_per_ledger),
             seed: spec.seed,
             first: spec.first_ledger,
-            schema: contract_data_schema(),
             cast,
             calendar,
             tip: Tip {
@@ -114,7 +109,7 @@ impl Dataset for Chain {
     }
 
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        SOURCE_SCHEMA.clone()
     }
 
     async fn extent(&self) -> Result<Window> {
@@ -127,7 +122,6 @@ impl Dataset for Chain {
     }
 
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
-        let schema = self.schema();
-        Box::new(Rows::new(self, schema, window, batch_rows))
+        Box::new(Rows::new(self, window, batch_rows))
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
+use pipeline::PUBNET;
 use tracing::Level;
 
-use crate::chain::{Chain, ChainSpec, PUBNET};
+use crate::chain::{Chain, ChainSpec};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::lake::{Lake, LakeOptions};

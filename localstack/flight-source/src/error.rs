@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use arrow::error::ArrowError;
+use pipeline::BoxError;
 use tonic::Status;
 
 /// What keeps the server from starting, from running, or from answering a request.
@@ -98,27 +99,13 @@ pub enum Error {
     Unexpected(String),
 }
 
-/// Any error, as a cause.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
-
 /// The result of a step.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// The whole chain of causes in one line, each said once.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let next = error.to_string();
-            if !text.ends_with(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        // Some stores answer with pages: one failure stays one line.
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        pipeline::chain(self)
     }
 }
 

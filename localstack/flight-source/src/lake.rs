@@ -10,13 +10,13 @@ use arrow::datatypes::SchemaRef;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use pipeline::PUBNET;
+use pipeline::contract::tables::SOURCE_SCHEMA;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::chain::PUBNET;
 use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
 use crate::error::{Error, Result};
-use crate::schema::contract_data_schema;
 
 mod cache;
 mod catalogue;
@@ -53,7 +53,6 @@ struct Shared {
 #[derive(Debug)]
 pub struct Lake {
     name: String,
-    schema: SchemaRef,
     shared: Arc<Shared>,
     extent: Mutex<Option<(Instant, Arc<Extent>)>>,
     runtime: Handle,
@@ -76,7 +75,6 @@ impl Lake {
         let shared = Shared { store, catalogue, cache: Cache::new(options.cache_bytes), passphrase };
         let lake = Self {
             name: format!("lake {}", options.url),
-            schema: contract_data_schema(),
             shared: Arc::new(shared),
             extent: Mutex::default(),
             runtime: Handle::current(),
@@ -122,7 +120,7 @@ impl Dataset for Lake {
     }
 
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        SOURCE_SCHEMA.clone()
     }
 
     async fn extent(&self) -> Result<Window> {
@@ -164,9 +162,9 @@ impl Dataset for Lake {
 
     fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
         let (sender, ledgers) = mpsc::channel(1);
-        let (schema, batch_rows, next) = (self.schema.clone(), batch_rows.max(1), u64::from(window.start));
+        let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start));
         self.runtime.clone().spawn(self.send(window, sender));
-        Box::new(Rows { schema, batch_rows, ledgers, next, end: window.end, waiting: Vec::new() })
+        Box::new(Rows { batch_rows, ledgers, next, end: window.end, waiting: Vec::new() })
     }
 }
 
@@ -192,7 +190,6 @@ impl Lake {
 
 /// The batches of a window: those of its ledgers, merged up to the size of a message.
 struct Rows {
-    schema: SchemaRef,
     batch_rows: usize,
     ledgers: mpsc::Receiver<Result<Arc<Ledger>>>,
     /// The next ledger to receive.
@@ -244,7 +241,7 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&self.schema, &pieces)?)),
+            false => Ok(Some(concat_batches(&SOURCE_SCHEMA, &pieces)?)),
         }
     }
 }

@@ -14,21 +14,20 @@
 mod asset;
 mod chain;
 mod cli;
+mod columns;
 mod dataset;
 mod error;
 mod lake;
 mod parquet_files;
-mod schema;
 mod server;
 mod service;
 mod ticket;
 
-pub use chain::{Chain, ChainSpec, PUBNET};
+pub use chain::{Chain, ChainSpec};
 pub use cli::Cli;
 pub use dataset::{Batches, Count, Dataset, Window};
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeOptions};
 pub use parquet_files::ParquetFiles;
-pub use schema::contract_data_schema;
 pub use server::{Server, ServerOptions};
 pub use service::OpenStreams;

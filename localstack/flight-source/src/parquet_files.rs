@@ -12,9 +12,10 @@ use arrow::error::ArrowError;
 use chrono::DateTime;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use pipeline::BoxError;
 
 use crate::dataset::{Batches, Count, Dataset, Window};
-use crate::error::{BoxError, Error, Result};
+use crate::error::{Error, Result};
 
 const LEDGER: &str = "ledger_sequence";
 const CLOSED_AT: &str = "closed_at";

@@ -15,8 +15,9 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
-use chrono::SecondsFormat;
 use futures::stream::{self, BoxStream, StreamExt};
+use pipeline::SourceRange;
+use pipeline::contract::wire::{PATH, path};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -81,10 +82,11 @@ impl ContractData {
                 (window, self.endpoints, self.dataset.count(window).await?)
             }
         };
-        let mut available = serde_json::json!({"start_ledger": window.start, "end_ledger": window.end});
-        if let Some(latest) = count.closed_at {
-            available["latest_closed_at"] = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
-        }
+        let available = SourceRange {
+            start_ledger: window.start.into(),
+            end_ledger: window.end.into(),
+            latest_closed_at: count.closed_at,
+        };
         let endpoints: Vec<_> = if endpoints == 0 { Vec::new() } else { window.slices(endpoints).collect() };
         let mut info = FlightInfo::new()
             .try_with_schema(&self.schema)
@@ -92,7 +94,7 @@ impl ContractData {
             .with_descriptor(descriptor)
             .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
             .with_ordered(endpoints.len() > 1)
-            .with_app_metadata(available.to_string());
+            .with_app_metadata(available.to_metadata());
         for slice in endpoints {
             let ticket = Ticket::new(ticket::write(self.dataset.name(), slice).to_vec());
             info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
@@ -165,9 +167,9 @@ fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
         })
     };
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        ["contract", "data"] => Ok(Asked::Everything),
-        ["contract", "data", start, end] => {
+    match path.strip_prefix(&PATH) {
+        Some([]) => Ok(Asked::Everything),
+        Some([start, end]) => {
             let window = Window { start: ledger("start", start)?, end: ledger("end", end)? };
             match window.is_empty() {
                 true => refuse(format!("the window {window} ends before it starts")),
@@ -193,7 +195,7 @@ impl FlightService for ContractData {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let everything = FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
+        let everything = FlightDescriptor::new_path(path(None));
         let info = self.info(everything, Asked::Everything).await;
         Ok(Response::new(stream::iter([info]).boxed()))
     }

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::database::settings::{Settings, store_fingerprint};
 use crate::error::{Error, Result};
-use crate::source::{Drained, Flight, Offer, SourceRange, Trust, drain};
+use crate::source::{Drained, Flight, Offer, Trust, drain};
 
 /// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet.
 ///

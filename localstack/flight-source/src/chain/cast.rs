@@ -3,12 +3,15 @@
 
 use std::str::FromStr;
 
+use pipeline::contract::asset::{contract_id, credit};
+use pipeline::contract::xdr::base16;
 use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
 
 use super::dice::{Dice, Use};
 use super::keys::{Content, Key, OneOff, of_holder};
 use super::values::{self, Template, Values};
 use crate::asset::{self, AssetColumns, symbol, vec};
+use crate::columns::strkey;
 
 /// Codes of the asset contracts, by popularity. The first is the native asset.
 const CODES: [&str; 12] = [
@@ -91,11 +94,7 @@ fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
         let key = Dice::at(seed, Use::Names, 3, name).bytes32();
         AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key)))
     };
-    asset::credit(code, issuer)
-}
-
-fn strkey(contract: [u8; 32]) -> String {
-    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
+    credit(code, issuer).ok_or(Error::LengthExceedsMax)
 }
 
 impl Cast {
@@ -113,7 +112,7 @@ impl Cast {
         let mut ids = Vec::new();
         for (i, code) in CODES.iter().enumerate() {
             let asset = if code.is_empty() { Asset::Native } else { made_up(seed, code)? };
-            ids.push(asset::contract_id(passphrase, &asset)?);
+            ids.push(contract_id(&asset, passphrase)?);
             cast.asset_contract(i, ids[i], &asset, &holders)?;
         }
         for i in 0..usize::from(WASM) {
@@ -183,7 +182,7 @@ impl Cast {
         }
         self.contracts.push(Contract {
             strkey: strkey(id),
-            kind: Kind::Wasm(code.iter().map(|byte| format!("{byte:02x}")).collect()),
+            kind: Kind::Wasm(base16(&code)),
             instance: values::wasm_instance(code, i % 9)?,
             first_key,
             keys,
@@ -227,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_entry_has_a_hash_of_its_own() {
-        let cast = Cast::new(7, "Public Global Stellar Network ; September 2015", 512).unwrap();
+        let cast = Cast::new(7, pipeline::PUBNET, 512).unwrap();
         assert_eq!(cast.contracts.len(), usize::from(ASSETS + WASM));
         let hashes: HashSet<_> = cast.keys.iter().map(|key| &key.hash).collect();
         assert_eq!(hashes.len(), cast.keys.len());

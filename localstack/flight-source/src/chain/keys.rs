@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use pipeline::contract::xdr::{base16, push_base16};
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataDurability, ContractId, Error, Hash, LedgerKey, LedgerKeyContractData, Limits, ScAddress,
@@ -10,6 +11,7 @@ use stellar_xdr::{
 
 use super::values::Template;
 use crate::asset::{symbol, vec};
+use crate::columns::key_type;
 
 /// The kind of value of an entry.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ pub(crate) struct Key {
     /// The index of the contract in the cast.
     pub(crate) contract: u16,
     /// The column `contract_key_type`.
-    pub(crate) key_type: &'static str,
+    pub(crate) key_type: Box<str>,
     pub(crate) persistent: bool,
     pub(crate) content: Content,
     /// Base64.
@@ -45,34 +47,23 @@ impl Key {
         persistent: bool,
         content: Content,
     ) -> Result<Self, Error> {
-        let key_type = match key {
-            ScVal::LedgerKeyContractInstance => "ScValTypeScvLedgerKeyContractInstance",
-            ScVal::Symbol(_) => "ScValTypeScvSymbol",
-            ScVal::U128(_) => "ScValTypeScvU128",
-            _ => "ScValTypeScvVec",
-        };
+        let key_type = key_type(&key).into_boxed_str();
         let xdr = BASE64_STANDARD.encode(key.to_xdr(Limits::none())?).into_boxed_str();
-        let mut hash = String::with_capacity(64);
-        hex_sha256(&ledger_key(id, key, persistent)?, &mut hash);
+        let hash = base16(&Sha256::digest(ledger_key(id, key, persistent)?));
         Ok(Self { contract, key_type, persistent, content, xdr, hash: hash.into_boxed_str() })
     }
 }
 
 /// The XDR of the ledger key.
 fn ledger_key(contract: [u8; 32], key: ScVal, persistent: bool) -> Result<Vec<u8>, Error> {
-    let durability =
-        if persistent { ContractDataDurability::Persistent } else { ContractDataDurability::Temporary };
+    let durability = durability_of(persistent);
     let contract = ScAddress::Contract(ContractId(Hash(contract)));
     LedgerKey::ContractData(LedgerKeyContractData { contract, key, durability }).to_xdr(Limits::none())
 }
 
-/// Appends the SHA-256 of `bytes`, in hex.
-fn hex_sha256(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in Sha256::digest(bytes) {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+/// The durability of a persistent or a temporary entry.
+pub(crate) fn durability_of(persistent: bool) -> ContractDataDurability {
+    if persistent { ContractDataDurability::Persistent } else { ContractDataDurability::Temporary }
 }
 
 /// The key `[Name, Address]`, under which token contracts store the balance of a holder.
@@ -110,7 +101,7 @@ impl OneOff {
         BASE64_STANDARD.encode_string(&xdr, key);
         hash.clear();
         self.ledger_key.put(&number.to_be_bytes(), xdr);
-        hex_sha256(xdr, hash);
+        push_base16(hash, &Sha256::digest(xdr));
     }
 }
 
@@ -126,6 +117,6 @@ mod tests {
         let (mut key, mut hash) = (String::new(), String::new());
         OneOff::new(contract).unwrap().write(number, &mut Vec::new(), &mut key, &mut hash);
         assert_eq!((key.as_str(), hash.as_str()), (&*whole.xdr, &*whole.hash));
-        assert_eq!(whole.key_type, OneOff::KEY_TYPE);
+        assert_eq!(&*whole.key_type, OneOff::KEY_TYPE);
     }
 }

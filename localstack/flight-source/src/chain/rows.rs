@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use pipeline::contract::xdr::durability;
 
 use super::Chain;
 use super::calendar::Event;
 use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
 use super::dice::{Dice, Use};
-use super::keys::{Content, OneOff};
+use super::keys::{Content, OneOff, durability_of};
+use crate::columns::{Columns, Row, STELLAR_ASSET, WASM};
 use crate::dataset::{MESSAGE_BYTES, Window};
 use crate::error::Result;
-use crate::schema::{Columns, Row};
 
 /// The entry of a row.
 #[derive(Clone, Copy)]
@@ -37,7 +37,6 @@ struct Change {
 /// The rows of a window in progress.
 pub(crate) struct Rows {
     chain: Arc<Chain>,
-    schema: SchemaRef,
     batch_rows: usize,
     window: Window,
     /// The current ledger; at the end one past the window, which may not fit u32.
@@ -55,11 +54,10 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// The rows of `window`, in batches of at most `batch_rows` (at least 1).
-    pub(crate) fn new(chain: Arc<Chain>, schema: SchemaRef, window: Window, batch_rows: usize) -> Self {
+    pub(crate) fn new(chain: Arc<Chain>, window: Window, batch_rows: usize) -> Self {
         let mut rows = Self {
             dice: Dice::at(chain.seed, Use::Rows, 0, 0),
             chain,
-            schema,
             batch_rows: batch_rows.max(1),
             window,
             ledger: u64::from(window.start),
@@ -159,7 +157,7 @@ impl Rows {
                 // capacity for the rest of the window or for one message, whichever is less
                 let rest = u64::from(self.window.end) - self.ledger + 1;
                 let rows = (MESSAGE_BYTES / 512).min(self.batch_rows);
-                Columns::with_capacity(self.schema.clone(), rows.min((rest as usize).saturating_mul(64)))
+                Columns::with_capacity(rows.min((rest as usize).saturating_mul(64)))
             });
             let change = self.change();
             let at = Moment { ledger: self.ledger as u32, closed_at: self.closed_at };
@@ -216,24 +214,12 @@ impl Pen {
         let (place, key_type, persistent, content) = match change.subject {
             Subject::Known(key) => {
                 let key = &cast.keys[key];
-                (usize::from(key.contract), key.key_type, key.persistent, key.content)
+                (usize::from(key.contract), &*key.key_type, key.persistent, key.content)
             }
             Subject::OneOff(contract) => (contract, OneOff::KEY_TYPE, false, Content::Any),
         };
         let contract = &cast.contracts[place];
-        let (mut balance_holder, mut balance) = (None, None);
-        match content {
-            Content::Balance { holder, rank } => {
-                let amount = amount(place as u16, rank, &mut dice);
-                cast.values.balance(amount, &mut dice, &mut self.xdr);
-                balance_holder = Some(&*cast.holders[usize::from(holder)]);
-                balance = i64::try_from(amount).ok();
-            }
-            Content::Instance => contract.instance.fill(&mut dice, &mut self.xdr),
-            Content::Any => cast.values.any(&mut dice, &mut self.xdr),
-        }
-        self.val.clear();
-        BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
+        let (balance_holder, balance) = self.value(cast, place, content, &mut dice);
         let (key_xdr, ledger_key_hash) = match (change.subject, &contract.one_off) {
             (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
             (Subject::OneOff(_), one_off) => {
@@ -247,17 +233,14 @@ impl Pen {
         let (mut asset, mut instance_type, mut wasm_hash) = (None, None, None);
         if let Content::Instance = content {
             match &contract.kind {
-                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some("stellar_asset")),
-                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some("wasm"), Some(hash.as_str())),
+                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some(STELLAR_ASSET)),
+                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some(WASM), Some(hash.as_str())),
             }
         }
         columns.push(&Row {
             contract_id: &contract.strkey,
             contract_key_type: key_type,
-            contract_durability: match persistent {
-                true => "ContractDataDurabilityPersistent",
-                false => "ContractDataDurabilityTemporary",
-            },
+            contract_durability: durability(durability_of(persistent)),
             asset_code: asset.and_then(|asset| asset.code.as_deref()),
             asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
             asset_type: asset.map(|asset| asset.asset_type),
@@ -277,6 +260,29 @@ impl Pen {
                 Some(_) => None,
             },
         });
+    }
+
+    /// Writes the value into `val`; returns holder and balance if it is a balance.
+    fn value<'a>(
+        &mut self,
+        cast: &'a Cast,
+        contract: usize,
+        content: Content,
+        dice: &mut Dice,
+    ) -> (Option<&'a str>, Option<i64>) {
+        let mut balance = (None, None);
+        match content {
+            Content::Balance { holder, rank } => {
+                let amount = amount(contract as u16, rank, dice);
+                cast.values.balance(amount, dice, &mut self.xdr);
+                balance = (Some(&*cast.holders[usize::from(holder)]), i64::try_from(amount).ok());
+            }
+            Content::Instance => cast.contracts[contract].instance.fill(dice, &mut self.xdr),
+            Content::Any => cast.values.any(dice, &mut self.xdr),
+        }
+        self.val.clear();
+        BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
+        balance
     }
 }
 

@@ -5,11 +5,12 @@
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use pipeline::BoxError;
 
 use super::location::Location;
 use super::name::{self, Compression};
 use crate::dataset::Window;
-use crate::error::{BoxError, Error, Result};
+use crate::error::{Error, Result};
 
 /// Maximum ledgers per lookup: a page of a bucket's listing has a thousand names.
 const STEP: u32 = 1_000;

@@ -5,15 +5,16 @@ use std::collections::hash_map::Entry;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
+use pipeline::contract::xdr::key_hash;
 use stellar_xdr::{
     ContractDataEntry, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, ScVal,
 };
 
-use super::entry::{EntryColumns, columns, key_hash, ledger_key};
+use super::entry::{EntryColumns, columns, ledger_key};
 use super::fault::Fault;
+use crate::columns::{Columns, Row};
 use crate::dataset::MESSAGE_BYTES;
 use crate::error::Result;
-use crate::schema::{Columns, Row, contract_data_schema};
 
 /// One change of one entry.
 #[derive(Debug)]
@@ -178,7 +179,7 @@ pub(crate) fn batches(
     let mut batches = Vec::new();
     let mut rest = changes.iter().peekable();
     while rest.peek().is_some() {
-        let mut columns = Columns::with_capacity(contract_data_schema(), rest.len().min(MESSAGE_BYTES / 512));
+        let mut columns = Columns::with_capacity(rest.len().min(MESSAGE_BYTES / 512));
         // the next value may take up to 64 KiB
         while columns.bytes() < MESSAGE_BYTES - (64 << 10)
             && let Some(change) = rest.next()

@@ -2,14 +2,15 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
+use pipeline::contract::asset::{contract_id, credit};
+use pipeline::contract::xdr::{base16, durability};
 use stellar_xdr::{
-    AccountId, Asset, ContractDataDurability, ContractDataEntry, ContractExecutable, ContractId, Error, Hash,
-    LedgerKey, LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal,
-    Uint256, WriteXdr,
+    AccountId, Asset, ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerKey,
+    LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal, Uint256, WriteXdr,
 };
 
 use crate::asset::{self, AssetColumns};
+use crate::columns::{STELLAR_ASSET, WASM, key_type, strkey};
 
 /// The columns that depend on the entry alone, and not on the change.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +26,6 @@ pub(crate) struct EntryColumns {
     pub(crate) val_xdr: String,
     pub(crate) instance_type: Option<&'static str>,
     pub(crate) wasm_hash: Option<String>,
-}
-
-/// The hash that identifies an entry, and its TTL, on the network.
-pub(crate) fn key_hash(key: &LedgerKey) -> Result<[u8; 32], Error> {
-    Ok(Sha256::digest(key.to_xdr(Limits::none())?).into())
 }
 
 /// The ledger key of an entry.
@@ -53,39 +49,25 @@ pub(crate) fn columns(
     if let ScVal::ContractInstance(instance) = &entry.val {
         match &instance.executable {
             ContractExecutable::Wasm(Hash(code)) => {
-                instance_type = Some("wasm");
-                wasm_hash = Some(hex(code));
+                instance_type = Some(WASM);
+                wasm_hash = Some(base16(code));
             }
-            ContractExecutable::StellarAsset => instance_type = Some("stellar_asset"),
+            ContractExecutable::StellarAsset => instance_type = Some(STELLAR_ASSET),
             ContractExecutable::ExternalRef(_) => {}
         }
     }
     Ok(Some(EntryColumns {
         contract_id: strkey(contract),
-        key_type: format!("ScValTypeScv{}", entry.key.name()),
-        durability: match entry.durability {
-            ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
-            ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
-        },
+        key_type: key_type(&entry.key),
+        durability: durability(entry.durability),
         asset: asset_of(entry, contract, passphrase)?.as_ref().map(asset::columns),
         balance: balance(entry),
-        ledger_key_hash: hex(&hash),
+        ledger_key_hash: base16(&hash),
         key_xdr: BASE64_STANDARD.encode(entry.key.to_xdr(Limits::none())?),
         val_xdr: BASE64_STANDARD.encode(entry.val.to_xdr(Limits::none())?),
         instance_type,
         wasm_hash,
     }))
-}
-
-fn strkey(contract: [u8; 32]) -> String {
-    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn is_symbol(val: &ScVal, name: &str) -> bool {
@@ -123,7 +105,7 @@ fn asset_of(entry: &ContractDataEntry, contract: [u8; 32], passphrase: &str) -> 
         return Ok(None);
     };
     let Some(asset) = instance.storage.as_ref().and_then(named_asset) else { return Ok(None) };
-    Ok((asset::contract_id(passphrase, &asset)? == contract).then_some(asset))
+    Ok((contract_id(&asset, passphrase)? == contract).then_some(asset))
 }
 
 /// The asset in the storage of an instance, unverified.
@@ -151,7 +133,7 @@ fn named_asset(ScMap(storage): &ScMap) -> Option<Asset> {
     if !code.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
-    let asset = asset::credit(std::str::from_utf8(code).ok()?, issuer).ok()?;
+    let asset = credit(std::str::from_utf8(code).ok()?, issuer)?;
     let is_consistent = match &asset {
         Asset::CreditAlphanum4(_) => is_symbol(kind, "AlphaNum4"),
         Asset::CreditAlphanum12(_) => is_symbol(kind, "AlphaNum12"),

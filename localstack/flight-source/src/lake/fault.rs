@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::error::{BoxError, Error};
+use pipeline::BoxError;
+
+use crate::error::Error;
 
 /// What is wrong, and the error of the decoder, if there is one.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use futures::future;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use pipeline::contract::xdr::base16;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Shared;
 use super::cache::Cache;
 use super::catalogue::{Catalogue, Extent, Object, unreachable};
-use super::entry::hex;
 use super::fault::Fault;
 use super::ledger::{Ledger, named};
 use super::object::ObjectReader;
@@ -227,8 +227,8 @@ fn linked(
                 place: format!("ledger {} does not follow ledger {}", ledger.sequence, before.sequence),
                 problem: format!(
                     "it names {} as the hash of the ledger before it, which is {}",
-                    hex(&ledger.previous),
-                    hex(&before.hash)
+                    base16(&ledger.previous),
+                    base16(&before.hash)
                 ),
                 source: None,
             });

@@ -8,9 +8,10 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
+use pipeline::BoxError;
 use url::Url;
 
-use crate::error::{BoxError, Error, Result};
+use crate::error::{Error, Result};
 
 /// A lake, and how to access it.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flight_source::{Window, contract_data_schema};
+use flight_source::Window;
 use futures::future;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
@@ -32,7 +32,7 @@ async fn the_same_seed_gives_the_same_bytes() {
 async fn different_windows_give_the_same_rows() {
     let mut source = serve(&spec()).await;
     let whole = source.rows(FIRST, FIRST + 399).await;
-    assert_eq!(whole.schema(), contract_data_schema());
+    assert_eq!(whole.schema(), testkit::schema::schema());
     assert!(whole.num_rows() > 8_000);
     for step in [1, 7, 64, 399] {
         let mut parts = Vec::new();

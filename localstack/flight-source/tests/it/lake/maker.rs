@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use flight_source::PUBNET;
 use sha2::{Digest, Sha256};
 use stellar_xdr::*;
+use testkit::asset::PUBNET;
 
 /// A version of LedgerCloseMeta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The 18 columns of contract data, and the builder of record batches.
+//! Rows of contract data as record batches, and how columns spell contracts and keys.
 
 use std::sync::Arc;
 
@@ -6,35 +6,24 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
     UInt32Builder,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use pipeline::contract::tables::SOURCE_SCHEMA;
+use stellar_xdr::ScVal;
 
 use crate::error::Result;
 
-/// The columns of contract data, in the order of this server.
-pub fn contract_data_schema() -> SchemaRef {
-    let utf8 = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    let ledger = |name: &str, nullable| Field::new(name, DataType::UInt32, nullable);
-    let closed_at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    Arc::new(Schema::new(vec![
-        utf8("contract_id", false),
-        utf8("contract_key_type", false),
-        utf8("contract_durability", false),
-        utf8("asset_code", true),
-        utf8("asset_issuer", true),
-        utf8("asset_type", true),
-        utf8("balance_holder", true),
-        Field::new("balance", DataType::Int64, true),
-        ledger("last_modified_ledger", false),
-        Field::new("deleted", DataType::Boolean, false),
-        ledger("ledger_sequence", false),
-        Field::new("closed_at", closed_at, false),
-        utf8("ledger_key_hash", true),
-        utf8("key_xdr", true),
-        utf8("val_xdr", true),
-        utf8("contract_instance_type", true),
-        utf8("contract_instance_wasm_hash", true),
-        ledger("expiration_ledger_seq", true),
-    ]))
+/// The column `contract_instance_type` of a contract with code of its own.
+pub(crate) const WASM: &str = "wasm";
+/// The column `contract_instance_type` of a Stellar asset contract.
+pub(crate) const STELLAR_ASSET: &str = "stellar_asset";
+
+/// The column `contract_key_type`.
+pub(crate) fn key_type(key: &ScVal) -> String {
+    format!("ScValTypeScv{}", key.name())
+}
+
+/// The strkey `C…` of a contract.
+pub(crate) fn strkey(contract: [u8; 32]) -> String {
+    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
 }
 
 /// One change of one entry: the values of its row.
@@ -62,7 +51,6 @@ pub(crate) struct Row<'a> {
 
 /// Builds a record batch from rows.
 pub(crate) struct Columns {
-    schema: SchemaRef,
     rows: usize,
     bytes: usize,
     contract_id: StringBuilder,
@@ -87,10 +75,9 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// Empty columns with capacity for `rows` rows of usual length.
-    pub(crate) fn with_capacity(schema: SchemaRef, rows: usize) -> Self {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         Self {
-            schema,
             rows: 0,
             bytes: 0,
             contract_id: text(56),
@@ -171,6 +158,6 @@ impl Columns {
             Arc::new(self.contract_instance_wasm_hash.finish()),
             Arc::new(self.expiration_ledger_seq.finish()),
         ];
-        Ok(RecordBatch::try_new(self.schema, columns)?)
+        Ok(RecordBatch::try_new(SOURCE_SCHEMA.clone(), columns)?)
     }
 }
