@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use pipeline::LedgerWindow;
 use pipeline::contract::tables::SOURCE_SCHEMA;
 
-use crate::dataset::{Batches, Count, Dataset, Window};
+use crate::dataset::{Batches, Count, Dataset};
 use crate::error::{Error, Result};
 
 mod calendar;
@@ -112,16 +113,21 @@ impl Dataset for Chain {
         SOURCE_SCHEMA.clone()
     }
 
-    async fn extent(&self) -> Result<Window> {
-        Ok(Window { start: self.first, end: self.tip.now() })
+    async fn extent(&self) -> Result<LedgerWindow> {
+        Ok(LedgerWindow::single(self.first).span(LedgerWindow::single(self.tip.now())))
     }
 
-    async fn count(&self, window: Window) -> Result<Count> {
-        let rows = (window.start..=window.end).map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
-        Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end)) })
+    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+        let ledgers = window.start()..=window.end();
+        let rows = ledgers.map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
+        Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end())) })
     }
 
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+        Ok(Some(self.tip.closed_at(ledger)))
+    }
+
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
         Box::new(Rows::new(self, window, batch_rows))
     }
 }

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use pipeline::LedgerWindow;
 use pipeline::PUBNET;
 use pipeline::contract::tables::SOURCE_SCHEMA;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
+use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES};
 use crate::error::{Error, Result};
 
 mod cache;
@@ -80,7 +82,7 @@ impl Lake {
             runtime: Handle::current(),
         };
         let ledgers = lake.known().await?.ledgers;
-        lake.count(Window { start: ledgers.end, end: ledgers.end }).await?;
+        lake.closed_at(ledgers.end()).await?;
         tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake");
         Ok(lake)
     }
@@ -123,34 +125,23 @@ impl Dataset for Lake {
         SOURCE_SCHEMA.clone()
     }
 
-    async fn extent(&self) -> Result<Window> {
+    async fn extent(&self) -> Result<LedgerWindow> {
         Ok(self.known().await?.ledgers)
     }
 
-    async fn summary(&self, extent: Window) -> Result<Count> {
+    async fn summary(&self, extent: LedgerWindow) -> Result<Count> {
         // Counting all rows would mean reading all ledgers. If the last ledger cannot be read, that is an error of the
         // windows that contain it, and not of this request.
-        let last = self.count(Window { start: extent.end, end: extent.end }).await;
-        let closed_at = match last {
-            Ok(last) => last.closed_at,
-            Err(error) => {
-                tracing::warn!("{}", error.chain());
-                None
-            }
-        };
+        let closed_at = self.closed_at(extent.end()).await.unwrap_or_else(|error| {
+            tracing::warn!("{}", error.chain());
+            None
+        });
         Ok(Count { rows: None, closed_at })
     }
 
-    async fn count(&self, window: Window) -> Result<Count> {
+    async fn count(&self, window: LedgerWindow) -> Result<Count> {
         let extent = self.known().await?;
         let mut count = Count { rows: Some(0), closed_at: None };
-        if window.is_empty() {
-            let last = Window { start: window.end, end: window.end };
-            if extent.ledgers.covers(last) {
-                count.closed_at = self.count(last).await?.closed_at;
-            }
-            return Ok(count);
-        }
         let mut ledgers = flow::ledgers(self.shared.clone(), extent, window);
         while let Some(ledger) = ledgers.try_next().await? {
             count.rows = count.rows.map(|rows| rows + ledger.rows);
@@ -160,17 +151,24 @@ impl Dataset for Lake {
         Ok(count)
     }
 
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+        match self.known().await?.ledgers.contains(ledger) {
+            true => Ok(self.count(LedgerWindow::single(ledger)).await?.closed_at),
+            false => Ok(None),
+        }
+    }
+
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
         let (sender, ledgers) = mpsc::channel(1);
-        let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start));
+        let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start()));
         self.runtime.clone().spawn(self.send(window, sender));
-        Box::new(Rows { batch_rows, ledgers, next, end: window.end, waiting: Vec::new() })
+        Box::new(Rows { batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
     }
 }
 
 impl Lake {
     /// Sends the ledgers of a window until they end or the receiver is dropped.
-    async fn send(self: Arc<Self>, window: Window, sender: mpsc::Sender<Result<Arc<Ledger>>>) {
+    async fn send(self: Arc<Self>, window: LedgerWindow, sender: mpsc::Sender<Result<Arc<Ledger>>>) {
         let mut ledgers = match self.known().await {
             Ok(extent) => flow::ledgers(self.shared.clone(), extent, window),
             Err(error) => stream::iter([Err(error)]).boxed(),

@@ -1,6 +1,6 @@
 //! An Arrow Flight server of Stellar contract data: Parquet files, a synthetic chain, or the ledgers of a lake.
 //!
-//! A [`Dataset`] counts and streams the rows of a [`Window`] of ledgers. There are three: [`ParquetFiles`], [`Chain`] and
+//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow). There are three: [`ParquetFiles`], [`Chain`] and
 //! [`Lake`]. A [`Server`] serves one dataset:
 //!
 //! - `GetFlightInfo` for the path `contract, data, <start>, <end>` returns the exact number of rows, and as JSON in
@@ -25,7 +25,7 @@ mod ticket;
 
 pub use chain::{Chain, ChainSpec};
 pub use cli::Cli;
-pub use dataset::{Batches, Count, Dataset, Window};
+pub use dataset::{Batches, Count, Dataset};
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeOptions};
 pub use parquet_files::ParquetFiles;

@@ -9,12 +9,13 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
 use arrow::error::ArrowError;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use pipeline::BoxError;
+use pipeline::LedgerWindow;
 
-use crate::dataset::{Batches, Count, Dataset, Window};
+use crate::dataset::{Batches, Count, Dataset};
 use crate::error::{Error, Result};
 
 const LEDGER: &str = "ledger_sequence";
@@ -30,14 +31,14 @@ pub struct ParquetFiles {
     schema: SchemaRef,
     files: Vec<Indexed>,
     ledgers: BTreeMap<u32, Ledger>,
-    extent: Window,
+    extent: LedgerWindow,
 }
 
 #[derive(Debug)]
 struct Indexed {
     path: PathBuf,
     /// The ledgers of each row group; `None` for one without rows.
-    row_groups: Vec<Option<Window>>,
+    row_groups: Vec<Option<LedgerWindow>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,7 +84,7 @@ impl ParquetFiles {
         let (Some(schema), Some(((start, _), (end, _)))) = (schema, ends) else {
             return Err(Error::Options("the Parquet files have no rows".to_owned()));
         };
-        let extent = Window { start: *start, end: *end };
+        let extent = LedgerWindow::single(*start).span(LedgerWindow::single(*end));
         let rows: u64 = ledgers.values().map(|ledger| ledger.rows).sum();
         tracing::info!(files = files.len(), rows, ledgers = %extent, "Parquet files");
         Ok(Self { name: format!("files {extent} {rows}"), schema, files, ledgers, extent })
@@ -136,12 +137,12 @@ fn column(batch: &RecordBatch, name: &str, as_type: &DataType) -> Result<ArrayRe
 }
 
 /// Counts the rows of a row group by ledger, and returns its range of ledgers.
-fn index(path: &Path, group: usize, ledgers: &mut BTreeMap<u32, Ledger>) -> Result<Option<Window>> {
+fn index(path: &Path, group: usize, ledgers: &mut BTreeMap<u32, Ledger>) -> Result<Option<LedgerWindow>> {
     let failed = |error: ArrowError| unreadable(path, error);
     let builder = builder(path)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), [LEDGER, CLOSED_AT]);
     let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut range: Option<Window> = None;
+    let mut range: Option<LedgerWindow> = None;
     let builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(SCAN_ROWS);
     for batch in builder.build().map_err(|error| unreadable(path, error))? {
         let batch = batch.map_err(failed)?;
@@ -152,8 +153,8 @@ fn index(path: &Path, group: usize, ledgers: &mut BTreeMap<u32, Ledger>) -> Resu
             let ledger = ledgers.entry(*sequence).or_default();
             ledger.rows += 1;
             ledger.closed_at = *closed_at;
-            let seen = range.get_or_insert(Window { start: *sequence, end: *sequence });
-            *seen = Window { start: seen.start.min(*sequence), end: seen.end.max(*sequence) };
+            let one = LedgerWindow::single(*sequence);
+            range = Some(range.map_or(one, |seen| seen.span(one)));
         }
     }
     Ok(range)
@@ -169,21 +170,21 @@ impl Dataset for ParquetFiles {
         self.schema.clone()
     }
 
-    async fn extent(&self) -> Result<Window> {
+    async fn extent(&self) -> Result<LedgerWindow> {
         Ok(self.extent)
     }
 
-    async fn count(&self, window: Window) -> Result<Count> {
-        let last = self.ledgers.range(..=window.end).next_back();
-        let closed_at = last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at));
-        let rows = match window.is_empty() {
-            true => 0,
-            false => self.ledgers.range(window.start..=window.end).map(|(_, ledger)| ledger.rows).sum(),
-        };
-        Ok(Count { rows: Some(rows), closed_at })
+    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+        let rows = self.ledgers.range(window.start()..=window.end()).map(|(_, ledger)| ledger.rows).sum();
+        Ok(Count { rows: Some(rows), closed_at: self.closed_at(window.end()).await? })
     }
 
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+        let last = self.ledgers.range(..=ledger).next_back();
+        Ok(last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at)))
+    }
+
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
         Box::new(Reader { files: self, window, batch_rows: batch_rows.max(1), next_file: 0, reader: None })
     }
 }
@@ -191,7 +192,7 @@ impl Dataset for ParquetFiles {
 /// Reads the row groups with ledgers of a window, and keeps the rows inside the window.
 struct Reader {
     files: Arc<ParquetFiles>,
-    window: Window,
+    window: LedgerWindow,
     batch_rows: usize,
     next_file: usize,
     reader: Option<ParquetRecordBatchReader>,
@@ -199,9 +200,7 @@ struct Reader {
 
 impl Reader {
     fn open(&self, file: &Indexed) -> Result<Option<ParquetRecordBatchReader>> {
-        let wanted = |range: &Option<Window>| {
-            range.is_some_and(|range| range.start <= self.window.end && self.window.start <= range.end)
-        };
+        let wanted = |range: &Option<LedgerWindow>| range.is_some_and(|range| range.overlaps(self.window));
         let groups: Vec<usize> = file
             .row_groups
             .iter()
@@ -219,7 +218,7 @@ impl Reader {
     fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let sequence = column(batch, LEDGER, &DataType::UInt32)?;
         let inside = sequence.as_primitive::<UInt32Type>().values().iter();
-        let inside: Vec<bool> = inside.map(|at| (self.window.start..=self.window.end).contains(at)).collect();
+        let inside: Vec<bool> = inside.map(|at| self.window.contains(*at)).collect();
         let kept = filter_record_batch(batch, &BooleanArray::from(inside))?;
         // the schema without metadata, which differs between files
         RecordBatch::try_new(self.files.schema.clone(), kept.columns().to_vec())

@@ -16,13 +16,13 @@ use arrow_flight::{
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::stream::{self, BoxStream, StreamExt};
-use pipeline::SourceRange;
 use pipeline::contract::wire::{PATH, path};
+use pipeline::{LedgerWindow, SourceRange};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::dataset::{Dataset, Window, split};
+use crate::dataset::{Count, Dataset, split};
 use crate::ticket;
 
 /// Counts the open streams of rows.
@@ -72,22 +72,29 @@ impl ContractData {
         Self { dataset, schema, batch_rows, endpoints, streams }
     }
 
-    async fn info(&self, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo, Status> {
+    /// The answer for a window, or for everything.
+    async fn info(
+        &self,
+        descriptor: FlightDescriptor,
+        asked: Option<LedgerWindow>,
+    ) -> Result<FlightInfo, Status> {
         let extent = self.dataset.extent().await?;
-        let (window, endpoints, count) = match asked {
-            Asked::Everything => (extent, 0, self.dataset.summary(extent).await?),
-            Asked::Window(asked) => {
-                let start = asked.start.max(extent.start);
-                let window = Window { start, end: asked.end.min(extent.end) };
-                (window, self.endpoints, self.dataset.count(window).await?)
+        let wanted = asked.unwrap_or(extent);
+        let (start, end) = (wanted.start().max(extent.start()), wanted.end().min(extent.end()));
+        let (count, endpoints) = match (asked, LedgerWindow::new(start, end)) {
+            (None, _) => (self.dataset.summary(extent).await?, Vec::new()),
+            (Some(_), Ok(window)) => (self.dataset.count(window).await?, slices(window, self.endpoints)),
+            // the window is beyond the tip, or before the first ledger
+            (Some(_), Err(_)) => {
+                let closed_at = self.dataset.closed_at(end).await?;
+                (Count { rows: Some(0), closed_at }, Vec::new())
             }
         };
         let available = SourceRange {
-            start_ledger: window.start.into(),
-            end_ledger: window.end.into(),
+            start_ledger: start.into(),
+            end_ledger: end.into(),
             latest_closed_at: count.closed_at,
         };
-        let endpoints: Vec<_> = if endpoints == 0 { Vec::new() } else { window.slices(endpoints).collect() };
         let mut info = FlightInfo::new()
             .try_with_schema(&self.schema)
             .map_err(|error| Status::internal(error.to_string()))?
@@ -104,7 +111,7 @@ impl ContractData {
 
     /// The rows of a window. A thread of their own makes them, at most two batches ahead of the client; it ends when the
     /// client disconnects.
-    fn stream(&self, window: Window) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
+    fn stream(&self, window: LedgerWindow) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let (sender, receiver) = mpsc::channel(2);
         let (dataset, batch_rows, guard) = (self.dataset.clone(), self.batch_rows, self.streams.enter());
         let maker = tokio::task::spawn_blocking(move || {
@@ -146,37 +153,37 @@ where
     FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(usize::MAX).build(batches)
 }
 
-/// The request in a descriptor.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Everything,
-    Window(Window),
+/// The window in at most `parts` consecutive slices of about equal length.
+fn slices(window: LedgerWindow, parts: u32) -> Vec<LedgerWindow> {
+    let (ledgers, start) = (window.ledgers(), u64::from(window.start()));
+    let parts = u64::from(parts.max(1)).min(ledgers);
+    let slice = |i: u64| {
+        let (first, next) = (start + ledgers * i / parts, start + ledgers * (i + 1) / parts);
+        LedgerWindow::single(first as u32).span(LedgerWindow::single((next - 1) as u32))
+    };
+    (0..parts).map(slice).collect()
 }
 
-fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
-    let refuse = |reason: String| Err(Status::invalid_argument(reason));
+/// The window that a descriptor asks for; `None` for everything.
+fn asked(descriptor: &FlightDescriptor) -> Result<Option<LedgerWindow>, Status> {
+    let refuse = |reason: String| Status::invalid_argument(reason);
     if descriptor.r#type() != DescriptorType::Path {
-        return refuse("the descriptor must be a path: contract, data, start, end".to_owned());
+        return Err(refuse("the descriptor must be a path: contract, data, start, end".to_owned()));
     }
     let ledger = |name: &str, text: &str| {
-        text.parse::<u32>().map_err(|_| {
-            Status::invalid_argument(format!(
-                "the {name} ledger {text:?} is not a number from 0 to {}",
-                u32::MAX
-            ))
-        })
+        text.parse::<u32>()
+            .map_err(|_| refuse(format!("the {name} ledger {text:?} is not a number from 0 to {}", u32::MAX)))
     };
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
     match path.strip_prefix(&PATH) {
-        Some([]) => Ok(Asked::Everything),
+        Some([]) => Ok(None),
         Some([start, end]) => {
-            let window = Window { start: ledger("start", start)?, end: ledger("end", end)? };
-            match window.is_empty() {
-                true => refuse(format!("the window {window} ends before it starts")),
-                false => Ok(Asked::Window(window)),
-            }
+            let window = LedgerWindow::new(ledger("start", start)?, ledger("end", end)?);
+            window.map(Some).map_err(|error| refuse(error.to_string()))
         }
-        _ => refuse(format!("there is no dataset at the path {path:?}: ask for contract, data, start, end")),
+        _ => Err(refuse(format!(
+            "there is no dataset at the path {path:?}: ask for contract, data, start, end"
+        ))),
     }
 }
 
@@ -196,7 +203,7 @@ impl FlightService for ContractData {
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
         let everything = FlightDescriptor::new_path(path(None));
-        let info = self.info(everything, Asked::Everything).await;
+        let info = self.info(everything, None).await;
         Ok(Response::new(stream::iter([info]).boxed()))
     }
 
@@ -214,7 +221,7 @@ impl FlightService for ContractData {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let extent = self.dataset.extent().await?;
         let window = ticket::read(self.dataset.name(), &request.into_inner().ticket)
-            .filter(|window| extent.covers(*window))
+            .filter(|window| extent.contains(window.start()) && extent.contains(window.end()))
             .ok_or_else(|| {
                 Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first")
             })?;
@@ -254,5 +261,22 @@ impl FlightService for ContractData {
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         unimplemented("ListActions")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_the_window_without_overlap() {
+        for (start, end, parts) in [(1, 10, 3), (5, 5, 4), (0, u32::MAX, 7), (100, 103, 4), (9, 30, 1)] {
+            let window = LedgerWindow::new(start, end).unwrap();
+            let slices = slices(window, parts);
+            assert!(slices.len() <= parts as usize && !slices.is_empty());
+            assert_eq!(slices.iter().map(|s| s.ledgers()).sum::<u64>(), window.ledgers());
+            assert_eq!((slices[0].start(), slices[slices.len() - 1].end()), (start, end));
+            assert!(slices.windows(2).all(|pair| pair[0].end() + 1 == pair[1].start()));
+        }
     }
 }

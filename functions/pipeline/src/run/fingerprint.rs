@@ -49,7 +49,7 @@ pub(super) async fn check_or_store(
 
 /// The digest of the source's rows of one ledger; `None` if the source does not offer the ledger.
 async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
-    let window = LedgerWindow::new(ledger, ledger)?;
+    let window = LedgerWindow::single(ledger);
     let Offer::Ledgers(offered) = flight.offer(window, Trust::WholeStream).await? else { return Ok(None) };
     let mut drain = drain(flight, *offered);
     let mut digest = RowsDigest::default();

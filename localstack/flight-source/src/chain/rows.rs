@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use pipeline::LedgerWindow;
 use pipeline::contract::xdr::durability;
 
 use super::Chain;
@@ -13,7 +14,7 @@ use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
 use super::dice::{Dice, Use};
 use super::keys::{Content, OneOff, durability_of};
 use crate::columns::{Columns, Row, STELLAR_ASSET, WASM};
-use crate::dataset::{MESSAGE_BYTES, Window};
+use crate::dataset::MESSAGE_BYTES;
 use crate::error::Result;
 
 /// The entry of a row.
@@ -38,7 +39,7 @@ struct Change {
 pub(crate) struct Rows {
     chain: Arc<Chain>,
     batch_rows: usize,
-    window: Window,
+    window: LedgerWindow,
     /// The current ledger; at the end one past the window, which may not fit u32.
     ledger: u64,
     /// The number of rows of that ledger, and of those already made.
@@ -54,13 +55,13 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// The rows of `window`, in batches of at most `batch_rows` (at least 1).
-    pub(crate) fn new(chain: Arc<Chain>, window: Window, batch_rows: usize) -> Self {
+    pub(crate) fn new(chain: Arc<Chain>, window: LedgerWindow, batch_rows: usize) -> Self {
         let mut rows = Self {
             dice: Dice::at(chain.seed, Use::Rows, 0, 0),
             chain,
             batch_rows: batch_rows.max(1),
             window,
-            ledger: u64::from(window.start),
+            ledger: u64::from(window.start()),
             rows: 0,
             made: 0,
             closed_at: 0,
@@ -69,14 +70,14 @@ impl Rows {
             last: None,
             pen: Pen::default(),
         };
-        rows.open(u64::from(window.start));
+        rows.open(u64::from(window.start()));
         rows
     }
 
     /// Starts a ledger.
     fn open(&mut self, ledger: u64) {
         self.ledger = ledger;
-        if ledger > u64::from(self.window.end) {
+        if ledger > u64::from(self.window.end()) {
             return;
         }
         let at = ledger as u32;
@@ -148,14 +149,14 @@ impl Rows {
 
     fn batch(&mut self) -> Option<Result<RecordBatch>> {
         let mut columns: Option<Columns> = None;
-        while self.ledger <= u64::from(self.window.end) {
+        while self.ledger <= u64::from(self.window.end()) {
             if self.made == self.rows {
                 self.open(self.ledger + 1);
                 continue;
             }
             let columns = columns.get_or_insert_with(|| {
                 // capacity for the rest of the window or for one message, whichever is less
-                let rest = u64::from(self.window.end) - self.ledger + 1;
+                let rest = u64::from(self.window.end()) - self.ledger + 1;
                 let rows = (MESSAGE_BYTES / 512).min(self.batch_rows);
                 Columns::with_capacity(rows.min((rest as usize).saturating_mul(64)))
             });

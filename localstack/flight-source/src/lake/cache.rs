@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pipeline::LedgerWindow;
+
 use super::ledger::Ledger;
-use crate::dataset::Window;
 
 /// Ledgers by sequence, up to a limit in bytes.
 #[derive(Debug)]
@@ -44,14 +45,14 @@ impl Cache {
 
     /// Caches a ledger of `window`, and removes the least recently used ledgers of other windows to make room. Those of the
     /// window itself stay: otherwise a window larger than the cache would push out its beginning, which is sent first.
-    pub(crate) fn put(&self, window: Window, ledger: &Arc<Ledger>) {
+    pub(crate) fn put(&self, window: LedgerWindow, ledger: &Arc<Ledger>) {
         let mut state = self.state();
         if state.ledgers.contains_key(&ledger.sequence) {
             return;
         }
         let bytes = ledger.bytes();
         while state.bytes + bytes > self.limit {
-            let others = state.ledgers.iter().filter(|(at, _)| !(window.start..=window.end).contains(*at));
+            let others = state.ledgers.iter().filter(|(at, _)| !window.contains(**at));
             let Some(oldest) = others.min_by_key(|(_, (used, _))| *used).map(|(at, _)| *at) else { return };
             if let Some((_, gone)) = state.ledgers.remove(&oldest) {
                 state.bytes -= gone.bytes();
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_ledgers_of_other_windows_are_removed() {
         let cache = Cache::new(3 * ledger(0).bytes());
-        let window = |start, end| Window { start, end };
+        let window = |start, end| LedgerWindow::new(start, end).unwrap();
         (1..=3).for_each(|at| cache.put(window(1, 3), &ledger(at)));
         assert!(cache.get(1).is_some());
         cache.put(window(4, 9), &ledger(4));

@@ -6,10 +6,10 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use pipeline::BoxError;
+use pipeline::LedgerWindow;
 
 use super::location::Location;
 use super::name::{self, Compression};
-use crate::dataset::Window;
 use crate::error::{Error, Result};
 
 /// Maximum ledgers per lookup: a page of a bucket's listing has a thousand names.
@@ -21,7 +21,7 @@ const LOOK_AT: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) path: Path,
-    pub(crate) ledgers: Window,
+    pub(crate) ledgers: LedgerWindow,
     pub(crate) compression: Compression,
     pub(crate) size: u64,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Object {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Folder {
     path: Path,
-    ledgers: Window,
+    ledgers: LedgerWindow,
 }
 
 /// The objects of a lake.
@@ -44,7 +44,7 @@ pub(crate) struct Catalogue {
 #[derive(Debug, Clone)]
 pub(crate) struct Extent {
     folders: Vec<Folder>,
-    pub(crate) ledgers: Window,
+    pub(crate) ledgers: LedgerWindow,
 }
 
 impl Catalogue {
@@ -110,52 +110,49 @@ impl Catalogue {
         let last = last.ok_or_else(gone)?;
         let mut first = None;
         for folder in &folders {
-            first = self.oldest(folder, known.map(|known| known.ledgers.start)).await?;
+            first = self.oldest(folder, known.map(|known| known.ledgers.start())).await?;
             if first.is_some() {
                 break;
             }
         }
         let first = first.ok_or_else(gone)?;
-        // no lake contains the genesis ledger
-        let start = if first.start < 2 && first.end >= 2 { 2 } else { first.start };
-        Ok(Extent { folders, ledgers: Window { start, end: last.ledgers.end } })
+        Ok(Extent { folders, ledgers: name::without_genesis(first).span(last.ledgers) })
     }
 
     /// The first objects of a window, in order and without a gap: at least the one with its first ledger, perhaps not all.
     ///
     /// # Errors
     /// [`Error::Missing`] names the missing ledgers.
-    pub(crate) async fn next(&self, extent: &Extent, window: Window) -> Result<Vec<Object>> {
-        let step = Window { start: window.start, end: window.end.min(window.start.saturating_add(STEP - 1)) };
+    pub(crate) async fn next(&self, extent: &Extent, window: LedgerWindow) -> Result<Vec<Object>> {
+        let step = window.until(window.start().saturating_add(STEP - 1)).unwrap_or(window);
         let mut found = Vec::new();
         for folder in &extent.folders {
-            if folder.ledgers.start > step.end || folder.ledgers.end < step.start {
+            if folder.ledgers.start() > step.end() || folder.ledgers.end() < step.start() {
                 continue;
             }
-            let mut objects = self.from(folder, step.end).await?;
+            let mut objects = self.from(folder, step.end()).await?;
             let mut here = Vec::new();
             while let Some(object) = objects.try_next().await? {
-                if object.ledgers.end < step.start {
+                if object.ledgers.end() < step.start() {
                     break;
                 }
                 here.push(object);
             }
             found.extend(here.into_iter().rev());
         }
-        let (mut taken, mut missing, mut next): (Vec<Object>, Vec<Window>, u64) =
-            (Vec::new(), Vec::new(), u64::from(step.start));
+        let (mut taken, mut missing, mut next) = (Vec::new(), Vec::new(), u64::from(step.start()));
         for object in found {
-            if u64::from(object.ledgers.end) < next {
+            if u64::from(object.ledgers.end()) < next {
                 continue;
             }
-            if u64::from(object.ledgers.start) > next {
-                missing.push(Window { start: next as u32, end: object.ledgers.start - 1 });
+            if u64::from(object.ledgers.start()) > next {
+                missing.push(span(next as u32, object.ledgers.start() - 1));
             }
-            next = u64::from(object.ledgers.end) + 1;
+            next = u64::from(object.ledgers.end()) + 1;
             taken.push(object);
         }
-        if next <= u64::from(step.end) {
-            missing.push(Window { start: next as u32, end: step.end });
+        if next <= u64::from(step.end()) {
+            missing.push(span(next as u32, step.end()));
         }
         if missing.is_empty() {
             return self.sized(taken).await;
@@ -166,8 +163,8 @@ impl Catalogue {
             "the lake {} has a gap: ledgers {}{more} are missing between the first, {}, and the last, {}",
             self.location.url,
             named.join(", "),
-            extent.ledgers.start,
-            extent.ledgers.end
+            extent.ledgers.start(),
+            extent.ledgers.end()
         )))
     }
 
@@ -185,7 +182,7 @@ impl Catalogue {
     async fn folders(&self) -> Result<Vec<Folder>> {
         let root = &self.location.root;
         if !self.partitioned {
-            return Ok(vec![Folder { path: root.clone(), ledgers: Window { start: 0, end: u32::MAX } }]);
+            return Ok(vec![Folder { path: root.clone(), ledgers: span(0, u32::MAX) }]);
         }
         let names = match &self.location.directory {
             Some(directory) => listed(directory.clone()).await?,
@@ -202,7 +199,7 @@ impl Catalogue {
                 Some(Folder { path: root.clone().join(name.as_str()), ledgers: name::partition(name)? })
             })
             .collect();
-        folders.sort_by_key(|folder| folder.ledgers.start);
+        folders.sort_by_key(|folder| folder.ledgers.start());
         Ok(folders)
     }
 
@@ -216,8 +213,8 @@ impl Catalogue {
             let names = listed(directory.join(folder.path.as_ref())).await?;
             let mut objects: Vec<Object> =
                 names.iter().filter_map(|name| object(folder.path.clone().join(name.as_str()), 0)).collect();
-            objects.retain(|object| object.ledgers.start <= ledger);
-            objects.sort_by(|a, b| (b.ledgers.start, &a.path).cmp(&(a.ledgers.start, &b.path)));
+            objects.retain(|object| object.ledgers.start() <= ledger);
+            objects.sort_by(|a, b| (b.ledgers.start(), &a.path).cmp(&(a.ledgers.start(), &b.path)));
             return Ok(stream::iter(objects.into_iter().map(Ok)).boxed());
         }
         let offset = folder.path.clone().join(name::prefix(ledger));
@@ -235,15 +232,14 @@ impl Catalogue {
 
     /// The ledgers of the oldest object of a folder. `known` is the previous first ledger, which is usually still the
     /// first.
-    async fn oldest(&self, folder: &Folder, known: Option<u32>) -> Result<Option<Window>> {
+    async fn oldest(&self, folder: &Folder, known: Option<u32>) -> Result<Option<LedgerWindow>> {
         if self.location.directory.is_some() {
             let last =
                 self.from(folder, u32::MAX).await?.try_fold(None, |_, object| async { Ok(Some(object)) });
             return Ok(last.await?.map(|object| object.ledgers));
         }
         let mut oldest = None;
-        if let Some(known) = known.filter(|known| (folder.ledgers.start..=folder.ledgers.end).contains(known))
-        {
+        if let Some(known) = known.filter(|known| folder.ledgers.contains(*known)) {
             let mut objects = self.from(folder, known).await?;
             oldest = objects.try_next().await?;
             if let Some(still) = &oldest
@@ -252,13 +248,13 @@ impl Catalogue {
                 return Ok(Some(still.ledgers));
             }
         }
-        let mut low = u64::from(folder.ledgers.start);
+        let mut low = u64::from(folder.ledgers.start());
         let mut high = match &oldest {
-            Some(object) => object.ledgers.start,
+            Some(object) => object.ledgers.start(),
             None => match self.from(folder, u32::MAX).await?.try_next().await? {
                 None => return Ok(None),
                 Some(newest) => {
-                    let start = newest.ledgers.start;
+                    let start = newest.ledgers.start();
                     oldest = Some(newest);
                     start
                 }
@@ -269,7 +265,7 @@ impl Catalogue {
             let middle = (low + u64::from(high) - 1) / 2;
             match self.from(folder, middle as u32).await?.try_next().await? {
                 Some(object) => {
-                    high = object.ledgers.start;
+                    high = object.ledgers.start();
                     oldest = Some(object);
                 }
                 None => low = middle + 1,
@@ -277,6 +273,11 @@ impl Catalogue {
         }
         Ok(oldest.map(|object| object.ledgers))
     }
+}
+
+/// The ledgers from `start` to `end`, which is not before it.
+fn span(start: u32, end: u32) -> LedgerWindow {
+    LedgerWindow::single(start).span(LedgerWindow::single(end))
 }
 
 /// The names in a directory; none if it does not exist.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use pipeline::LedgerWindow;
 use pipeline::contract::xdr::base16;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -17,7 +18,6 @@ use super::catalogue::{Catalogue, Extent, Object, unreachable};
 use super::fault::Fault;
 use super::ledger::{Ledger, named};
 use super::object::ObjectReader;
-use crate::dataset::Window;
 use crate::error::{Error, Result};
 
 /// Maximum objects per stream that are fetched, decoded or waiting for the reader.
@@ -31,25 +31,25 @@ const OBJECT_BYTES: u64 = 512 << 20;
 enum Step {
     Cached(Arc<Ledger>),
     /// An object, the ledgers wanted of it, and its share of [`AHEAD_BYTES`].
-    Fetch(Object, Window, OwnedSemaphorePermit),
+    Fetch(Object, LedgerWindow, OwnedSemaphorePermit),
 }
 
 /// A ledger in memory, or the ledgers of an object as they are decoded.
 enum Piece {
     Cached(Arc<Ledger>),
-    Decoding { object: Object, wanted: Window, ledgers: mpsc::Receiver<Result<Ledger>> },
+    Decoding { object: Object, wanted: LedgerWindow, ledgers: mpsc::Receiver<Result<Ledger>> },
 }
 
 /// The ledgers of a window inside `extent`. The stream ends at the first error.
 pub(crate) fn ledgers(
     lake: Arc<Shared>,
     extent: Arc<Extent>,
-    window: Window,
+    window: LedgerWindow,
 ) -> BoxStream<'static, Result<Arc<Ledger>>> {
     let plan = Plan {
         lake: lake.clone(),
         extent,
-        next: u64::from(window.start),
+        next: u64::from(window.start()),
         window,
         found: VecDeque::new(),
         room: Arc::new(Semaphore::new(AHEAD_BYTES as usize)),
@@ -66,7 +66,7 @@ pub(crate) fn ledgers(
 struct Plan {
     lake: Arc<Shared>,
     extent: Arc<Extent>,
-    window: Window,
+    window: LedgerWindow,
     next: u64,
     found: VecDeque<Object>,
     room: Arc<Semaphore>,
@@ -74,19 +74,16 @@ struct Plan {
 
 impl Plan {
     async fn step(&mut self) -> Result<Option<Step>> {
-        let end = self.window.end;
-        if self.next > u64::from(end) {
-            return Ok(None);
-        }
-        let next = self.next as u32;
+        let rest = u32::try_from(self.next).ok().and_then(|next| self.window.from(next));
+        let Some(rest) = rest else { return Ok(None) };
         if self.found.is_empty() {
             let cache: &Cache = &self.lake.cache;
-            if let Some(ledger) = cache.get(next) {
+            if let Some(ledger) = cache.get(rest.start()) {
                 self.next += 1;
                 return Ok(Some(Step::Cached(ledger)));
             }
             let catalogue: &Catalogue = &self.lake.catalogue;
-            self.found = catalogue.next(&self.extent, Window { start: next, end }).await?.into();
+            self.found = catalogue.next(&self.extent, rest).await?.into();
         }
         let Some(object) = self.found.pop_front() else { return Ok(None) };
         if object.size > OBJECT_BYTES {
@@ -97,8 +94,10 @@ impl Plan {
         let share = u32::try_from(object.size).unwrap_or(u32::MAX).clamp(1, AHEAD_BYTES);
         let room = self.room.clone().acquire_many_owned(share).await;
         let room = room.map_err(|error| Error::Unexpected(error.to_string()))?;
-        let wanted = Window { start: next, end: object.ledgers.end.min(end) };
-        self.next = u64::from(wanted.end) + 1;
+        let wanted = rest.until(object.ledgers.end()).ok_or_else(|| {
+            Error::Unexpected(format!("object {} ends before ledger {}", object.path, rest.start()))
+        })?;
+        self.next = u64::from(wanted.end()) + 1;
         Ok(Some(Step::Fetch(object, wanted, room)))
     }
 }
@@ -161,7 +160,7 @@ fn decode(
     passphrase: &str,
     object: &Object,
     compressed: &[u8],
-    wanted: Window,
+    wanted: LedgerWindow,
     send: impl Fn(Result<Ledger>) -> bool,
 ) {
     let of = (object.ledgers, object.compression);
@@ -174,8 +173,8 @@ fn decode(
     };
     for ledger in reader {
         let go_on = match ledger {
-            Ok(ledger) if ledger.sequence < wanted.start => true,
-            Ok(ledger) if ledger.sequence > wanted.end => false,
+            Ok(ledger) if ledger.sequence < wanted.start() => true,
+            Ok(ledger) if ledger.sequence > wanted.end() => false,
             Ok(ledger) => send(Ok(ledger)),
             Err(error) => {
                 send(Err(error));
@@ -194,7 +193,7 @@ fn flatten(piece: Piece) -> BoxStream<'static, Result<Arc<Ledger>>> {
         Piece::Cached(ledger) => return stream::iter([Ok(ledger)]).boxed(),
         Piece::Decoding { object, wanted, ledgers } => (object, wanted, ledgers),
     };
-    let state = (object, ledgers, u64::from(wanted.start), wanted.end);
+    let state = (object, ledgers, u64::from(wanted.start()), wanted.end());
     stream::try_unfold(state, |(object, mut ledgers, next, end)| async move {
         match ledgers.recv().await {
             Some(ledger) => Ok(Some((Arc::new(ledger?), (object, ledgers, next + 1, end)))),
@@ -211,12 +210,12 @@ fn flatten(piece: Piece) -> BoxStream<'static, Result<Arc<Ledger>>> {
 /// The ledgers, checked: each is the successor of the one before, by number and by hash.
 fn linked(
     ledgers: BoxStream<'static, Result<Arc<Ledger>>>,
-    window: Window,
+    window: LedgerWindow,
 ) -> BoxStream<'static, Result<Arc<Ledger>>> {
     let state = (ledgers, None::<Arc<Ledger>>, window);
     stream::try_unfold(state, |(mut ledgers, before, window)| async move {
         let Some(ledger) = ledgers.try_next().await? else { return Ok(None) };
-        let expected = before.as_ref().map_or(window.start, |before| before.sequence.saturating_add(1));
+        let expected = before.as_ref().map_or(window.start(), |before| before.sequence.saturating_add(1));
         if ledger.sequence != expected {
             return Err(Error::Unexpected(format!("ledger {} instead of {expected}", ledger.sequence)));
         }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
+use pipeline::LedgerWindow;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMetaExt, LedgerEntry, LedgerEntryChanges,
@@ -15,7 +16,6 @@ use stellar_xdr::{
 
 use super::changes::{Changes, Phase, batches};
 use super::fault::Fault;
-use crate::dataset::Window;
 
 /// Maximum bytes of the XDR of one ledger. The largest ledgers of the public network have about 10 MB.
 pub(crate) const LEDGER_BYTES: usize = 128 << 20;
@@ -289,9 +289,9 @@ fn apply(meta: &TransactionMeta, succeeded: bool, changes: &mut Changes<'_>) -> 
 }
 
 /// A range of ledgers for messages; a single ledger is one number.
-pub(crate) fn named(ledgers: Window) -> String {
-    match ledgers.start == ledgers.end {
-        true => ledgers.start.to_string(),
+pub(crate) fn named(ledgers: LedgerWindow) -> String {
+    match ledgers.start() == ledgers.end() {
+        true => ledgers.start().to_string(),
         false => ledgers.to_string(),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
+use pipeline::LedgerWindow;
+
 use super::fault::Fault;
 use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
-use super::name::Compression;
-use crate::dataset::Window;
+use super::name::{Compression, without_genesis};
 use crate::error::Result;
 
 /// Maximum window of zstd: 128 MiB, its own default.
@@ -16,7 +17,7 @@ pub(crate) struct ObjectReader<'a> {
     key: &'a str,
     passphrase: &'a str,
     xdr: Xdr<Chain<Cursor<Vec<u8>>, Bytes<'a>>>,
-    ledgers: Window,
+    ledgers: LedgerWindow,
     next: u64,
 }
 
@@ -30,11 +31,11 @@ impl<'a> ObjectReader<'a> {
     pub(crate) fn open(
         key: &'a str,
         compressed: &'a [u8],
-        (ledgers, compression): (Window, Compression),
+        (ledgers, compression): (LedgerWindow, Compression),
         passphrase: &'a str,
     ) -> Result<Self> {
         let broken = |error: io::Error| decompression(error).at(key, named(ledgers));
-        if ledgers.start != ledgers.end {
+        if ledgers.start() != ledgers.end() {
             // The checksum is at the end: check it first, so that no ledger comes from an object that is damaged later on.
             let at_most = ledgers.ledgers().saturating_mul(LEDGER_BYTES as u64);
             let mut bytes = decompress(compressed, compression).map_err(broken)?.take(at_most);
@@ -46,13 +47,12 @@ impl<'a> ObjectReader<'a> {
         bytes.read_exact(&mut head).map_err(broken)?;
         let word =
             |i: usize| u32::from_be_bytes([head[4 * i], head[4 * i + 1], head[4 * i + 2], head[4 * i + 3]]);
-        // No lake contains the genesis ledger: the first object may start with ledger 2.
-        let first = if ledgers.start < 2 && ledgers.end >= 2 { 2 } else { ledgers.start };
+        let first = without_genesis(ledgers).start();
         let (start, end, count) = (word(0), word(1), u64::from(word(2)));
-        let is_batch = end == ledgers.end && (start == ledgers.start || start == first);
+        let is_batch = end == ledgers.end() && (start == ledgers.start() || start == first);
         let (head, begin) = if is_batch && count == u64::from(end - start) + 1 {
             (Vec::new(), start)
-        } else if start <= 2 && ledgers.start == ledgers.end {
+        } else if start <= 2 && ledgers.start() == ledgers.end() {
             (head.to_vec(), first)
         } else {
             let ledgers = named(ledgers);
@@ -65,13 +65,13 @@ impl<'a> ObjectReader<'a> {
     }
 
     fn read(&mut self) -> Result<Option<Ledger>> {
-        if self.next > u64::from(self.ledgers.end) {
+        if self.next > u64::from(self.ledgers.end()) {
             return Ok(None);
         }
         let ledger = read(&mut self.xdr, self.next as u32, self.passphrase)
             .map_err(|fault| fault.at(self.key, self.next))?;
         self.next += 1;
-        if self.next > u64::from(self.ledgers.end) {
+        if self.next > u64::from(self.ledgers.end()) {
             self.end().map_err(|fault| fault.at(self.key, ledger.sequence))?;
         }
         Ok(Some(ledger))

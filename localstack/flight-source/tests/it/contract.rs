@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use flight_source::Window;
 use futures::future;
+use pipeline::LedgerWindow;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
@@ -147,7 +147,7 @@ async fn bad_requests_are_refused_with_a_clear_message() {
         (&["contract", "data", "x", "5"], "the start ledger \"x\" is not a number"),
         (&["contract", "data", "5", "4294967296"], "the end ledger \"4294967296\" is not a number"),
         (&["contract", "data", "-1", "5"], "the start ledger \"-1\" is not a number"),
-        (&["contract", "data", "6", "5"], "the window 6-5 ends before it starts"),
+        (&["contract", "data", "6", "5"], "the range 6 to 5 is reversed"),
         (&["contract", "data", "6"], "there is no dataset at the path"),
         (&["contract", "events", "5", "6"], "there is no dataset at the path"),
         (&[], "there is no dataset at the path"),
@@ -256,7 +256,7 @@ async fn an_impossible_chain_is_refused() {
     }
     let last = ChainSpec { first_ledger: u32::MAX - 9, ledgers: 10, ..spec() };
     let chain = chain(&last);
-    let window = Window { start: u32::MAX - 9, end: u32::MAX };
+    let window = LedgerWindow::new(u32::MAX - 9, u32::MAX).unwrap();
     assert_eq!(chain.extent().await.unwrap(), window);
     let rows: usize = chain.clone().batches(window, 100).map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(Some(rows as u64), chain.count(window).await.unwrap().rows);

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use flight_source::{ParquetFiles, Window};
+use flight_source::ParquetFiles;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use pipeline::LedgerWindow;
 
 use super::record::records;
 use super::*;
@@ -14,7 +15,8 @@ use super::*;
 fn write(path: &Path, start: u32, end: u32) -> RecordBatch {
     let chain = chain(&spec());
     let schema = chain.schema();
-    let batches: Vec<_> = chain.batches(Window { start, end }, 300).map(Result::unwrap).collect();
+    let window = LedgerWindow::new(start, end).unwrap();
+    let batches: Vec<_> = chain.batches(window, 300).map(Result::unwrap).collect();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
     let mut writer =
         ArrowWriter::try_new(File::create(path).unwrap(), schema.clone(), Some(properties)).unwrap();

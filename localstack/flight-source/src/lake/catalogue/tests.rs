@@ -22,7 +22,7 @@ async fn open(store: InMemory) -> Result<Catalogue> {
 
 async fn extent(catalogue: &Catalogue, known: Option<&Extent>) -> (u32, u32) {
     let ledgers = catalogue.extent(known).await.unwrap().ledgers;
-    (ledgers.start, ledgers.end)
+    (ledgers.start(), ledgers.end())
 }
 
 /// A lake without partitions, with one object per ledger.
@@ -68,15 +68,15 @@ async fn objects_come_in_order_from_all_partitions_of_a_window() {
     }
     let catalogue = open(store).await.unwrap();
     let all = catalogue.extent(None).await.unwrap();
-    assert_eq!((all.ledgers.start, all.ledgers.end), (96, 3_007));
+    assert_eq!((all.ledgers.start(), all.ledgers.end()), (96, 3_007));
     let mut next = 100;
     while next <= 3_000 {
-        let window = Window { start: next, end: 3_000 };
+        let window = span(next, 3_000);
         let objects = catalogue.next(&all, window).await.unwrap();
-        assert!(objects[0].ledgers.start <= next && objects.len() < 200);
+        assert!(objects[0].ledgers.start() <= next && objects.len() < 200);
         for object in objects {
-            assert!(object.ledgers.start <= next && next <= object.ledgers.end);
-            next = object.ledgers.end + 1;
+            assert!(object.ledgers.start() <= next && next <= object.ledgers.end());
+            next = object.ledgers.end() + 1;
         }
     }
     assert_eq!(next, 3_008);
@@ -90,9 +90,9 @@ async fn a_ledger_that_is_there_twice_is_taken_once() {
     let catalogue = open(store).await.unwrap();
     let all = catalogue.extent(None).await.unwrap();
     let mut next = 10;
-    for object in catalogue.next(&all, Window { start: 10, end: 20 }).await.unwrap() {
-        assert!((object.ledgers.start..=object.ledgers.end).contains(&next));
-        next = object.ledgers.end + 1;
+    for object in catalogue.next(&all, span(10, 20)).await.unwrap() {
+        assert!((object.ledgers.start()..=object.ledgers.end()).contains(&next));
+        next = object.ledgers.end() + 1;
     }
     assert_eq!(next, 21);
 }
@@ -103,7 +103,7 @@ async fn gaps_are_named_all_of_them_or_the_first() {
     let all = catalogue.extent(None).await.unwrap();
     let trouble = |start, end| {
         let (catalogue, all) = (&catalogue, &all);
-        async move { catalogue.next(all, Window { start, end }).await.unwrap_err().to_string() }
+        async move { catalogue.next(all, span(start, end)).await.unwrap_err().to_string() }
     };
     let few = trouble(1_004, 1_020).await;
     assert!(

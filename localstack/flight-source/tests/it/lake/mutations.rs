@@ -12,7 +12,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flight_source::{Dataset, Window};
+use flight_source::Dataset;
+use pipeline::LedgerWindow;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataDurability, ContractId, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, LedgerKey,
@@ -123,7 +124,7 @@ impl Bench {
     /// The rows of the object, or the error.
     async fn rows(&self, bytes: &[u8]) -> Result<Vec<Record>, Error> {
         std::fs::write(&self.object, bytes).unwrap();
-        let window = Window { start: LEDGER, end: LEDGER };
+        let window = LedgerWindow::single(LEDGER);
         let (lake, counted) = (self.lake.clone(), self.lake.count(window).await?);
         let batches =
             tokio::task::spawn_blocking(move || lake.batches(window, 4096).collect::<Result<Vec<_>, _>>());

@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use flight_source::{Dataset, Window};
+use flight_source::Dataset;
+use pipeline::LedgerWindow;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, WriteXdr,
@@ -50,7 +51,7 @@ async fn every_row_of_a_long_window_arrives() {
         bytes += xdr.len();
         put(lake.path(), (sequence, sequence), &xdr, "xdr.zst");
     }
-    let window = Window { start: first, end: first + count - 1 };
+    let window = LedgerWindow::new(first, first + count - 1).unwrap();
     for cache_bytes in [0, 1 << 30] {
         let lake = Arc::new(Lake::open(&LakeOptions { cache_bytes, ..at(lake.path()) }).await.unwrap());
         let begun = Instant::now();
