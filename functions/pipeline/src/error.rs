@@ -132,7 +132,7 @@ impl Error {
 }
 
 /// An error and the chain of its causes in one line, without repetition.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

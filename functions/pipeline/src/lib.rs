@@ -24,7 +24,7 @@ mod metrics;
 mod retry;
 mod aws;
 mod secret;
-mod contract;
+pub mod contract;
 mod config;
 mod source;
 mod store;
@@ -38,10 +38,11 @@ pub use config::{
     Config, DatabaseConfig, FlightConfig, LogConfig, LogFormat, SslMode, StagingConfig, StartLedger,
 };
 pub use contract::evidence::{Evidence, RowSource};
-pub use contract::network::Network;
+pub use contract::network::{Network, PUBNET};
 pub use contract::window::{LedgerWindow, WindowLimits};
+pub use contract::wire::SourceRange;
 pub use database::{Migration, check, migrate};
-pub use error::{BoxError, Error, Result};
+pub use error::{BoxError, Error, Result, chain};
 pub use operate::{
     Bin, Coverage, DroppedPartition, FailedWindow, Finding, KnownAsset, LastWindow, LeftOver, Maintenance,
     Observer, Overview, Postponed, Pulse, Reachable, Status, TableSize, Throughput, UnderWay, Verification,
@@ -51,7 +52,6 @@ pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
 pub use run::{
     Clients, Plan, PlannedReplay, ReplayKind, ReplayOptions, Stop, plan, replay, run, run_until_stopped,
 };
-pub use source::SourceRange;
 
 /// Arms the failpoints named in `FAILPOINTS`, until the returned guard is dropped. Without the feature `failpoints`, which only
 /// tests have, it does nothing.

@@ -10,5 +10,4 @@ mod tls;
 
 pub(crate) use drain::{Drain, Drained, drain};
 pub(crate) use flight::Flight;
-pub use offer::SourceRange;
 pub(crate) use offer::{Offer, OfferedWindow, Trust};

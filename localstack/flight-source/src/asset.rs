@@ -1,43 +1,20 @@
-//! Stellar asset contracts: the contract id that the network gives an asset, and the instance entry that
-//! names it.
+//! Stellar asset contracts: the instance entry, and its columns.
 
-use sha2::{Digest, Sha256};
+use pipeline::contract::asset::asset_type;
 use stellar_xdr::{
-    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractExecutable, ContractIdPreimage,
-    Error, Hash, HashIdPreimage, HashIdPreimageContractId, Limits, PublicKey, ScAddress, ScBytes,
-    ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256, WriteXdr,
+    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractExecutable, Error, PublicKey,
+    ScAddress, ScBytes, ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256,
 };
 
-/// What the columns asset_type, asset_code and asset_issuer of an instance row say.
+/// The columns `asset_type`, `asset_code` and `asset_issuer` of an instance row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AssetColumns {
     /// `native`, `credit_alphanum4` or `credit_alphanum12`.
     pub(crate) asset_type: &'static str,
-    /// Not padded; none for native.
+    /// Without padding; `None` for native.
     pub(crate) code: Option<String>,
-    /// Strkey `G…`; none for native.
+    /// Strkey `G…`; `None` for native.
     pub(crate) issuer: Option<String>,
-}
-
-/// The asset of this code and issuer; a code has 1 to 12 characters, and its length decides the type.
-pub(crate) fn credit(code: &str, issuer: AccountId) -> Result<Asset, Error> {
-    let mut padded = [0; 12];
-    padded.get_mut(..code.len()).ok_or(Error::LengthExceedsMax)?.copy_from_slice(code.as_bytes());
-    let [a, b, c, d, ..] = padded;
-    Ok(if code.len() <= 4 {
-        Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4([a, b, c, d]), issuer })
-    } else {
-        Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(padded), issuer })
-    })
-}
-
-/// The id of the contract that stands for `asset` on the network with this passphrase.
-pub(crate) fn contract_id(passphrase: &str, asset: &Asset) -> Result<[u8; 32], Error> {
-    let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
-        network_id: Hash(Sha256::digest(passphrase.as_bytes()).into()),
-        contract_id_preimage: ContractIdPreimage::Asset(asset.clone()),
-    });
-    Ok(Sha256::digest(preimage.to_xdr(Limits::none())?).into())
 }
 
 fn code_and_issuer(asset: &Asset) -> Option<(String, &AccountId)> {
@@ -50,18 +27,13 @@ fn code_and_issuer(asset: &Asset) -> Option<(String, &AccountId)> {
     Some((code.trim_end_matches('\0').to_owned(), issuer))
 }
 
-/// The asset columns of the rows of the instance entry.
+/// The asset columns of an instance row.
 pub(crate) fn columns(asset: &Asset) -> AssetColumns {
     let (code, issuer) = code_and_issuer(asset).map(|(code, issuer)| (code, issuer.to_string())).unzip();
-    let asset_type = match asset {
-        Asset::Native => "native",
-        Asset::CreditAlphanum4(_) => "credit_alphanum4",
-        Asset::CreditAlphanum12(_) => "credit_alphanum12",
-    };
-    AssetColumns { asset_type, code, issuer }
+    AssetColumns { asset_type: asset_type(asset), code, issuer }
 }
 
-/// A symbol, at most 32 characters of `a-zA-Z0-9_`.
+/// A symbol: up to 32 characters of `a-zA-Z0-9_`.
 pub(crate) fn symbol(text: &str) -> Result<ScVal, Error> {
     Ok(ScVal::Symbol(ScSymbol(text.try_into()?)))
 }
@@ -75,12 +47,12 @@ pub(crate) fn vec(items: Vec<ScVal>) -> Result<ScVal, Error> {
     Ok(ScVal::Vec(Some(ScVec(items.try_into()?))))
 }
 
-/// A map value, in the order of its keys.
+/// A map value, sorted by key.
 pub(crate) fn map(pairs: Vec<(ScVal, ScVal)>) -> Result<ScVal, Error> {
     Ok(ScVal::Map(Some(ScMap::sorted_from_pairs(pairs.into_iter())?)))
 }
 
-/// The value of the instance entry: executable, metadata, administrator and the asset itself.
+/// The value of the instance entry: executable, metadata, administrator and asset.
 pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
     let credit = code_and_issuer(asset);
     let (name, short) = match &credit {
@@ -113,35 +85,21 @@ pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::contract::asset::credit;
+
     use super::*;
 
-    use std::str::FromStr;
-
-    const PUBNET: &str = "Public Global Stellar Network ; September 2015";
-
-    fn of_circle(code: &str) -> Result<Asset, Error> {
-        credit(code, AccountId::from_str("GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN")?)
-    }
-
-    fn strkey(asset: &Asset) -> String {
-        stellar_strkey::Contract(contract_id(PUBNET, asset).unwrap()).to_string().as_str().to_owned()
-    }
-
-    #[test]
-    fn contract_ids_are_those_of_the_public_network() {
-        assert_eq!(strkey(&Asset::Native), "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA");
-        let usdc = of_circle("USDC").unwrap();
-        assert_eq!(strkey(&usdc), "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75");
+    fn of_circle(code: &str) -> Asset {
+        credit(code, "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN".parse().unwrap()).unwrap()
     }
 
     #[test]
     fn columns_name_the_asset_without_padding() {
         let native = columns(&Asset::Native);
         assert_eq!(native, AssetColumns { asset_type: "native", code: None, issuer: None });
-        let short = columns(&of_circle("BTC").unwrap());
+        let short = columns(&of_circle("BTC"));
         assert_eq!((short.asset_type, short.code.as_deref()), ("credit_alphanum4", Some("BTC")));
-        let long = columns(&of_circle("yUSDC").unwrap());
+        let long = columns(&of_circle("yUSDC"));
         assert_eq!((long.asset_type, long.code.as_deref()), ("credit_alphanum12", Some("yUSDC")));
-        assert!(of_circle("THIRTEENCHARS").is_err());
     }
 }

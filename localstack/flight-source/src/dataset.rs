@@ -1,100 +1,59 @@
-//! What the server serves: ledgers with rows, counted and streamed by window.
+//! Datasets: the rows of ledgers, counted and streamed by window.
 
-use crate::trouble::Trouble;
+use std::sync::Arc;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
-use std::fmt;
-use std::sync::Arc;
+use pipeline::LedgerWindow;
 
-/// A range of ledgers, both ends included; empty when it ends before it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The first ledger.
-    pub start: u32,
-    /// The last ledger.
-    pub end: u32,
-}
+use crate::error::Result;
 
-impl Window {
-    /// How many ledgers it has.
-    pub fn ledgers(self) -> u64 {
-        if self.is_empty() { 0 } else { u64::from(self.end - self.start) + 1 }
-    }
+/// The rows of a window in batches, made on demand. `next` may block the thread. After an error, nothing follows.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-    /// Whether it has no ledger.
-    pub fn is_empty(self) -> bool {
-        self.end < self.start
-    }
-
-    /// Whether all of `other` lies in it.
-    pub fn covers(self, other: Self) -> bool {
-        self.start <= other.start && other.end <= self.end
-    }
-
-    /// The window in at most `parts` consecutive slices of about the same length; none when it is empty.
-    pub fn slices(self, parts: u32) -> impl Iterator<Item = Self> {
-        let (ledgers, start) = (self.ledgers(), u64::from(self.start));
-        let parts = u64::from(parts.max(1)).min(ledgers);
-        (0..parts).map(move |i| {
-            let at = |i: u64| start + ledgers * i / parts;
-            Self { start: at(i) as u32, end: (at(i + 1) - 1) as u32 }
-        })
-    }
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.start, self.end)
-    }
-}
-
-/// The rows of a window, batch by batch, made as they are asked for on a thread that may block. After an error there
-/// is nothing more.
-pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Trouble>> + Send>;
-
-/// What there is in some ledgers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a range of ledgers contains.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// The exact number of rows; none when nobody has counted them.
+    /// The exact number of rows; `None` if not counted.
     pub rows: Option<u64>,
-    /// When the last of the ledgers closed, or the last one before it that the dataset knows of.
+    /// When the last of the ledgers closed, if known.
     pub closed_at: Option<DateTime<Utc>>,
 }
 
-/// A source of contract data: the same window always has the same rows.
+/// A source of contract data. The same window always has the same rows.
 #[tonic::async_trait]
 pub trait Dataset: Send + Sync + 'static {
-    /// What it is, in a few words; tickets of another dataset are refused by it.
+    /// Identifies the dataset in a few words. Tickets contain it: those of another dataset are refused.
     fn name(&self) -> &str;
 
     /// The columns of its batches.
     fn schema(&self) -> SchemaRef;
 
-    /// The ledgers that it has, now.
-    async fn extent(&self) -> Result<Window, Trouble>;
+    /// The ledgers that it has now.
+    async fn extent(&self) -> Result<LedgerWindow>;
 
-    /// What there is in the extent, as far as that is known without a look at all of it.
-    async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
+    /// What the extent contains, as far as is known without reading all of it.
+    async fn summary(&self, extent: LedgerWindow) -> Result<Count> {
         self.count(extent).await
     }
 
-    /// What there is in a window inside the extent: its rows are counted. Of an empty window, the last ledger before it
-    /// may be known.
-    async fn count(&self, window: Window) -> Result<Count, Trouble>;
+    /// Counts the rows of a window inside the extent.
+    async fn count(&self, window: LedgerWindow) -> Result<Count>;
 
-    /// The rows of a window inside the extent, by ascending ledger as far as the data is, in batches of at most
-    /// `batch_rows` rows.
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches;
+    /// When a ledger closed, inside the extent or not; or the last ledger before it that the dataset knows of.
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>>;
+
+    /// The rows of a window inside the extent, by ascending ledger if the data is, in batches of at most `batch_rows` rows.
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches;
 }
 
-/// Bytes of a batch on the wire, at most, unless a single row has more: half of what gRPC clients accept by
-/// default.
+/// Maximum bytes of a batch on the wire, unless a single row is larger: half of what gRPC clients accept by default.
 pub(crate) const MESSAGE_BYTES: usize = 2 << 20;
 
-/// Appends `batch` to `out`, halved until no part takes more than [`MESSAGE_BYTES`].
-pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+/// Appends `batch` to `out`, halved until no part exceeds [`MESSAGE_BYTES`].
+pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
     let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size();
     let bytes = batch.columns().iter().map(size).sum::<Result<usize, ArrowError>>()?;
     if bytes <= MESSAGE_BYTES || batch.num_rows() < 2 {
@@ -108,21 +67,9 @@ pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use arrow::array::{ArrayRef, StringArray};
 
-    #[test]
-    fn slices_cover_the_window_without_overlap() {
-        for (start, end, parts) in [(1, 10, 3), (5, 5, 4), (0, u32::MAX, 7), (100, 103, 4), (9, 30, 1)] {
-            let window = Window { start, end };
-            let slices: Vec<_> = window.slices(parts).collect();
-            assert!(slices.len() <= parts as usize && !slices.is_empty());
-            assert_eq!(slices.iter().map(|s| s.ledgers()).sum::<u64>(), window.ledgers());
-            assert_eq!((slices[0].start, slices[slices.len() - 1].end), (start, end));
-            assert!(slices.windows(2).all(|pair| pair[0].end + 1 == pair[1].start));
-        }
-        assert_eq!(Window { start: 5, end: 4 }.slices(3).count(), 0);
-    }
+    use super::*;
 
     #[test]
     fn batches_are_split_to_the_size_of_a_message() {

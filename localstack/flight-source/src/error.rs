@@ -1,43 +1,123 @@
-//! Why the server does not start, or stops.
+//! The one error of the crate: its variants are the steps.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What went wrong, in a sentence.
+use arrow::error::ArrowError;
+use pipeline::BoxError;
+use tonic::Status;
+
+/// What keeps the server from starting, from running, or from answering a request.
+///
+/// Display is one sentence in lower case without its cause; the cause is the [`source`](std::error::Error::source), so that
+/// a printed chain says everything once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Options that do not fit together.
+    /// Options that contradict each other or the data.
     #[error("{0}")]
     Options(String),
-    /// A Parquet file or directory that cannot be served.
-    #[error("{}: {reason}", path.display())]
+    /// A Parquet file or directory that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the file system or the Parquet reader says.
+        #[source]
+        source: BoxError,
+    },
+    /// A Parquet file or directory that can be read, but not served.
+    #[error("{}: {problem}", path.display())]
     File {
-        /// Which one.
+        /// The file or directory.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        problem: String,
     },
-    /// A lake of ledgers that cannot be served.
-    #[error(transparent)]
-    Lake(#[from] crate::trouble::Trouble),
-    /// A value that XDR does not allow.
-    #[error("cannot encode XDR: {0}")]
-    Xdr(#[from] stellar_xdr::Error),
-    /// The address is taken, or not one of this machine.
-    #[error("cannot listen on {address}: {source}")]
+    /// The synthetic chain cannot be made: a value that XDR does not allow.
+    #[error("cannot make the synthetic chain")]
+    Chain(#[from] stellar_xdr::Error),
+    /// The address of a lake cannot be used.
+    #[error("cannot open the lake {url}")]
+    Lake {
+        /// The address as given.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// The manifest of a lake is not the JSON that Galexie writes.
+    #[error("cannot parse the .config.json of the lake")]
+    Manifest(#[source] serde_json::Error),
+    /// Data is missing, and a retry does not help until it is there.
+    #[error("{0}")]
+    Missing(String),
+    /// Data is there, but is not what it should be.
+    #[error("{place}: {problem}")]
+    Corrupt {
+        /// Where: the object, the ledger.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+        /// What the decoder says, if it says anything.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// The store with the data does not answer, or does not answer completely.
+    #[error("{problem}")]
+    Unreachable {
+        /// What was tried, and where.
+        problem: String,
+        /// What the store says, if it says anything.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// Rows cannot be put into a record batch.
+    #[error("cannot make a record batch")]
+    Batch(#[from] ArrowError),
+    /// The address is taken, or is not one of this machine.
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address asked for.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
-    /// Standard output, or the signals of the process.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// The gRPC server.
-    #[error("the server failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
-    /// The columns do not fit the Arrow format.
-    #[error("the columns cannot be served: {0}")]
-    Arrow(#[from] arrow::error::ArrowError),
+    /// The gRPC server failed.
+    #[error("cannot serve")]
+    Serve(#[source] tonic::transport::Error),
+    /// The process cannot use its signals, its threads or its standard output.
+    #[error("cannot {action}")]
+    Process {
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A defect of this program: please report it.
+    #[error("unexpected: {0}")]
+    Unexpected(String),
+}
+
+/// The result of a step.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The whole chain of causes in one line, each said once.
+    pub fn chain(&self) -> String {
+        pipeline::chain(self)
+    }
+}
+
+/// What a client is told: the chain, under the status that says whether a retry may help.
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = error.chain();
+        match error {
+            Error::Missing(_) => Self::failed_precondition(message),
+            Error::Corrupt { .. } => Self::data_loss(message),
+            Error::Unreachable { .. } => Self::unavailable(message),
+            _ => Self::internal(message),
+        }
+    }
 }

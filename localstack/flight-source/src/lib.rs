@@ -1,37 +1,33 @@
-//! A declared Arrow Flight source of Stellar contract data: Parquet files, a synthetic chain, or the
-//! ledgers of a lake.
+//! An Arrow Flight server of Stellar contract data: Parquet files, a synthetic chain, or the ledgers of a lake.
 //!
-//! A [`Dataset`] counts and streams the rows of a [`Window`] of ledgers; [`ParquetFiles`], [`Chain`] and
-//! [`Lake`] are the kinds of it. A [`Server`] offers one dataset under the Flight contract:
+//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow). There are three: [`ParquetFiles`], [`Chain`] and
+//! [`Lake`]. A [`Server`] serves one dataset:
 //!
-//! - `GetFlightInfo` with the path `contract, data, <start>, <end>` answers the exact number of rows, and the
-//!   ledgers that the source vouches for, as JSON in `app_metadata`: `start_ledger`, `end_ledger`, and
-//!   `latest_closed_at`, the close time of the latter. A window past the tip ends at the tip; one that begins
-//!   before the first ledger begins there.
-//! - `GetFlightInfo` with the path `contract, data` answers the same for all that there is, without
-//!   endpoints.
-//! - `DoGet` streams the rows of an endpoint's ticket.
+//! - `GetFlightInfo` for the path `contract, data, <start>, <end>` returns the exact number of rows, and as JSON in
+//!   `app_metadata` the ledgers they are from: `start_ledger`, `end_ledger`, and `latest_closed_at`, the close time of
+//!   `end_ledger`. A window that reaches beyond the tip ends at the tip, one that starts before the first ledger starts
+//!   there.
+//! - `GetFlightInfo` for the path `contract, data` returns the same for the whole dataset, without endpoints.
+//! - `DoGet` streams the rows of a ticket.
+#![forbid(unsafe_code)]
 
 mod asset;
 mod chain;
 mod cli;
+mod columns;
 mod dataset;
 mod error;
 mod lake;
 mod parquet_files;
-mod schema;
 mod server;
 mod service;
 mod ticket;
-mod trouble;
 
-pub use chain::{Chain, ChainSpec, PUBNET};
+pub use chain::{Chain, ChainSpec};
 pub use cli::Cli;
-pub use dataset::{Batches, Count, Dataset, Window};
-pub use error::Error;
+pub use dataset::{Batches, Count, Dataset};
+pub use error::{Error, Result};
 pub use lake::{Lake, LakeOptions};
 pub use parquet_files::ParquetFiles;
-pub use schema::contract_data_schema;
 pub use server::{Server, ServerOptions};
 pub use service::OpenStreams;
-pub use trouble::Trouble;

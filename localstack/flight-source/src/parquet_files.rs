@@ -1,53 +1,59 @@
-//! Parquet files as a dataset: their rows as they are, by window of ledgers, in the order of the files.
+//! Parquet files as a dataset: their rows unchanged, by window of ledgers, in the order of the files.
 
-use crate::dataset::{Batches, Count, Dataset, Window};
-use crate::error::Error;
-use crate::trouble::Trouble;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
-use arrow::error::ArrowError;
-use chrono::DateTime;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
+use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use pipeline::BoxError;
+use pipeline::LedgerWindow;
+
+use crate::dataset::{Batches, Count, Dataset};
+use crate::error::{Error, Result};
+
 const LEDGER: &str = "ledger_sequence";
 const CLOSED_AT: &str = "closed_at";
 
-/// Rows read at a time while the files are looked through at the start.
+/// Rows read at a time when the files are indexed.
 const SCAN_ROWS: usize = 65_536;
 
-/// Parquet files of contract data, looked through once, at the start.
+/// Parquet files of contract data, indexed when they are opened.
 #[derive(Debug)]
 pub struct ParquetFiles {
     name: String,
     schema: SchemaRef,
     files: Vec<Indexed>,
     ledgers: BTreeMap<u32, Ledger>,
-    extent: Window,
+    extent: LedgerWindow,
 }
 
 #[derive(Debug)]
 struct Indexed {
     path: PathBuf,
-    /// The ledgers of each row group; none when it has no rows.
-    row_groups: Vec<Option<Window>>,
+    /// The ledgers of each row group; `None` for one without rows.
+    row_groups: Vec<Option<LedgerWindow>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Ledger {
     rows: u64,
-    /// Microseconds since 1970, the last of its rows.
+    /// In microseconds since 1970, from the last of its rows.
     closed_at: i64,
 }
 
 impl ParquetFiles {
-    /// Looks through the files, and the `*.parquet` files of the directories, in the order given and by name.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
+    /// Indexes the files in the given order; a directory stands for its `*.parquet` files by name.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::File`] name the file; [`Error::Options`] if there are no rows.
+    pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let mut found = Vec::new();
         for path in paths {
             expand(path, &mut found)?;
@@ -55,29 +61,30 @@ impl ParquetFiles {
         let mut schema: Option<SchemaRef> = None;
         let (mut files, mut ledgers) = (Vec::new(), BTreeMap::new());
         for path in found {
-            let refuse = |reason: String| Error::File { path: path.clone(), reason };
-            let builder = builder(&path).map_err(|error| refuse(error.to_string()))?;
+            let refuse = |problem: String| Error::File { path: path.clone(), problem };
+            let builder = builder(&path)?;
             let fields = Schema::new(builder.schema().fields().clone());
             match &schema {
                 None => schema = Some(Arc::new(fields)),
                 Some(first) if **first == fields => {}
-                Some(_) => return Err(refuse("its columns are not those of the files before it".to_owned())),
+                Some(_) => {
+                    return Err(refuse("its columns differ from those of the files before it".to_owned()));
+                }
             }
             if let Some(missing) = [LEDGER, CLOSED_AT].iter().find(|name| fields_lack(builder.schema(), name))
             {
                 return Err(refuse(format!("it has no column {missing}")));
             }
             let row_groups = (0..builder.metadata().num_row_groups())
-                .map(|group| look_through(&path, group, &mut ledgers))
-                .collect::<Result<_, _>>()
-                .map_err(|error| refuse(error.to_string()))?;
+                .map(|group| index(&path, group, &mut ledgers))
+                .collect::<Result<_>>()?;
             files.push(Indexed { path, row_groups });
         }
         let ends = ledgers.first_key_value().zip(ledgers.last_key_value());
         let (Some(schema), Some(((start, _), (end, _)))) = (schema, ends) else {
             return Err(Error::Options("the Parquet files have no rows".to_owned()));
         };
-        let extent = Window { start: *start, end: *end };
+        let extent = LedgerWindow::single(*start).span(LedgerWindow::single(*end));
         let rows: u64 = ledgers.values().map(|ledger| ledger.rows).sum();
         tracing::info!(files = files.len(), rows, ledgers = %extent, "Parquet files");
         Ok(Self { name: format!("files {extent} {rows}"), schema, files, ledgers, extent })
@@ -88,31 +95,36 @@ fn fields_lack(schema: &Schema, name: &str) -> bool {
     schema.field_with_name(name).is_err()
 }
 
-/// Appends the path, or what lies in it when it is a directory.
-fn expand(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+/// Appends the path, or the Parquet files in it if it is a directory.
+fn expand(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     if !path.is_dir() {
         found.push(path.to_owned());
         return Ok(());
     }
-    let refuse = |reason: String| Error::File { path: path.to_owned(), reason };
     let entries = std::fs::read_dir(path).and_then(|entries| {
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
     });
-    let mut files = entries.map_err(|error| refuse(error.to_string()))?;
+    let mut files = entries.map_err(|error| unreadable(path, error))?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
     if files.is_empty() {
-        return Err(refuse("there is no *.parquet file in it".to_owned()));
+        let problem = "there is no *.parquet file in it".to_owned();
+        return Err(Error::File { path: path.to_owned(), problem });
     }
     files.sort();
     found.append(&mut files);
     Ok(())
 }
 
-fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, ArrowError> {
-    Ok(ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?)
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(path, error))
 }
 
-/// A column as another type, or an error: nothing is lost on the way.
+fn unreadable(path: &Path, error: impl Into<BoxError>) -> Error {
+    Error::Read { path: path.to_owned(), source: error.into() }
+}
+
+/// A column cast to another type; an error if a value does not fit or is null.
 fn column(batch: &RecordBatch, name: &str, as_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let column =
         batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no column {name}")))?;
@@ -124,29 +136,25 @@ fn column(batch: &RecordBatch, name: &str, as_type: &DataType) -> Result<ArrayRe
     }
 }
 
-/// Counts the rows of a row group by ledger; the answer is its range of ledgers.
-fn look_through(
-    path: &Path,
-    group: usize,
-    ledgers: &mut BTreeMap<u32, Ledger>,
-) -> Result<Option<Window>, ArrowError> {
+/// Counts the rows of a row group by ledger, and returns its range of ledgers.
+fn index(path: &Path, group: usize, ledgers: &mut BTreeMap<u32, Ledger>) -> Result<Option<LedgerWindow>> {
+    let failed = |error: ArrowError| unreadable(path, error);
     let builder = builder(path)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), [LEDGER, CLOSED_AT]);
     let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut range: Option<Window> = None;
-    for batch in
-        builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(SCAN_ROWS).build()?
-    {
-        let batch = batch?;
-        let sequence = column(&batch, LEDGER, &DataType::UInt32)?;
-        let closed_at = column(&batch, CLOSED_AT, &micros)?;
+    let mut range: Option<LedgerWindow> = None;
+    let builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(SCAN_ROWS);
+    for batch in builder.build().map_err(|error| unreadable(path, error))? {
+        let batch = batch.map_err(failed)?;
+        let sequence = column(&batch, LEDGER, &DataType::UInt32).map_err(failed)?;
+        let closed_at = column(&batch, CLOSED_AT, &micros).map_err(failed)?;
         let closed_at = closed_at.as_primitive::<TimestampMicrosecondType>().values();
         for (sequence, closed_at) in sequence.as_primitive::<UInt32Type>().values().iter().zip(closed_at) {
             let ledger = ledgers.entry(*sequence).or_default();
             ledger.rows += 1;
             ledger.closed_at = *closed_at;
-            let seen = range.get_or_insert(Window { start: *sequence, end: *sequence });
-            *seen = Window { start: seen.start.min(*sequence), end: seen.end.max(*sequence) };
+            let one = LedgerWindow::single(*sequence);
+            range = Some(range.map_or(one, |seen| seen.span(one)));
         }
     }
     Ok(range)
@@ -162,39 +170,37 @@ impl Dataset for ParquetFiles {
         self.schema.clone()
     }
 
-    async fn extent(&self) -> Result<Window, Trouble> {
+    async fn extent(&self) -> Result<LedgerWindow> {
         Ok(self.extent)
     }
 
-    async fn count(&self, window: Window) -> Result<Count, Trouble> {
-        let last = self.ledgers.range(..=window.end).next_back();
-        let closed_at = last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at));
-        let rows = match window.is_empty() {
-            true => 0,
-            false => self.ledgers.range(window.start..=window.end).map(|(_, ledger)| ledger.rows).sum(),
-        };
-        Ok(Count { rows: Some(rows), closed_at })
+    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+        let rows = self.ledgers.range(window.start()..=window.end()).map(|(_, ledger)| ledger.rows).sum();
+        Ok(Count { rows: Some(rows), closed_at: self.closed_at(window.end()).await? })
     }
 
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+        let last = self.ledgers.range(..=ledger).next_back();
+        Ok(last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at)))
+    }
+
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
         Box::new(Reader { files: self, window, batch_rows: batch_rows.max(1), next_file: 0, reader: None })
     }
 }
 
-/// Reads the row groups that have ledgers of a window, and keeps the rows that are in it.
+/// Reads the row groups with ledgers of a window, and keeps the rows inside the window.
 struct Reader {
     files: Arc<ParquetFiles>,
-    window: Window,
+    window: LedgerWindow,
     batch_rows: usize,
     next_file: usize,
     reader: Option<ParquetRecordBatchReader>,
 }
 
 impl Reader {
-    fn open(&self, file: &Indexed) -> Result<Option<ParquetRecordBatchReader>, ArrowError> {
-        let wanted = |range: &Option<Window>| {
-            range.is_some_and(|range| range.start <= self.window.end && self.window.start <= range.end)
-        };
+    fn open(&self, file: &Indexed) -> Result<Option<ParquetRecordBatchReader>> {
+        let wanted = |range: &Option<LedgerWindow>| range.is_some_and(|range| range.overlaps(self.window));
         let groups: Vec<usize> = file
             .row_groups
             .iter()
@@ -205,29 +211,29 @@ impl Reader {
         if groups.is_empty() {
             return Ok(None);
         }
-        let reader = builder(&file.path)?.with_row_groups(groups).with_batch_size(self.batch_rows).build()?;
-        Ok(Some(reader))
+        let builder = builder(&file.path)?.with_row_groups(groups).with_batch_size(self.batch_rows);
+        Ok(Some(builder.build().map_err(|error| unreadable(&file.path, error))?))
     }
 
     fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let sequence = column(batch, LEDGER, &DataType::UInt32)?;
         let inside = sequence.as_primitive::<UInt32Type>().values().iter();
-        let inside: Vec<bool> = inside.map(|at| (self.window.start..=self.window.end).contains(at)).collect();
+        let inside: Vec<bool> = inside.map(|at| self.window.contains(*at)).collect();
         let kept = filter_record_batch(batch, &BooleanArray::from(inside))?;
-        // the schema of the first file, without the metadata that files differ in
+        // the schema without metadata, which differs between files
         RecordBatch::try_new(self.files.schema.clone(), kept.columns().to_vec())
     }
 }
 
 impl Iterator for Reader {
-    type Item = Result<RecordBatch, Trouble>;
+    type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(reader) = &mut self.reader {
                 match reader.next().map(|batch| batch.and_then(|batch| self.keep(&batch))) {
                     Some(Ok(batch)) if batch.num_rows() == 0 => continue,
-                    Some(batch) => return Some(batch.map_err(Trouble::from)),
+                    Some(batch) => return Some(batch.map_err(Error::from)),
                     None => self.reader = None,
                 }
             }
@@ -236,7 +242,7 @@ impl Iterator for Reader {
             self.next_file += 1;
             match self.open(file) {
                 Ok(reader) => self.reader = reader,
-                Err(error) => return Some(Err(error.into())),
+                Err(error) => return Some(Err(error)),
             }
         }
     }

@@ -1,34 +1,36 @@
-//! The gRPC server: listens, lets in who has the token, ends when told.
+//! The gRPC server: listens, checks the token of each request, and shuts down.
 
-use crate::dataset::Dataset;
-use crate::error::Error;
-use crate::service::{ContractData, OpenStreams};
-use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Status};
 
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::service::{ContractData, OpenStreams};
+
 /// How the dataset is served.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Rows of a batch, at most; a batch ends earlier when it is as large as a message should be.
+    /// Maximum rows per batch; a batch also ends when it reaches 2 MiB.
     pub batch_rows: usize,
-    /// Endpoints of a window, at most: consecutive slices of its ledgers.
+    /// Maximum endpoints per window: consecutive slices of its ledgers.
     pub endpoints: u32,
-    /// The bearer token that every request must carry.
+    /// The bearer token required with every request, if any.
     pub token: Option<String>,
 }
 
-/// How long streams may go on once the server is told to end.
+/// How long open streams may continue after shutdown begins.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A server that listens, and answers once [`Server::serve`] is called.
+/// A server that listens; requests are answered once [`Server::serve`] runs.
 pub struct Server {
     listener: TcpListener,
     service: ContractData,
@@ -37,8 +39,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address.
-    pub async fn bind(dataset: Arc<dyn Dataset>, options: ServerOptions) -> Result<Self, Error> {
+    /// Listens on the address.
+    ///
+    /// # Errors
+    /// [`Error::Listen`].
+    pub async fn bind(dataset: Arc<dyn Dataset>, options: ServerOptions) -> Result<Self> {
         let ServerOptions { listen: address, batch_rows, endpoints, token } = options;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
@@ -47,41 +52,48 @@ impl Server {
         Ok(Self { listener, service, token, streams })
     }
 
-    /// The address, with the port that was taken.
-    pub fn local_addr(&self) -> Result<SocketAddr, Error> {
-        Ok(self.listener.local_addr()?)
+    /// The address, with the actual port.
+    ///
+    /// # Errors
+    /// [`Error::Process`].
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        let address = self.listener.local_addr();
+        address.map_err(|source| Error::Process { action: "find out the address of the server", source })
     }
 
-    /// The streams that clients have open.
+    /// The counter of open streams.
     pub fn open_streams(&self) -> OpenStreams {
         self.streams.clone()
     }
 
-    /// Serves until `stop` is ready, and then for at most two seconds more, for streams to end.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    /// Serves until `stop` completes, and then for up to two seconds, so that open streams may finish.
+    ///
+    /// # Errors
+    /// [`Error::Serve`].
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
         let expected = self.token.map(|token| format!("Bearer {token}"));
         let admit = move |request: Request<()>| match &expected {
             None => Ok(request),
             Some(expected) => match request.metadata().get("authorization") {
                 Some(given) if given.as_bytes() == expected.as_bytes() => Ok(request),
-                _ => Err(Status::unauthenticated("this source wants its bearer token")),
+                _ => Err(Status::unauthenticated("this source requires its bearer token")),
             },
         };
-        // a row may be larger than a message should be
+        // a single row may exceed the usual size of a message
         let flight = FlightServiceServer::new(self.service).max_encoding_message_size(usize::MAX);
-        let (told, hears) = tokio::sync::oneshot::channel::<()>();
+        let (shut_down, begins) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()
             .add_service(InterceptedService::new(flight, admit))
             .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), async {
-                let _ = hears.await;
+                let _ = begins.await;
             });
         let last_call = async {
             stop.await;
-            let _ = told.send(());
+            let _ = shut_down.send(());
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            ended = server => Ok(ended?),
+            ended = server => ended.map_err(Error::Serve),
             () = last_call => Ok(()),
         }
     }

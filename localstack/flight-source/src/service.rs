@@ -1,8 +1,10 @@
-//! The Flight contract: what is asked by descriptor, what is vouched for, and the streams of rows.
+//! The Flight service: descriptors in, the ledgers and rows of a window out.
 
-use crate::dataset::{Dataset, Window, split};
-use crate::ticket;
-use crate::trouble::Trouble;
+use std::future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
@@ -13,22 +15,22 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
-use chrono::SecondsFormat;
 use futures::stream::{self, BoxStream, StreamExt};
-use std::future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use pipeline::contract::wire::{PATH, path};
+use pipeline::{LedgerWindow, SourceRange};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// How many streams of rows are open.
-#[derive(Clone, Debug, Default)]
+use crate::dataset::{Count, Dataset, split};
+use crate::ticket;
+
+/// Counts the open streams of rows.
+#[derive(Debug, Clone, Default)]
 pub struct OpenStreams(Arc<AtomicUsize>);
 
 impl OpenStreams {
-    /// The number, now.
+    /// How many are open now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
@@ -47,7 +49,7 @@ impl Drop for StreamGuard {
     }
 }
 
-/// The service over one dataset.
+/// The service of one dataset.
 pub(crate) struct ContractData {
     dataset: Arc<dyn Dataset>,
     schema: SchemaRef,
@@ -57,41 +59,49 @@ pub(crate) struct ContractData {
 }
 
 impl ContractData {
-    /// Serves `dataset` in batches of at most `batch_rows` rows; a window has up to `endpoints` endpoints.
+    /// Serves `dataset` in batches of up to `batch_rows` rows and windows of up to `endpoints` endpoints.
     pub(crate) fn new(
         dataset: Arc<dyn Dataset>,
         batch_rows: usize,
         endpoints: u32,
         streams: OpenStreams,
     ) -> Self {
-        // the schema of the wire: dictionaries are sent as what they stand for
+        // the schema on the wire: dictionaries are sent as their values
         let schema = dataset.schema();
         let schema = encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema);
         Self { dataset, schema, batch_rows, endpoints, streams }
     }
 
-    async fn info(&self, descriptor: FlightDescriptor, asked: Asked) -> Result<FlightInfo, Status> {
+    /// The answer for a window, or for everything.
+    async fn info(
+        &self,
+        descriptor: FlightDescriptor,
+        asked: Option<LedgerWindow>,
+    ) -> Result<FlightInfo, Status> {
         let extent = self.dataset.extent().await?;
-        let (window, endpoints, count) = match asked {
-            Asked::Everything => (extent, 0, self.dataset.summary(extent).await?),
-            Asked::Window(asked) => {
-                let start = asked.start.max(extent.start);
-                let window = Window { start, end: asked.end.min(extent.end) };
-                (window, self.endpoints, self.dataset.count(window).await?)
+        let wanted = asked.unwrap_or(extent);
+        let (start, end) = (wanted.start().max(extent.start()), wanted.end().min(extent.end()));
+        let (count, endpoints) = match (asked, LedgerWindow::new(start, end)) {
+            (None, _) => (self.dataset.summary(extent).await?, Vec::new()),
+            (Some(_), Ok(window)) => (self.dataset.count(window).await?, slices(window, self.endpoints)),
+            // the window is beyond the tip, or before the first ledger
+            (Some(_), Err(_)) => {
+                let closed_at = self.dataset.closed_at(end).await?;
+                (Count { rows: Some(0), closed_at }, Vec::new())
             }
         };
-        let mut vouched = serde_json::json!({"start_ledger": window.start, "end_ledger": window.end});
-        if let Some(latest) = count.closed_at {
-            vouched["latest_closed_at"] = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
-        }
-        let endpoints: Vec<_> = if endpoints == 0 { Vec::new() } else { window.slices(endpoints).collect() };
+        let available = SourceRange {
+            start_ledger: start.into(),
+            end_ledger: end.into(),
+            latest_closed_at: count.closed_at,
+        };
         let mut info = FlightInfo::new()
             .try_with_schema(&self.schema)
             .map_err(|error| Status::internal(error.to_string()))?
             .with_descriptor(descriptor)
             .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
             .with_ordered(endpoints.len() > 1)
-            .with_app_metadata(vouched.to_string());
+            .with_app_metadata(available.to_metadata());
         for slice in endpoints {
             let ticket = Ticket::new(ticket::write(self.dataset.name(), slice).to_vec());
             info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
@@ -99,35 +109,35 @@ impl ContractData {
         Ok(info)
     }
 
-    /// The rows of a window, made by a thread of their own, which is never more than two batches ahead of the
-    /// client and ends when the client leaves.
-    fn stream(&self, window: Window) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
+    /// The rows of a window. A thread of their own makes them, at most two batches ahead of the client; it ends when the
+    /// client disconnects.
+    fn stream(&self, window: LedgerWindow) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let (sender, receiver) = mpsc::channel(2);
         let (dataset, batch_rows, guard) = (self.dataset.clone(), self.batch_rows, self.streams.enter());
         let maker = tokio::task::spawn_blocking(move || {
             let guard = guard;
             let (started, mut rows, mut parts) = (Instant::now(), 0, Vec::new());
             for batch in dataset.batches(window, batch_rows) {
-                let split = |batch| split(batch, &mut parts).map_err(Trouble::from);
+                let split = |batch| split(batch, &mut parts);
                 let sent = match batch.and_then(split) {
                     Ok(()) => parts.drain(..).try_for_each(|part| {
                         rows += part.num_rows();
                         sender.blocking_send(Ok(part))
                     }),
-                    Err(trouble) => {
-                        tracing::error!(%window, "{trouble}");
-                        sender.blocking_send(Err(FlightError::from(Status::from(trouble))))
+                    Err(error) => {
+                        tracing::error!(%window, "{}", error.chain());
+                        sender.blocking_send(Err(FlightError::from(Status::from(error))))
                     }
                 };
                 if sent.is_err() {
-                    tracing::info!(%window, rows, "the client left");
+                    tracing::info!(%window, rows, "the client disconnected");
                     return;
                 }
             }
             drop(guard);
             tracing::info!(%window, rows, duration_ms = started.elapsed().as_millis() as u64, "served");
         });
-        // a thread that panics is an error of the stream, not the end of it
+        // if the thread panics, the stream ends with an error instead of looking complete
         let end = stream::once(maker).filter_map(|ended| {
             future::ready(ended.err().map(|error| Err(FlightError::ExternalError(Box::new(error)))))
         });
@@ -139,46 +149,46 @@ fn encoder<S>(schema: SchemaRef, batches: S) -> FlightDataEncoder
 where
     S: stream::Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 {
-    // batches have the size of a message already
+    // batches already have the size of a message
     FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(usize::MAX).build(batches)
 }
 
-/// What a descriptor asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Everything,
-    Window(Window),
+/// The window in at most `parts` consecutive slices of about equal length.
+fn slices(window: LedgerWindow, parts: u32) -> Vec<LedgerWindow> {
+    let (ledgers, start) = (window.ledgers(), u64::from(window.start()));
+    let parts = u64::from(parts.max(1)).min(ledgers);
+    let slice = |i: u64| {
+        let (first, next) = (start + ledgers * i / parts, start + ledgers * (i + 1) / parts);
+        LedgerWindow::single(first as u32).span(LedgerWindow::single((next - 1) as u32))
+    };
+    (0..parts).map(slice).collect()
 }
 
-fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
-    let refuse = |reason: String| Err(Status::invalid_argument(reason));
+/// The window that a descriptor asks for; `None` for everything.
+fn asked(descriptor: &FlightDescriptor) -> Result<Option<LedgerWindow>, Status> {
+    let refuse = |reason: String| Status::invalid_argument(reason);
     if descriptor.r#type() != DescriptorType::Path {
-        return refuse("the descriptor must be a path: contract, data, start, end".to_owned());
+        return Err(refuse("the descriptor must be a path: contract, data, start, end".to_owned()));
     }
     let ledger = |name: &str, text: &str| {
-        text.parse::<u32>().map_err(|_| {
-            Status::invalid_argument(format!(
-                "the {name} ledger {text:?} is not a number from 0 to {}",
-                u32::MAX
-            ))
-        })
+        text.parse::<u32>()
+            .map_err(|_| refuse(format!("the {name} ledger {text:?} is not a number from 0 to {}", u32::MAX)))
     };
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        ["contract", "data"] => Ok(Asked::Everything),
-        ["contract", "data", start, end] => {
-            let window = Window { start: ledger("start", start)?, end: ledger("end", end)? };
-            match window.is_empty() {
-                true => refuse(format!("the window {window} ends before it starts")),
-                false => Ok(Asked::Window(window)),
-            }
+    match path.strip_prefix(&PATH) {
+        Some([]) => Ok(None),
+        Some([start, end]) => {
+            let window = LedgerWindow::new(ledger("start", start)?, ledger("end", end)?);
+            window.map(Some).map_err(|error| refuse(error.to_string()))
         }
-        _ => refuse(format!("there is no dataset at the path {path:?}, only contract, data, start, end")),
+        _ => Err(refuse(format!(
+            "there is no dataset at the path {path:?}: ask for contract, data, start, end"
+        ))),
     }
 }
 
 fn unimplemented<T>(method: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("{method} is not offered: GetFlightInfo, then DoGet, is all there is")))
+    Err(Status::unimplemented(format!("{method} is not supported: use GetFlightInfo, then DoGet")))
 }
 
 #[tonic::async_trait]
@@ -192,8 +202,8 @@ impl FlightService for ContractData {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let everything = FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
-        let info = self.info(everything, Asked::Everything).await;
+        let everything = FlightDescriptor::new_path(path(None));
+        let info = self.info(everything, None).await;
         Ok(Response::new(stream::iter([info]).boxed()))
     }
 
@@ -211,9 +221,9 @@ impl FlightService for ContractData {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let extent = self.dataset.extent().await?;
         let window = ticket::read(self.dataset.name(), &request.into_inner().ticket)
-            .filter(|window| extent.covers(*window))
+            .filter(|window| extent.contains(window.start()) && extent.contains(window.end()))
             .ok_or_else(|| {
-                Status::invalid_argument("the ticket is not one of this source: ask GetFlightInfo first")
+                Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first")
             })?;
         let data = encoder(self.dataset.schema(), self.stream(window)).map(|data| data.map_err(Status::from));
         Ok(Response::new(data.boxed()))
@@ -251,5 +261,22 @@ impl FlightService for ContractData {
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         unimplemented("ListActions")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_the_window_without_overlap() {
+        for (start, end, parts) in [(1, 10, 3), (5, 5, 4), (0, u32::MAX, 7), (100, 103, 4), (9, 30, 1)] {
+            let window = LedgerWindow::new(start, end).unwrap();
+            let slices = slices(window, parts);
+            assert!(slices.len() <= parts as usize && !slices.is_empty());
+            assert_eq!(slices.iter().map(|s| s.ledgers()).sum::<u64>(), window.ledgers());
+            assert_eq!((slices[0].start(), slices[slices.len() - 1].end()), (start, end));
+            assert!(slices.windows(2).all(|pair| pair[0].end() + 1 == pair[1].start()));
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Tickets: a window, sealed for one dataset, so that a ticket of another one, or a forged one, is refused.
+//! Tickets: a window with a checksum over dataset and window, so that tickets of other servers and forgeries are refused.
 
-use crate::dataset::Window;
+use pipeline::LedgerWindow;
 use sha2::{Digest, Sha256};
 
 const LEN: usize = 16;
@@ -13,10 +13,10 @@ fn seal(dataset: &str, window: [u8; 8]) -> [u8; 8] {
 }
 
 /// The ticket for a window of a dataset.
-pub(crate) fn write(dataset: &str, window: Window) -> [u8; LEN] {
+pub(crate) fn write(dataset: &str, window: LedgerWindow) -> [u8; LEN] {
     let mut ticket = [0; LEN];
-    ticket[..4].copy_from_slice(&window.start.to_be_bytes());
-    ticket[4..8].copy_from_slice(&window.end.to_be_bytes());
+    ticket[..4].copy_from_slice(&window.start().to_be_bytes());
+    ticket[4..8].copy_from_slice(&window.end().to_be_bytes());
     let (range, rest) = ticket.split_at_mut(8);
     let mut window = [0; 8];
     window.copy_from_slice(range);
@@ -24,12 +24,12 @@ pub(crate) fn write(dataset: &str, window: Window) -> [u8; LEN] {
     ticket
 }
 
-/// The window of a ticket; none when this dataset did not write it.
-pub(crate) fn read(dataset: &str, ticket: &[u8]) -> Option<Window> {
+/// The window of a ticket; `None` if it was not written for this dataset.
+pub(crate) fn read(dataset: &str, ticket: &[u8]) -> Option<LedgerWindow> {
     let ticket: &[u8; LEN] = ticket.try_into().ok()?;
     let start = u32::from_be_bytes(ticket[..4].try_into().ok()?);
     let end = u32::from_be_bytes(ticket[4..8].try_into().ok()?);
-    let window = Window { start, end };
+    let window = LedgerWindow::new(start, end).ok()?;
     (write(dataset, window) == *ticket).then_some(window)
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_its_dataset_only() {
-        let window = Window { start: 7, end: u32::MAX };
+        let window = LedgerWindow::new(7, u32::MAX).unwrap();
         let mut ticket = write("a", window);
         assert_eq!(read("a", &ticket), Some(window));
         assert_eq!(read("b", &ticket), None);

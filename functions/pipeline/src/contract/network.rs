@@ -1,11 +1,9 @@
 //! Networks, and the contract ids that follow from their passphrase.
 
-use sha2::{Digest, Sha256};
 use stellar_strkey::Contract;
-use stellar_xdr::{
-    Asset, ContractIdPreimage, Hash, HashIdPreimage, HashIdPreimageContractId, Limits, WriteXdr,
-};
+use stellar_xdr::Asset;
 
+use crate::contract::asset::contract_id;
 use crate::error::{Error, Result};
 
 /// A Stellar network: a short name for paths, tables and messages, and the passphrase that identifies it.
@@ -17,9 +15,12 @@ pub struct Network {
     pub passphrase: String,
 }
 
+/// The passphrase of the public network.
+pub const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+
 /// The networks with a well-known passphrase.
 const KNOWN: [(&str, &str); 3] = [
-    ("pubnet", "Public Global Stellar Network ; September 2015"),
+    ("pubnet", PUBNET),
     ("testnet", "Test SDF Network ; September 2015"),
     ("futurenet", "Test SDF Future Network ; October 2022"),
 ];
@@ -60,17 +61,13 @@ impl Network {
     /// # Errors
     /// [`Error::Unexpected`] only if XDR cannot be written to memory.
     pub fn native_contract(&self) -> Result<String> {
-        self.asset_contract(Asset::Native)
+        self.asset_contract(&Asset::Native)
     }
 
     /// The id of an asset's contract on this network: a hash of asset and network.
-    pub(crate) fn asset_contract(&self, asset: Asset) -> Result<String> {
-        let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
-            network_id: Hash(Sha256::digest(self.passphrase.as_bytes()).into()),
-            contract_id_preimage: ContractIdPreimage::Asset(asset),
-        });
-        let xdr = preimage.to_xdr(Limits::none()).map_err(|e| Error::Unexpected(e.to_string()))?;
-        Ok(Contract(Sha256::digest(xdr).into()).to_string().as_str().to_owned())
+    pub(crate) fn asset_contract(&self, asset: &Asset) -> Result<String> {
+        let id = contract_id(asset, &self.passphrase).map_err(|e| Error::Unexpected(e.to_string()))?;
+        Ok(Contract(id).to_string().as_str().to_owned())
     }
 }
 
@@ -90,10 +87,7 @@ mod tests {
         let error = |name, passphrase| Network::new(name, passphrase).unwrap_err().to_string();
         assert!(error("standalone", None).contains("set NETWORK_PASSPHRASE"));
         assert!(error("../etc", Some("x")).contains("is not a network name"));
-        assert!(
-            error("testnet", Some("Public Global Stellar Network ; September 2015"))
-                .contains("not the passphrase of testnet")
-        );
+        assert!(error("testnet", Some(PUBNET)).contains("not the passphrase of testnet"));
         assert_eq!(Network::new("standalone", Some("secret island")).unwrap().passphrase, "secret island");
     }
 }

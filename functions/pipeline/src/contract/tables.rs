@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
 /// The kind of a column's values, independently of the source's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -111,6 +112,13 @@ pub(crate) fn arrow_type(kind: Kind) -> DataType {
         Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     }
 }
+
+/// The schema of a source that sends the columns with the types, and in the order, in which they are staged. A source may
+/// send others: see `docs/flight-contract.md`.
+pub static SOURCE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let field = |c: &Column| Field::new(c.name, arrow_type(c.kind), c.nullable);
+    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
+});
 
 /// The schema of staged and archived objects: the columns of the source and `change_index`. `ledger_key_hash` is never null there.
 pub(crate) static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {

@@ -29,6 +29,11 @@ impl LedgerWindow {
         Ok(LedgerWindow { start, end })
     }
 
+    /// The window of one ledger.
+    pub fn single(ledger: u32) -> Self {
+        LedgerWindow { start: ledger, end: ledger }
+    }
+
     /// The first ledger.
     pub fn start(self) -> u32 {
         self.start
@@ -60,7 +65,7 @@ impl LedgerWindow {
     }
 
     /// The same end, with the start at `start` or after; `None` if no ledger is left.
-    pub(crate) fn from(self, start: u32) -> Option<Self> {
+    pub fn from(self, start: u32) -> Option<Self> {
         (start <= self.end).then(|| LedgerWindow { start: self.start.max(start), end: self.end })
     }
 

@@ -1,4 +1,4 @@
-//! Values read from XDR: the identity of an entry, and the exact amount of a balance.
+//! Values and their XDR: the identity of an entry, the exact amount of a balance, and hexadecimal.
 
 use sha2::{Digest, Sha256};
 use stellar_strkey::Contract;
@@ -17,30 +17,44 @@ fn sc_val(base64: &str) -> Result<ScVal, String> {
     ScVal::from_xdr_base64(base64, limits(base64)).map_err(|e| format!("is not base64 XDR of an SCVal: {e}"))
 }
 
-/// Hex SHA-256 of the LedgerKey XDR: the identity of a contract data entry.
+/// SHA-256 of the LedgerKey XDR: the identity of an entry, and of its TTL.
+///
+/// # Errors
+/// Only if XDR cannot be written to memory.
+pub fn key_hash(key: &LedgerKey) -> Result<[u8; 32], stellar_xdr::Error> {
+    Ok(Sha256::digest(key.to_xdr(Limits::none())?).into())
+}
+
+/// The column `contract_durability`.
+pub fn durability(durability: ContractDataDurability) -> &'static str {
+    match durability {
+        ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
+        ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
+    }
+}
+
+/// The column `ledger_key_hash`, from contract, key and durability.
 ///
 /// # Errors
 /// The reason why it cannot be derived.
 pub(crate) fn ledger_key_hash(
     contract_id: &str,
     key_xdr: Option<&str>,
-    durability: &str,
+    durability_word: &str,
 ) -> Result<String, String> {
     let contract = Contract::from_string(contract_id)
         .map_err(|_| format!("contract_id {contract_id:?} is not a strkey C…"))?;
-    let durability = match durability {
-        "ContractDataDurabilityPersistent" => ContractDataDurability::Persistent,
-        "ContractDataDurabilityTemporary" => ContractDataDurability::Temporary,
-        other => return Err(format!("contract_durability {other:?} is unknown")),
-    };
+    let durability = ContractDataDurability::VARIANTS
+        .into_iter()
+        .find(|variant| durability(*variant) == durability_word)
+        .ok_or_else(|| format!("contract_durability {durability_word:?} is unknown"))?;
     let key = sc_val(key_xdr.ok_or("key_xdr is null")?).map_err(|e| format!("key_xdr {e}"))?;
     let ledger_key = LedgerKey::ContractData(LedgerKeyContractData {
         contract: ScAddress::Contract(ContractId(Hash(contract.0))),
         key,
         durability,
     });
-    let xdr = ledger_key.to_xdr(Limits::none()).map_err(|e| e.to_string())?;
-    Ok(base16(&Sha256::digest(xdr)))
+    Ok(base16(&key_hash(&ledger_key).map_err(|e| e.to_string())?))
 }
 
 /// The amount of a balance entry: the `amount` of its map, or the bare i128 of older contracts.
@@ -64,13 +78,19 @@ pub(crate) fn balance_amount(val_xdr: &str) -> Result<i128, String> {
 }
 
 /// Lower-case hexadecimal.
-pub(crate) fn base16(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // writing to a String cannot fail
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+pub fn base16(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_base16(&mut text, bytes);
+    text
+}
+
+/// Appends lower-case hexadecimal.
+pub fn push_base16(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
 }
 
 #[cfg(test)]

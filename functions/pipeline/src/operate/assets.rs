@@ -3,9 +3,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use stellar_xdr::{AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, PublicKey, Uint256};
+use stellar_xdr::{AccountId, Asset, PublicKey, Uint256};
 
 use crate::config::Config;
+use crate::contract::asset::{asset_type, credit};
 use crate::database::settings::Settings;
 use crate::database::{begin, commit, connect, get};
 use crate::error::{DatabaseContext, Error, Result};
@@ -41,12 +42,12 @@ pub async fn add_assets(config: &Config, assets: &[String]) -> Result<Vec<KnownA
         .await
         .database("wait for the fold")?;
     let mut contracts = Vec::new();
-    for Parsed { asset, asset_type, code, issuer } in parsed {
-        let contract = config.network.asset_contract(asset)?;
+    for Parsed { asset, code, issuer } in parsed {
+        let contract = config.network.asset_contract(&asset)?;
         tx.execute(
             "insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
              values ($1, $2, $3, $4, 'derived') on conflict do nothing",
-            &[&contract, &asset_type, &code, &issuer],
+            &[&contract, &asset_type(&asset), &code, &issuer],
         )
         .await
         .database("add the asset")?;
@@ -98,7 +99,6 @@ pub async fn list_assets(config: &Config) -> Result<Vec<KnownAsset>> {
 /// A parsed argument.
 struct Parsed {
     asset: Asset,
-    asset_type: &'static str,
     code: String,
     issuer: String,
 }
@@ -113,23 +113,6 @@ fn parse(text: &str) -> Result<Parsed> {
     let key = stellar_strkey::ed25519::PublicKey::from_string(issuer)
         .map_err(|_| bad("the issuer must be a strkey G…"))?;
     let account = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key.0)));
-    let padded = |length: usize| {
-        let mut bytes = code.as_bytes().to_vec();
-        bytes.resize(length, 0);
-        bytes
-    };
-    let (asset, asset_type) = if code.len() <= 4 {
-        let code: [u8; 4] = padded(4).try_into().map_err(|_| bad("the code is too long"))?;
-        (
-            Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(code), issuer: account }),
-            "credit_alphanum4",
-        )
-    } else {
-        let code: [u8; 12] = padded(12).try_into().map_err(|_| bad("the code is too long"))?;
-        (
-            Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(code), issuer: account }),
-            "credit_alphanum12",
-        )
-    };
-    Ok(Parsed { asset, asset_type, code: code.to_owned(), issuer: issuer.to_owned() })
+    let asset = credit(code, account).ok_or_else(|| bad("the code is 1 to 12 letters and digits"))?;
+    Ok(Parsed { asset, code: code.to_owned(), issuer: issuer.to_owned() })
 }

@@ -5,9 +5,9 @@ use tokio_postgres::Client;
 
 use super::status::Status;
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::database::{get, sql};
 use crate::error::{DatabaseContext, Result};
-use crate::source::SourceRange;
 
 /// A range of ledgers in bins of equal length, within one ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,11 +3,11 @@
 use metrics::gauge;
 
 use super::overview::Overview;
+use crate::contract::wire::SourceRange;
 use crate::metrics::{
     DATABASE_REACHABLE, FIRST_LEDGER, LAST_LEDGER, RETAINED_FROM, SOURCE_REACHABLE, Standing, TABLE_BYTES,
     TIP_LEDGER, UNARCHIVED, UNDER_WAY, UNFOLDED, standing,
 };
-use crate::source::SourceRange;
 
 /// Records whether database and source answer, and the source's range.
 pub(super) fn reachable(database: bool, source: bool, range: Option<&SourceRange>) {

@@ -8,10 +8,11 @@ use super::gauges;
 use super::overview::{Overview, overview};
 use super::status::{Answer, read};
 use crate::config::Config;
+use crate::contract::wire::SourceRange;
 use crate::database::connect;
 use crate::database::settings::Settings;
 use crate::error::{Error, Result};
-use crate::source::{Flight, SourceRange};
+use crate::source::Flight;
 
 /// The longest wait for database or source; after that it counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,10 +8,11 @@ use tokio_postgres::Client;
 
 use crate::config::Config;
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
 use crate::database::{connect, get, ledger, sql, window};
 use crate::error::{DatabaseContext, Result};
-use crate::source::{Flight, SourceRange};
+use crate::source::Flight;
 
 /// The state of a database and its distance to the source.
 #[derive(Debug, Clone, Serialize)]

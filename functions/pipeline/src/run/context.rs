@@ -7,11 +7,12 @@ use tokio_postgres::Client;
 use super::budget::Budget;
 use super::pace;
 use crate::config::Config;
+use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
 use crate::database::{Session, Sessions, hints};
 use crate::error::Result;
 use crate::retry::retry;
-use crate::source::{Flight, SourceRange, Trust};
+use crate::source::{Flight, Trust};
 use crate::store::Store;
 
 /// The clients of a process, shared by all its runs.

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::database::settings::{Settings, store_fingerprint};
 use crate::error::{Error, Result};
-use crate::source::{Drained, Flight, Offer, SourceRange, Trust, drain};
+use crate::source::{Drained, Flight, Offer, Trust, drain};
 
 /// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet.
 ///
@@ -48,7 +49,7 @@ pub(super) async fn check_or_store(
 
 /// The digest of the source's rows of one ledger; `None` if the source does not offer the ledger.
 async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
-    let window = LedgerWindow::new(ledger, ledger)?;
+    let window = LedgerWindow::single(ledger);
     let Offer::Ledgers(offered) = flight.offer(window, Trust::WholeStream).await? else { return Ok(None) };
     let mut drain = drain(flight, *offered);
     let mut digest = RowsDigest::default();

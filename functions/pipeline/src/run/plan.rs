@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::replay::{ReplayKind, ReplayOptions};
 use crate::config::Config;
 use crate::contract::window::{LedgerWindow, WindowLimits};
+use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
 use crate::database::{connect, progress};
 use crate::error::Result;
-use crate::source::{Flight, SourceRange};
+use crate::source::Flight;
 
 /// The plan of a replay.
 #[derive(Debug, Clone, Serialize)]

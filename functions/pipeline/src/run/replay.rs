@@ -11,12 +11,13 @@ use super::planner::Wanted;
 use super::recover::{archived_objects, recover};
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::database::load::FoldWhen;
 use crate::database::settings::store_fingerprint;
 use crate::database::{health, progress};
 use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
-use crate::source::{SourceRange, Trust};
+use crate::source::Trust;
 use crate::store::StagedObject;
 
 /// What a replay loads, and from where. `trust_end` accepts a clean end of stream as complete, if the source declares

@@ -12,10 +12,11 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use super::compression::refuse_compressed;
-use super::offer::{Offer, SourceRange, Trust, read_metadata};
+use super::offer::{Offer, Trust};
 use super::tls;
 use crate::config::FlightConfig;
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::{SourceRange, path};
 use crate::error::{Error, Result, is_distrust};
 use crate::secret::{Reading, StoredSecret};
 
@@ -175,9 +176,8 @@ impl Flight {
     /// # Errors
     /// [`Error::Source`] when it is unreachable.
     pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
-        let path = vec!["contract".to_owned(), "data".to_owned()];
-        match self.info(path, "its range of ledgers").await {
-            Ok(info) => Ok(read_metadata(&info)),
+        match self.info(path(None), "its range of ledgers").await {
+            Ok(info) => Ok(SourceRange::from_metadata(&info.app_metadata)),
             Err(Error::Source {
                 status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
                 ..
@@ -191,8 +191,7 @@ impl Flight {
     /// # Errors
     /// [`Error::Source`] when the source is unreachable, and those of [`Offer::read`].
     pub(crate) async fn offer(&self, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
-        let path = ["contract", "data", &asked.start().to_string(), &asked.end().to_string()];
-        let info = self.info(path.map(str::to_owned).to_vec(), &format!("ledgers {asked}")).await?;
+        let info = self.info(path(Some(asked)), &format!("ledgers {asked}")).await?;
         Offer::read(info, asked, trust)
     }
 

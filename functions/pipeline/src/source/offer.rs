@@ -4,32 +4,11 @@ use std::collections::VecDeque;
 
 use arrow_flight::{FlightEndpoint, FlightInfo};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::contract::evidence::Evidence;
 use crate::contract::window::LedgerWindow;
+use crate::contract::wire::SourceRange;
 use crate::error::{Error, Result};
-
-/// The source's `app_metadata`, for a window or for everything it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceRange {
-    /// The first ledger it vouches for.
-    pub start_ledger: i64,
-    /// The last ledger it vouches for; if lower than the start, it has none.
-    pub end_ledger: i64,
-    /// When the last ledger closed.
-    #[serde(default)]
-    pub latest_closed_at: Option<DateTime<Utc>>,
-}
-
-impl SourceRange {
-    /// The ledgers; `None` when there are none.
-    pub fn ledgers(&self) -> Option<LedgerWindow> {
-        let start = u32::try_from(self.start_ledger).ok()?;
-        let end = u32::try_from(self.end_ledger).ok()?;
-        LedgerWindow::new(start, end).ok()
-    }
-}
 
 /// How far an undeclared source is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +54,7 @@ impl Offer {
     /// [`Error::Source`] when the source no longer has the start, or is undeclared and not trusted.
     pub(super) fn read(info: FlightInfo, asked: LedgerWindow, trust: Trust) -> Result<Self> {
         let start = i64::from(asked.start());
-        let vouched = read_metadata(&info);
+        let vouched = SourceRange::from_metadata(&info.app_metadata);
         let mut window = asked;
         if let Some(vouched) = &vouched {
             if vouched.end_ledger < start {
@@ -123,50 +102,9 @@ impl Offer {
     }
 }
 
-/// Reads `app_metadata`; `None` if it violates the contract.
-pub(super) fn read_metadata(info: &FlightInfo) -> Option<SourceRange> {
-    serde_json::from_slice(&info.app_metadata).ok()
-}
-
 /// An undeclared window cannot be proven complete.
 fn undeclared(asked: LedgerWindow, reason: &str) -> Error {
     Error::source_permanent(format!(
         "does not declare ledgers {asked}: {reason}, so nothing proves it complete; `--trust-end` or FLIGHT_TRUST_END accepts it anyway"
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metadata(json: &str) -> Option<SourceRange> {
-        read_metadata(&FlightInfo::new().with_app_metadata(json.to_owned()))
-    }
-
-    #[test]
-    fn metadata_is_read_or_is_none() {
-        let range = metadata(r#"{"start_ledger":1,"end_ledger":4294967295,"more":[1]}"#).unwrap();
-        assert_eq!(range.ledgers(), Some(LedgerWindow::new(1, u32::MAX).unwrap()));
-        assert_eq!(range.latest_closed_at, None);
-        let closed =
-            metadata(r#"{"start_ledger":1,"end_ledger":2,"latest_closed_at":"2026-01-02T03:04:05+01:00"}"#);
-        let closed = closed.unwrap().latest_closed_at.unwrap();
-        assert_eq!(closed.to_rfc3339(), "2026-01-02T02:04:05+00:00");
-        for wrong in
-            ["", "{}", "null", r#"{"start_ledger":"1","end_ledger":2}"#, r#"{"start_ledger":1}"#, "{"]
-        {
-            assert_eq!(metadata(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_range_without_ledgers_has_none() {
-        let ledgers = |start_ledger, end_ledger| {
-            SourceRange { start_ledger, end_ledger, latest_closed_at: None }.ledgers()
-        };
-        assert_eq!(ledgers(5, 4), None);
-        assert_eq!(ledgers(-1, 4), None);
-        assert_eq!(ledgers(0, 1 << 32), None);
-        assert_eq!(ledgers(7, 7), Some(LedgerWindow::new(7, 7).unwrap()));
-    }
 }

@@ -1,45 +1,44 @@
-//! What happens in which ledger: how many rows it has, and the changes that are not left to chance row by
-//! row. Everything here is a function of the seed, the chain's parameters and the ledger, and costs a few
-//! hashes.
+//! The schedule of a chain: how many rows each ledger has, and the changes that happen at fixed ledgers and not by chance.
+//! All of it is a function of the seed, the parameters and the ledger, and costs a few hashes.
 
 use super::dice::{Dice, Use};
 
-/// Ledgers after which an entry that comes and goes may be created again.
+/// The number of ledgers after which a short-lived entry may be created again.
 const CYCLE: u32 = 512;
 
-/// How many ledgers such an entry lives; the last one is deleted in the ledger that creates it again.
+/// Possible lifetimes of such an entry, in ledgers. With the last one, the entry is deleted in the ledger that creates it
+/// again.
 const LIVES: [u32; 5] = [1, 6, 40, 300, CYCLE];
 
-/// One ledger in this many is empty.
+/// One in this many ledgers is empty.
 const EMPTY_ONE_IN: u64 = 50;
 
-/// A change that has its ledger by rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A change that happens at a fixed ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The asset contract with this number shows its instance.
+    /// The instance entry of the asset contract with this number is written.
     Instance(u16),
-    /// The entry of this number, of those that come and go, is deleted; it was last changed in the ledger
-    /// `born`.
+    /// The short-lived entry with this number is deleted; it was last modified in the ledger `born`.
     Death { entry: usize, born: u32, value: u64 },
-    /// The entry of this number is created, or created again.
+    /// The short-lived entry with this number is created, perhaps again.
     Birth { entry: usize, value: u64 },
 }
 
-/// The calendar of a chain.
+/// The schedule of a chain.
 #[derive(Debug)]
 pub(crate) struct Calendar {
     seed: u64,
     rows_per_ledger: u32,
-    /// Entries that may be created in each ledger.
+    /// The maximum number of short-lived entries created per ledger.
     slots: u32,
-    /// By ledger: the asset contract that shows its instance there.
+    /// Ledger and asset contract of each instance entry that is written, by ledger.
     instances: Vec<(u32, u16)>,
 }
 
 impl Calendar {
-    /// The calendar of `ledgers` (at least 1) ledgers from `first` on. The first of `assets` asset contracts
-    /// show their instance early, in the first 2 % of the chain; the one numbered `late` past its middle; the
-    /// one numbered `never` never.
+    /// The schedule of a chain whose `span` is its first ledger and its number of ledgers (at least 1). Of the `assets`
+    /// asset contracts, most write their instance within the first 2 % of the chain, number `late` after its middle, and
+    /// number `never` not at all.
     pub(crate) fn new(
         seed: u64,
         rows_per_ledger: u32,
@@ -65,12 +64,12 @@ impl Calendar {
         calendar
     }
 
-    /// How many entries come and go.
+    /// The number of short-lived entries.
     pub(crate) fn mortals(&self) -> usize {
         (self.slots * CYCLE) as usize
     }
 
-    /// The ledger itself, or the nearest one before it, not before `first`, that has rows.
+    /// The last ledger with rows from `first` to `ledger`, or `ledger` if there is none.
     fn not_empty(&self, ledger: u32, first: u32) -> u32 {
         (first..=ledger).rev().find(|ledger| !self.is_empty(*ledger)).unwrap_or(ledger)
     }
@@ -79,8 +78,8 @@ impl Calendar {
         Dice::at(self.seed, Use::Empty, u64::from(ledger), 0).one_in(EMPTY_ONE_IN)
     }
 
-    /// The rows that chance gives a ledger: the mean is `rows_per_ledger` over all ledgers, the empty ones
-    /// included; one ledger in a hundred has four to twelve times as many.
+    /// A random number of rows for a ledger: the mean over all ledgers, including empty ones, is `rows_per_ledger`; one
+    /// ledger in a hundred has four to twelve times as many.
     fn crowd(&self, ledger: u32) -> u32 {
         let mut dice = Dice::at(self.seed, Use::Crowd, u64::from(ledger), 0);
         let (low, high) = if dice.one_in(100) { (4.0, 12.0) } else { (0.25, 1.75) };
@@ -109,8 +108,7 @@ impl Calendar {
         &self.instances[from..from + len]
     }
 
-    /// Writes what happens in a ledger into `out`, in its order: an entry is deleted before it is created
-    /// again.
+    /// Writes the events of a ledger into `out`, in order: an entry is deleted before it is created again.
     pub(crate) fn events(&self, ledger: u32, out: &mut Vec<Event>) {
         out.clear();
         if self.is_empty(ledger) {
@@ -135,8 +133,8 @@ impl Calendar {
         }
     }
 
-    /// What a ledger, if it is not empty, creates in a slot: the entry, its value, and how many ledgers it
-    /// lives. No two ledgers less than [`CYCLE`] apart create the same entry.
+    /// The entry that a ledger with rows creates in a slot, if any: its number, its value and its lifetime in ledgers.
+    /// Ledgers less than [`CYCLE`] apart never create the same entry.
     fn birth(&self, ledger: u32, slot: u32) -> Option<(usize, u64, u32)> {
         let mut dice = Dice::at(self.seed, Use::Life, u64::from(ledger), u64::from(slot));
         let throw = dice.below(1_000);
@@ -152,8 +150,9 @@ impl Calendar {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashMap;
+
+    use super::*;
 
     const LEDGERS: u32 = 4_000;
 
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_show_early_late_or_never() {
+    fn instances_are_written_early_late_or_never() {
         let calendar = calendar(25);
         let first =
             |asset| calendar.instances.iter().find(|(_, a)| *a == asset).map(|(ledger, _)| *ledger - 1_000);

@@ -1,14 +1,19 @@
-//! The cast of a chain: its contracts, popular ones first, the holders of balances, and the entries that
-//! change. All of it is made at the start, so that a row is put together from strings that are there already.
+//! The cast of a chain: its contracts (popular ones first), the holders of balances, and the entries that change. All of it
+//! is made at the start, so that a row consists of strings that exist already.
+
+use std::str::FromStr;
+
+use pipeline::contract::asset::{contract_id, credit};
+use pipeline::contract::xdr::base16;
+use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
 
 use super::dice::{Dice, Use};
 use super::keys::{Content, Key, OneOff, of_holder};
 use super::values::{self, Template, Values};
 use crate::asset::{self, AssetColumns, symbol, vec};
-use std::str::FromStr;
-use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
+use crate::columns::strkey;
 
-/// Codes of the asset contracts, by popularity; the first one stands for the native asset.
+/// Codes of the asset contracts, by popularity. The first is the native asset.
 const CODES: [&str; 12] = [
     "",
     "USDC",
@@ -27,28 +32,28 @@ const CODES: [&str; 12] = [
 /// The issuer of USDC on the public network.
 const USDC_ISSUER: &str = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
 
-/// Asset contracts, which are the first of the contracts.
+/// The number of asset contracts, which come first among the contracts.
 pub(crate) const ASSETS: u16 = CODES.len() as u16;
-/// The asset contract whose instance shows long after its first balances.
+/// The asset contract whose instance is written long after its first balances.
 pub(crate) const LATE: u16 = 3;
-/// The asset contract some of whose balances are beyond int64.
+/// The asset contract with balances that do not fit int64.
 pub(crate) const BEYOND_INT64: u16 = 4;
-/// The asset contract whose instance never shows.
+/// The asset contract whose instance is never written.
 pub(crate) const NEVER: u16 = 7;
 
-/// Contracts that run code of their own.
+/// The number of Wasm contracts.
 const WASM: u16 = 288;
-/// Different codes among them.
+/// The number of different Wasm codes.
 const CODES_OF_WASM: u64 = 60;
-/// Contracts that hold balances.
+/// The number of contracts that hold balances.
 const HOLDERS: usize = 4096;
 
-/// What a contract is.
+/// The kind of a contract.
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// A Stellar asset contract.
     Asset(AssetColumns),
-    /// Code of its own, by hash in hex.
+    /// A Wasm contract, with the hash of its code in hex.
     Wasm(String),
 }
 
@@ -60,28 +65,27 @@ pub(crate) struct Contract {
     pub(crate) kind: Kind,
     /// The value of its instance.
     pub(crate) instance: Template,
-    /// The place of its instance's key in [`Cast::keys`]; the `keys` ordinary ones follow, popular ones
-    /// first.
+    /// The index of its instance's key in [`Cast::keys`]; its `keys` other keys follow, popular ones first.
     pub(crate) first_key: usize,
     pub(crate) keys: usize,
-    /// Its entries that are used once; asset contracts have none.
+    /// Its entries that are written only once; asset contracts have none.
     pub(crate) one_off: Option<OneOff>,
 }
 
-/// Everything that plays a part in a chain.
+/// The contracts, holders and entries of a chain.
 #[derive(Debug)]
 pub(crate) struct Cast {
     /// Asset contracts first.
     pub(crate) contracts: Vec<Contract>,
-    /// Strkeys.
+    /// Strkeys of the holders.
     pub(crate) holders: Vec<Box<str>>,
     pub(crate) keys: Vec<Key>,
-    /// Where in `keys` the entries begin that come and go.
+    /// The index in `keys` of the first short-lived entry; they are the last.
     pub(crate) mortals: usize,
     pub(crate) values: Values,
 }
 
-/// The asset with this code; the issuer is made up from the seed unless it is a known one.
+/// The asset with this code. The issuer of USDC is the real one, others are made from the seed.
 fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
     let issuer = if code == "USDC" {
         AccountId::from_str(USDC_ISSUER)?
@@ -90,16 +94,11 @@ fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
         let key = Dice::at(seed, Use::Names, 3, name).bytes32();
         AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(key)))
     };
-    asset::credit(code, issuer)
-}
-
-fn strkey(contract: [u8; 32]) -> String {
-    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
+    credit(code, issuer).ok_or(Error::LengthExceedsMax)
 }
 
 impl Cast {
-    /// The cast of the chain with this seed on the network with this passphrase, `mortals` of whose entries
-    /// come and go.
+    /// The cast of the chain with this seed on the network with this passphrase, with `mortals` short-lived entries.
     pub(crate) fn new(seed: u64, passphrase: &str, mortals: usize) -> Result<Self, Error> {
         let name = |kind: u64, i: usize| Dice::at(seed, Use::Names, kind, i as u64).bytes32();
         let holders: Vec<[u8; 32]> = (0..HOLDERS).map(|i| name(0, i)).collect();
@@ -113,7 +112,7 @@ impl Cast {
         let mut ids = Vec::new();
         for (i, code) in CODES.iter().enumerate() {
             let asset = if code.is_empty() { Asset::Native } else { made_up(seed, code)? };
-            ids.push(asset::contract_id(passphrase, &asset)?);
+            ids.push(contract_id(&asset, passphrase)?);
             cast.asset_contract(i, ids[i], &asset, &holders)?;
         }
         for i in 0..usize::from(WASM) {
@@ -183,7 +182,7 @@ impl Cast {
         }
         self.contracts.push(Contract {
             strkey: strkey(id),
-            kind: Kind::Wasm(code.iter().map(|byte| format!("{byte:02x}")).collect()),
+            kind: Kind::Wasm(base16(&code)),
             instance: values::wasm_instance(code, i % 9)?,
             first_key,
             keys,
@@ -192,7 +191,7 @@ impl Cast {
         Ok(())
     }
 
-    /// An entry that comes and goes: one in four is a balance, of a holder with no other.
+    /// A short-lived entry: one in four is a balance, of a holder that has no other.
     fn mortal(&mut self, i: usize, ids: &[[u8; 32]], holder: [u8; 32]) -> Result<Key, Error> {
         let place = i / 4;
         let wasm = usize::from(ASSETS) + place % usize::from(WASM);
@@ -214,8 +213,9 @@ impl Cast {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn issuers_are_made_up_by_code() {
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_entry_has_a_hash_of_its_own() {
-        let cast = Cast::new(7, "Public Global Stellar Network ; September 2015", 512).unwrap();
+        let cast = Cast::new(7, pipeline::PUBNET, 512).unwrap();
         assert_eq!(cast.contracts.len(), usize::from(ASSETS + WASM));
         let hashes: HashSet<_> = cast.keys.iter().map(|key| &key.hash).collect();
         assert_eq!(hashes.len(), cast.keys.len());

@@ -1,10 +1,9 @@
-//! Chance that repeats: a small generator whose numbers depend on a place only, on no platform and no library
-//! version.
+//! Reproducible random numbers: they depend only on seed, use and place, and not on platform or library versions.
 
-/// What a throw decides. Each use has a number of its own, so that no two uses share their luck.
+/// What the numbers are used for. Each use has a stream of its own, so that no two uses correlate.
 #[derive(Clone, Copy)]
 pub(crate) enum Use {
-    /// Whether a ledger has no rows at all.
+    /// Whether a ledger has no rows.
     Empty = 1,
     /// How many rows a ledger has.
     Crowd,
@@ -12,16 +11,16 @@ pub(crate) enum Use {
     Rows,
     /// Entries that are created, deleted and created again.
     Life,
-    /// The ledgers in which asset contracts show their instance.
+    /// The ledgers in which asset contracts write their instance.
     Instances,
     /// Identities: contracts, holders, issuers, code hashes.
     Names,
-    /// What a value holds.
+    /// The contents of a value.
     Value,
 }
 
 /// A stream of 64-bit numbers (SplitMix64).
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -33,13 +32,13 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl Dice {
-    /// The dice of one use at one place (say, a ledger and a slot in it) of the chain with this seed.
+    /// The stream for one use at one place, such as a ledger and a slot in it, of the chain with this seed.
     pub(crate) fn at(seed: u64, what: Use, a: u64, b: u64) -> Self {
         let place = mix(a.wrapping_add(STEP)) ^ mix(b.wrapping_add(STEP << 1)).rotate_left(32);
         Self(mix(seed ^ mix((what as u64).wrapping_mul(STEP))).wrapping_add(place))
     }
 
-    /// The next number, all 64 bits of it.
+    /// The next number.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
@@ -50,18 +49,18 @@ impl Dice {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
-    /// True once in `n` throws.
+    /// True with probability 1 in `n`.
     pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    /// A number from 0 up to, not including, 1.
+    /// A number in the range 0 to 1, without 1.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A rank below `n` (at least 1), the smaller the likelier: each doubling of the rank is drawn about as
-    /// often as the one before, which is Zipf's law in steps, without a table.
+    /// A rank below `n` (at least 1); small ranks are more likely. As groups, the ranks 0, 1-2, 3-6, 7-14 and so on are
+    /// about equally likely, which approximates Zipf's law without a table.
     pub(crate) fn rank(&mut self, n: usize) -> usize {
         let octaves = u64::from(usize::BITS - n.leading_zeros());
         let octave = self.below(octaves);
@@ -69,7 +68,7 @@ impl Dice {
         if rank < n { rank } else { rank / 2 }
     }
 
-    /// Random bytes over all of `out`.
+    /// Fills `out` with random bytes.
     pub(crate) fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             let bytes = self.next().to_le_bytes();

@@ -1,85 +1,77 @@
-//! Ledger keys: the key of an entry in base64, and the hash by which the network knows the entry.
+//! Ledger keys: the key of an entry in base64, and the hash that identifies the entry on the network.
 
-use super::values::Template;
-use crate::asset::{symbol, vec};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use pipeline::contract::xdr::{base16, push_base16};
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataDurability, ContractId, Error, Hash, LedgerKey, LedgerKeyContractData, Limits, ScAddress,
     ScVal, UInt128Parts, WriteXdr,
 };
 
-/// What the value of an entry is.
-#[derive(Clone, Copy, Debug)]
+use super::values::Template;
+use crate::asset::{symbol, vec};
+use crate::columns::key_type;
+
+/// The kind of value of an entry.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Content {
     /// A balance of an asset contract, of the holder of this rank.
     Balance { holder: u16, rank: u32 },
     /// The contract's instance.
     Instance,
-    /// Whatever contracts store.
+    /// Any other value.
     Any,
 }
 
 /// One entry of a contract.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// Its place in the cast.
+    /// The index of the contract in the cast.
     pub(crate) contract: u16,
-    /// As the column contract_key_type has it.
-    pub(crate) key_type: &'static str,
+    /// The column `contract_key_type`.
+    pub(crate) key_type: Box<str>,
     pub(crate) persistent: bool,
     pub(crate) content: Content,
     /// Base64.
     pub(crate) xdr: Box<str>,
-    /// Hex, of the sha256 of the ledger key.
+    /// SHA-256 of the ledger key, in hex.
     pub(crate) hash: Box<str>,
 }
 
 impl Key {
-    /// The key `key` of the contract with this id and place.
+    /// The key `key` of the contract with this index and id.
     pub(crate) fn new(
         (contract, id): (u16, [u8; 32]),
         key: ScVal,
         persistent: bool,
         content: Content,
     ) -> Result<Self, Error> {
-        let key_type = match key {
-            ScVal::LedgerKeyContractInstance => "ScValTypeScvLedgerKeyContractInstance",
-            ScVal::Symbol(_) => "ScValTypeScvSymbol",
-            ScVal::U128(_) => "ScValTypeScvU128",
-            _ => "ScValTypeScvVec",
-        };
+        let key_type = key_type(&key).into_boxed_str();
         let xdr = BASE64_STANDARD.encode(key.to_xdr(Limits::none())?).into_boxed_str();
-        let mut hash = String::with_capacity(64);
-        hex_sha256(&ledger_key(id, key, persistent)?, &mut hash);
+        let hash = base16(&Sha256::digest(ledger_key(id, key, persistent)?));
         Ok(Self { contract, key_type, persistent, content, xdr, hash: hash.into_boxed_str() })
     }
 }
 
 /// The XDR of the ledger key.
 fn ledger_key(contract: [u8; 32], key: ScVal, persistent: bool) -> Result<Vec<u8>, Error> {
-    let durability =
-        if persistent { ContractDataDurability::Persistent } else { ContractDataDurability::Temporary };
+    let durability = durability_of(persistent);
     let contract = ScAddress::Contract(ContractId(Hash(contract)));
     LedgerKey::ContractData(LedgerKeyContractData { contract, key, durability }).to_xdr(Limits::none())
 }
 
-/// Appends the sha256 of `bytes`, in hex.
-fn hex_sha256(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in Sha256::digest(bytes) {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+/// The durability of a persistent or a temporary entry.
+pub(crate) fn durability_of(persistent: bool) -> ContractDataDurability {
+    if persistent { ContractDataDurability::Persistent } else { ContractDataDurability::Temporary }
 }
 
-/// The `[Name, Address]` key under which token contracts keep what a holder has.
+/// The key `[Name, Address]`, under which token contracts store the balance of a holder.
 pub(crate) fn of_holder(name: &str, holder: [u8; 32]) -> Result<ScVal, Error> {
     vec(vec![symbol(name)?, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))])
 }
 
-/// Temporary entries of a contract under a U128 key that is used once.
+/// Temporary entries of a contract, each with a U128 key that is used only once.
 #[derive(Debug)]
 pub(crate) struct OneOff {
     key: Template,
@@ -87,10 +79,10 @@ pub(crate) struct OneOff {
 }
 
 impl OneOff {
-    /// The name of the type of these keys.
+    /// The column `contract_key_type` of these entries.
     pub(crate) const KEY_TYPE: &'static str = "ScValTypeScvU128";
 
-    /// The entries of this contract.
+    /// The entries of the contract with this id.
     pub(crate) fn new(contract: [u8; 32]) -> Result<Self, Error> {
         let number = |fill| {
             let half = u64::from_be_bytes([fill; 8]);
@@ -102,15 +94,14 @@ impl OneOff {
         })
     }
 
-    /// Writes the key, in base64, and the hash of the entry with this number into the strings; `xdr` is
-    /// scratch.
+    /// Writes the key in base64 and the hash of the entry with this number into the strings; `xdr` is a scratch buffer.
     pub(crate) fn write(&self, number: u128, xdr: &mut Vec<u8>, key: &mut String, hash: &mut String) {
         key.clear();
         self.key.put(&number.to_be_bytes(), xdr);
         BASE64_STANDARD.encode_string(&xdr, key);
         hash.clear();
         self.ledger_key.put(&number.to_be_bytes(), xdr);
-        hex_sha256(xdr, hash);
+        push_base16(hash, &Sha256::digest(xdr));
     }
 }
 
@@ -126,6 +117,6 @@ mod tests {
         let (mut key, mut hash) = (String::new(), String::new());
         OneOff::new(contract).unwrap().write(number, &mut Vec::new(), &mut key, &mut hash);
         assert_eq!((key.as_str(), hash.as_str()), (&*whole.xdr, &*whole.hash));
-        assert_eq!(whole.key_type, OneOff::KEY_TYPE);
+        assert_eq!(&*whole.key_type, OneOff::KEY_TYPE);
     }
 }

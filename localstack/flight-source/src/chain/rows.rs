@@ -1,47 +1,48 @@
-//! The rows of a window, ledger by ledger, put together in reused buffers.
+//! The rows of a window, made ledger by ledger in reused buffers.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use pipeline::LedgerWindow;
+use pipeline::contract::xdr::durability;
 
 use super::Chain;
 use super::calendar::Event;
 use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
 use super::dice::{Dice, Use};
-use super::keys::{Content, OneOff};
-use crate::dataset::{MESSAGE_BYTES, Window};
-use crate::schema::{Columns, Row};
-use crate::trouble::Trouble;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use std::sync::Arc;
+use super::keys::{Content, OneOff, durability_of};
+use crate::columns::{Columns, Row, STELLAR_ASSET, WASM};
+use crate::dataset::MESSAGE_BYTES;
+use crate::error::Result;
 
-/// The entry that a row is about.
+/// The entry of a row.
 #[derive(Clone, Copy)]
 enum Subject {
-    /// The place of its key in the cast.
+    /// The index of its key in the cast.
     Known(usize),
-    /// An entry used once, of the contract at this place.
+    /// An entry that is written only once, of the contract with this index.
     OneOff(usize),
 }
 
-/// One change, before it is a row. The value seed decides the value, and all else that is not the entry's.
+/// One change of an entry. `value` is the seed of everything in the row that the entry does not determine.
 #[derive(Clone, Copy)]
 struct Change {
     subject: Subject,
     value: u64,
-    /// For a deletion, the ledger of the change before it.
+    /// For a deletion, the ledger of the modification before it.
     deleted_since: Option<u32>,
 }
 
-/// Where the making of a window's rows stands.
+/// The rows of a window in progress.
 pub(crate) struct Rows {
     chain: Arc<Chain>,
-    schema: SchemaRef,
     batch_rows: usize,
-    window: Window,
-    /// The ledger at work, or the one to begin with; past the window (and not in u32) at the end.
+    window: LedgerWindow,
+    /// The current ledger; at the end one past the window, which may not fit u32.
     ledger: u64,
-    /// Rows of that ledger, and how many of them are made.
+    /// The number of rows of that ledger, and of those already made.
     rows: u32,
     made: u32,
     closed_at: i64,
@@ -54,14 +55,13 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// The rows of `window`, in batches of at most `batch_rows` (at least 1).
-    pub(crate) fn new(chain: Arc<Chain>, schema: SchemaRef, window: Window, batch_rows: usize) -> Self {
+    pub(crate) fn new(chain: Arc<Chain>, window: LedgerWindow, batch_rows: usize) -> Self {
         let mut rows = Self {
             dice: Dice::at(chain.seed, Use::Rows, 0, 0),
             chain,
-            schema,
             batch_rows: batch_rows.max(1),
             window,
-            ledger: u64::from(window.start),
+            ledger: u64::from(window.start()),
             rows: 0,
             made: 0,
             closed_at: 0,
@@ -70,14 +70,14 @@ impl Rows {
             last: None,
             pen: Pen::default(),
         };
-        rows.open(u64::from(window.start));
+        rows.open(u64::from(window.start()));
         rows
     }
 
-    /// Begins a ledger.
+    /// Starts a ledger.
     fn open(&mut self, ledger: u64) {
         self.ledger = ledger;
-        if ledger > u64::from(self.window.end) {
+        if ledger > u64::from(self.window.end()) {
             return;
         }
         let at = ledger as u32;
@@ -90,7 +90,7 @@ impl Rows {
         self.last = None;
     }
 
-    /// The next change of the ledger at work. The events of its calendar are spread evenly over its rows.
+    /// The next change of the current ledger. Its scheduled events are spread evenly over its rows.
     fn change(&mut self) -> Change {
         if let Some(event) = self.events.get(self.next_event) {
             let at = self.next_event as u64 * u64::from(self.rows) / self.events.len() as u64;
@@ -121,8 +121,8 @@ impl Rows {
         }
     }
 
-    /// A change by chance: now and then the last one again, alike or with another value; else a balance or
-    /// the state of some contract, the popular ones most.
+    /// A random change: sometimes the last one again, identical or with another value; otherwise a balance or another entry
+    /// of a contract, most often of a popular one.
     fn ordinary(&mut self) -> Change {
         let cast = &self.chain.cast;
         let (throw, value) = (self.dice.below(1_000), self.dice.next());
@@ -147,24 +147,24 @@ impl Rows {
         Change { subject, value, deleted_since: None }
     }
 
-    fn batch(&mut self) -> Option<Result<RecordBatch, ArrowError>> {
+    fn batch(&mut self) -> Option<Result<RecordBatch>> {
         let mut columns: Option<Columns> = None;
-        while self.ledger <= u64::from(self.window.end) {
+        while self.ledger <= u64::from(self.window.end()) {
             if self.made == self.rows {
                 self.open(self.ledger + 1);
                 continue;
             }
             let columns = columns.get_or_insert_with(|| {
-                // the capacity is for a window's rest or a message, whatever is less
-                let rest = u64::from(self.window.end) - self.ledger + 1;
+                // capacity for the rest of the window or for one message, whichever is less
+                let rest = u64::from(self.window.end()) - self.ledger + 1;
                 let rows = (MESSAGE_BYTES / 512).min(self.batch_rows);
-                Columns::with_capacity(self.schema.clone(), rows.min((rest as usize).saturating_mul(64)))
+                Columns::with_capacity(rows.min((rest as usize).saturating_mul(64)))
             });
             let change = self.change();
             let at = Moment { ledger: self.ledger as u32, closed_at: self.closed_at };
             self.pen.write(&self.chain.cast, change, at, columns);
             self.made += 1;
-            // a value may take 64 KiB more than the rows before it
+            // the next value may take up to 64 KiB
             if columns.rows() >= self.batch_rows || columns.bytes() >= MESSAGE_BYTES - (64 << 10) {
                 break;
             }
@@ -174,10 +174,10 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<RecordBatch, Trouble>;
+    type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.batch().map(|batch| batch.map_err(Trouble::from))
+        self.batch()
     }
 }
 
@@ -187,7 +187,7 @@ struct Moment {
     closed_at: i64,
 }
 
-/// Writes changes as rows; its buffers are used again and again.
+/// Writes changes as rows, in reused buffers.
 #[derive(Default)]
 struct Pen {
     xdr: Vec<u8>,
@@ -196,10 +196,10 @@ struct Pen {
     hash: String,
 }
 
-/// Stroops that the richest holder of an asset has, about.
+/// The approximate balance of the richest holder of an asset, in stroops.
 const RICHEST: i128 = 2_000_000_000_000_000;
 
-/// What the holder of a rank has: less the higher the rank, and nothing now and then.
+/// A balance of the holder with this rank: the higher the rank the less, and sometimes nothing.
 fn amount(contract: u16, rank: u32, dice: &mut Dice) -> i128 {
     let usual = RICHEST / i128::from(rank + 1) * i128::from(500 + dice.below(1_000)) / 1_000;
     match contract {
@@ -215,24 +215,12 @@ impl Pen {
         let (place, key_type, persistent, content) = match change.subject {
             Subject::Known(key) => {
                 let key = &cast.keys[key];
-                (usize::from(key.contract), key.key_type, key.persistent, key.content)
+                (usize::from(key.contract), &*key.key_type, key.persistent, key.content)
             }
             Subject::OneOff(contract) => (contract, OneOff::KEY_TYPE, false, Content::Any),
         };
         let contract = &cast.contracts[place];
-        let (mut balance_holder, mut balance) = (None, None);
-        match content {
-            Content::Balance { holder, rank } => {
-                let amount = amount(place as u16, rank, &mut dice);
-                cast.values.balance(amount, &mut dice, &mut self.xdr);
-                balance_holder = Some(&*cast.holders[usize::from(holder)]);
-                balance = i64::try_from(amount).ok();
-            }
-            Content::Instance => contract.instance.fill(&mut dice, &mut self.xdr),
-            Content::Any => cast.values.any(&mut dice, &mut self.xdr),
-        }
-        self.val.clear();
-        BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
+        let (balance_holder, balance) = self.value(cast, place, content, &mut dice);
         let (key_xdr, ledger_key_hash) = match (change.subject, &contract.one_off) {
             (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
             (Subject::OneOff(_), one_off) => {
@@ -246,17 +234,14 @@ impl Pen {
         let (mut asset, mut instance_type, mut wasm_hash) = (None, None, None);
         if let Content::Instance = content {
             match &contract.kind {
-                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some("stellar_asset")),
-                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some("wasm"), Some(hash.as_str())),
+                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some(STELLAR_ASSET)),
+                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some(WASM), Some(hash.as_str())),
             }
         }
         columns.push(&Row {
             contract_id: &contract.strkey,
             contract_key_type: key_type,
-            contract_durability: match persistent {
-                true => "ContractDataDurabilityPersistent",
-                false => "ContractDataDurabilityTemporary",
-            },
+            contract_durability: durability(durability_of(persistent)),
             asset_code: asset.and_then(|asset| asset.code.as_deref()),
             asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
             asset_type: asset.map(|asset| asset.asset_type),
@@ -277,10 +262,32 @@ impl Pen {
             },
         });
     }
+
+    /// Writes the value into `val`; returns holder and balance if it is a balance.
+    fn value<'a>(
+        &mut self,
+        cast: &'a Cast,
+        contract: usize,
+        content: Content,
+        dice: &mut Dice,
+    ) -> (Option<&'a str>, Option<i64>) {
+        let mut balance = (None, None);
+        match content {
+            Content::Balance { holder, rank } => {
+                let amount = amount(contract as u16, rank, dice);
+                cast.values.balance(amount, dice, &mut self.xdr);
+                balance = (Some(&*cast.holders[usize::from(holder)]), i64::try_from(amount).ok());
+            }
+            Content::Instance => cast.contracts[contract].instance.fill(dice, &mut self.xdr),
+            Content::Any => cast.values.any(dice, &mut self.xdr),
+        }
+        self.val.clear();
+        BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
+        balance
+    }
 }
 
-/// The ledger until which an entry lives, where the row says it: soon for a temporary one, late for a
-/// persistent one.
+/// The ledger until which an entry lives, in some of the rows: soon for a temporary entry, late for a persistent one.
 fn expiration(persistent: bool, ledger: u32, dice: &mut Dice) -> Option<u32> {
     let (said, least, span) = if persistent { (50, 4_096, 500_000) } else { (80, 16, 1_000) };
     (dice.below(100) < said).then(|| ledger.saturating_add((least + dice.below(span)) as u32))

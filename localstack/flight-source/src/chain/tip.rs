@@ -1,22 +1,23 @@
-//! The last closed ledger, which may move on while the server runs, and the time at which each ledger closed.
+//! The last closed ledger, which may advance while the server runs, and the close time of each ledger.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use std::time::{Duration, Instant};
 
-/// The tip of a chain as time goes by.
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The tip of a chain over time.
 #[derive(Debug)]
 pub(crate) struct Tip {
     /// The tip when the server starts.
     pub(crate) start: u32,
-    /// Where it stops moving.
+    /// The last ledger that it reaches.
     pub(crate) end: u32,
-    /// How long a ledger takes to close; `None`: the tip stands still.
+    /// The interval at which it advances by one ledger; `None` if it does not.
     pub(crate) every: Option<Duration>,
     /// When the server started.
     pub(crate) since: Instant,
-    /// The close time of the ledger `start`.
+    /// When the ledger `start` closed.
     pub(crate) closed_at: DateTime<Utc>,
-    /// Seconds between two ledgers.
+    /// Seconds between the close times of consecutive ledgers.
     pub(crate) ledger_seconds: u32,
 }
 
@@ -26,7 +27,7 @@ impl Tip {
         self.after(self.since.elapsed())
     }
 
-    /// The tip when this much time has passed since the start.
+    /// The tip this long after the start.
     fn after(&self, elapsed: Duration) -> u32 {
         let moved = match self.every {
             Some(every) if !every.is_zero() => elapsed.as_nanos() / every.as_nanos(),
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn moves_one_ledger_each_time_up_to_the_end() {
+    fn advances_by_one_ledger_at_a_time_up_to_the_end() {
         let tip = tip(Some(Duration::from_secs(5)));
         let after = |ms| tip.after(Duration::from_millis(ms));
         assert_eq!([after(0), after(4_999), after(5_000), after(14_999)], [100, 100, 101, 102]);
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn stands_still_without_a_pace() {
+    fn does_not_advance_without_an_interval() {
         assert_eq!(tip(None).after(Duration::from_secs(1 << 40)), 100);
     }
 

@@ -1,15 +1,17 @@
-//! Values as XDR, made once as templates with holes: a row copies a template and fills the holes, so that
-//! neither XDR structures nor allocations stand between a row and the wire.
+//! Values as XDR templates with holes, made once: a row copies a template and fills the holes, without building XDR
+//! structures and without allocations.
 
-use super::dice::Dice;
-use crate::asset::{map, symbol, vec};
 use std::ops::Range;
+
 use stellar_xdr::{
     ContractExecutable, ContractId, Error, Hash, Int128Parts, Limits, ScAddress, ScBytes, ScContractInstance,
     ScMap, ScVal, UInt128Parts, WriteXdr,
 };
 
-/// The XDR of a value, and the places in it that differ from row to row.
+use super::dice::Dice;
+use crate::asset::{map, symbol, vec};
+
+/// The XDR of a value, and the ranges in it that differ from row to row.
 #[derive(Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
@@ -17,12 +19,12 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Encodes the value that `make` gives for a fill byte; what depends on that byte is a hole.
+    /// Encodes the value that `make` returns for a fill byte; the bytes that depend on the fill byte are the holes.
     pub(crate) fn new(make: impl Fn(u8) -> Result<ScVal, Error>) -> Result<Self, Error> {
         Self::of(|fill| make(fill)?.to_xdr(Limits::none()))
     }
 
-    /// As [`Template::new`], for bytes that are XDR already.
+    /// The same as [`Template::new`], for a value already encoded.
     pub(crate) fn of(make: impl Fn(u8) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
         let (bytes, other) = (make(0)?, make(0xff)?);
         let mut holes: Vec<Range<usize>> = Vec::new();
@@ -35,7 +37,7 @@ impl Template {
         Ok(Self { bytes, holes })
     }
 
-    /// Writes the value into `out`, its holes filled by chance.
+    /// Writes the value into `out`, with random bytes in its holes.
     pub(crate) fn fill(&self, dice: &mut Dice, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.bytes);
@@ -44,7 +46,7 @@ impl Template {
         }
     }
 
-    /// Writes the value into `out`, with `content` in its first hole, which must be as long as that.
+    /// Writes the value into `out`, with `content` in its first hole, which must have the same length.
     pub(crate) fn put(&self, content: &[u8], out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.bytes);
@@ -54,7 +56,7 @@ impl Template {
     }
 }
 
-/// Of 100,000 values, the share of each size, as a running total, with the sizes of the XDR in bytes.
+/// Sizes of values: of 100,000 values, how many are in this or a smaller class, and the XDR sizes of the class in bytes.
 const SIZES: [(u64, Range<usize>); 6] = [
     (36_000, 32..48),
     (76_000, 96..280),
@@ -64,7 +66,7 @@ const SIZES: [(u64, Range<usize>); 6] = [
     (100_000, 16_000..46_000),
 ];
 
-/// Templates per size.
+/// The number of templates per class.
 const SHAPES: usize = 12;
 
 /// The templates of a chain.
@@ -75,7 +77,7 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Makes all templates.
+    /// Makes the templates.
     pub(crate) fn new() -> Result<Self, Error> {
         let balance = |authorized, clawback| {
             Template::new(|fill| {
@@ -107,7 +109,7 @@ impl Values {
         template.put(&amount.to_be_bytes(), out);
     }
 
-    /// Some value of a contract: mostly small, now and then tens of KiB.
+    /// A random value of a contract: mostly small, sometimes tens of KiB.
     pub(crate) fn any(&self, dice: &mut Dice, out: &mut Vec<u8>) {
         let throw = dice.below(100_000);
         let size = SIZES.iter().take_while(|(up_to, _)| *up_to <= throw).count();
@@ -116,7 +118,7 @@ impl Values {
     }
 }
 
-/// The instance of a contract that runs this code, with `fields` entries in its storage.
+/// The instance of a Wasm contract with this code hash, and `fields` entries in its storage.
 pub(crate) fn wasm_instance(code: [u8; 32], fields: usize) -> Result<Template, Error> {
     Template::new(|fill| {
         let storage = (0..fields).map(|i| field(i, fill)).collect::<Result<Vec<_>, _>>()?;
@@ -131,7 +133,7 @@ fn all(fill: u8) -> u64 {
     u64::from_be_bytes([fill; 8])
 }
 
-/// A number of up to 48 bits: amounts and counters are smaller than their type.
+/// A number of up to 48 bits: real amounts and counters use only part of their type.
 fn number(fill: u8) -> u64 {
     all(fill) >> 16
 }
@@ -144,7 +146,7 @@ fn address(fill: u8) -> ScVal {
     ScVal::Address(ScAddress::Contract(ContractId(Hash([fill; 32]))))
 }
 
-/// One entry of a map: a name and a value, 36 to 60 bytes of XDR.
+/// One entry of a map: a name and a value, of 36 to 60 bytes of XDR.
 fn field(i: usize, fill: u8) -> Result<(ScVal, ScVal), Error> {
     let value = match i % 4 {
         0 => ScVal::I128(Int128Parts { hi: 0, lo: number(fill) }),
@@ -155,7 +157,7 @@ fn field(i: usize, fill: u8) -> Result<(ScVal, ScVal), Error> {
     Ok((symbol(&format!("field_{i:04}"))?, value))
 }
 
-/// A value of one of a few shapes, of about `size` bytes of XDR.
+/// A value in one of four shapes, of about `size` bytes of XDR.
 fn shaped(shape: usize, size: usize, fill: u8) -> Result<ScVal, Error> {
     match shape % 4 {
         0 => bytes(size - 8, fill),
@@ -177,9 +179,10 @@ fn shaped(shape: usize, size: usize, fill: u8) -> Result<ScVal, Error> {
 
 #[cfg(test)]
 mod tests {
+    use stellar_xdr::ReadXdr;
+
     use super::super::dice::Use;
     use super::*;
-    use stellar_xdr::ReadXdr;
 
     #[test]
     fn every_filled_template_is_valid_xdr() {

@@ -1,17 +1,20 @@
-//! The changes of a ledger as rows: one for each change of a contract data entry, in the order in which the ledger
-//! applied them.
+//! The changes of a ledger as rows: one per change of a contract data entry, in the order in which the ledger applied them.
 
-use super::entry::{EntryColumns, columns, key_hash, ledger_key};
-use crate::dataset::MESSAGE_BYTES;
-use crate::schema::{Columns, Row, contract_data_schema};
-use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
-use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
+use pipeline::contract::xdr::key_hash;
 use stellar_xdr::{
     ContractDataEntry, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, ScVal,
 };
+
+use super::entry::{EntryColumns, columns, ledger_key};
+use super::fault::Fault;
+use crate::columns::{Columns, Row};
+use crate::dataset::MESSAGE_BYTES;
+use crate::error::Result;
 
 /// One change of one entry.
 #[derive(Debug)]
@@ -23,11 +26,11 @@ pub(crate) struct Change {
     key: [u8; 32],
 }
 
-/// When in its ledger a list of changes was applied. All fees are taken before any transaction, and given back after
-/// all of them, when the upgrades come, too.
-#[derive(Clone, Copy, Debug)]
+/// When in its ledger a list of changes was applied: fees are charged before all transactions; refunds and upgrades come
+/// after them.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Phase {
-    /// The fees of a transaction.
+    /// The fee of a transaction.
     Fees = 0,
     /// A transaction.
     Transaction = 1,
@@ -35,38 +38,38 @@ pub(crate) enum Phase {
     Close = 2,
 }
 
-/// What is known of a ledger's changes so far.
+/// The changes of a ledger collected so far.
 #[derive(Debug)]
 pub(crate) struct Changes<'a> {
     passphrase: &'a str,
     ledger: u32,
     phases: [Vec<Change>; 3],
-    /// The last that the ledger said of an entry: a removal has no value of its own.
+    /// The last value of each entry that the ledger showed: a removal does not contain it.
     images: HashMap<[u8; 32], (u32, ContractDataEntry)>,
     ttls: HashMap<[u8; 32], Ttl>,
 }
 
-/// The live-until ledger of one entry.
+/// The last ledger in which one entry lives.
 #[derive(Debug, Default)]
 struct Ttl {
-    /// Before the ledger changed it, if that was shown.
+    /// Before this ledger, if the ledger shows it.
     before: Option<u32>,
     now: Option<u32>,
 }
 
 impl<'a> Changes<'a> {
-    /// Of a ledger of the network with this passphrase; none so far.
+    /// No changes yet, for this ledger of the network with this passphrase.
     pub(crate) fn new(passphrase: &'a str, ledger: u32) -> Self {
         let (images, ttls) = (HashMap::new(), HashMap::new());
         Self { passphrase, ledger, phases: [const { Vec::new() }; 3], images, ttls }
     }
 
-    /// Adds the changes of one list: those of one operation, say. An entry's row has the time to live that the entry
-    /// has at the end of the list.
+    /// Adds a list of changes, such as those of one operation. Its rows get the time to live that their entry has at the
+    /// end of the list.
     ///
     /// # Errors
-    /// What the network does not allow, in words.
-    pub(crate) fn add(&mut self, phase: Phase, list: &LedgerEntryChanges) -> Result<(), String> {
+    /// A change that the network cannot have made.
+    pub(crate) fn add(&mut self, phase: Phase, list: &LedgerEntryChanges) -> Result<(), Fault> {
         let first = self.phases[phase as usize].len();
         for change in list.iter() {
             match change {
@@ -85,8 +88,8 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// All of them, in order. An entry whose time to live the ledger showed only after its row had at the row what was
-    /// shown first.
+    /// All changes, in order. If the ledger shows the time to live of an entry only after a change, the change gets the
+    /// first one shown.
     pub(crate) fn finish(self) -> Vec<Change> {
         let mut all: Vec<Change> = self.phases.into_iter().flatten().collect();
         for change in &mut all {
@@ -97,9 +100,9 @@ impl<'a> Changes<'a> {
         all
     }
 
-    fn saw(&mut self, entry: &LedgerEntry) -> Result<(), String> {
+    fn saw(&mut self, entry: &LedgerEntry) -> Result<(), Fault> {
         match &entry.data {
-            LedgerEntryData::ContractData(data) if counts(&data.key) => {
+            LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
                 self.images.insert(hash(&ledger_key(data))?, (entry.last_modified_ledger_seq, data.clone()));
             }
             LedgerEntryData::Ttl(ttl) => {
@@ -116,9 +119,9 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    fn wrote(&mut self, phase: Phase, entry: &LedgerEntry) -> Result<(), String> {
+    fn wrote(&mut self, phase: Phase, entry: &LedgerEntry) -> Result<(), Fault> {
         match &entry.data {
-            LedgerEntryData::ContractData(data) if counts(&data.key) => {
+            LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
                 let key = hash(&ledger_key(data))?;
                 self.row(phase, key, data, entry.last_modified_ledger_seq, false)?;
                 self.images.insert(key, (entry.last_modified_ledger_seq, data.clone()));
@@ -131,12 +134,12 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    fn removed(&mut self, phase: Phase, key: &LedgerKey) -> Result<(), String> {
+    fn removed(&mut self, phase: Phase, key: &LedgerKey) -> Result<(), Fault> {
         match key {
-            LedgerKey::ContractData(data) if counts(&data.key) => {
+            LedgerKey::ContractData(data) if has_rows(&data.key) => {
                 let key = hash(key)?;
                 let Some((last_modified, data)) = self.images.remove(&key) else {
-                    return Err("an entry is removed that was not shown before".to_owned());
+                    return Err("an entry is removed without its last value".into());
                 };
                 self.row(phase, key, &data, last_modified, true)
             }
@@ -155,31 +158,29 @@ impl<'a> Changes<'a> {
         data: &ContractDataEntry,
         last_modified: u32,
         deleted: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         if last_modified > self.ledger {
-            return Err(format!(
-                "an entry was last modified in ledger {last_modified}, which is still to come"
-            ));
+            return Err(format!("an entry was last modified in ledger {last_modified}, a later one").into());
         }
         let columns = columns(data, key, self.passphrase)
-            .map_err(|error| error.to_string())?
-            .ok_or_else(|| "an entry of contract data belongs to no contract".to_owned())?;
+            .map_err(unencodable)?
+            .ok_or("a contract data entry does not belong to a contract")?;
         self.phases[phase as usize].push(Change { columns, last_modified, deleted, expiration: None, key });
         Ok(())
     }
 }
 
-/// The changes of a ledger in batches of the size of a message, unless a single one has more.
+/// The changes of a ledger in batches of up to the size of a message, unless a single row is larger.
 pub(crate) fn batches(
     changes: &[Change],
     sequence: u32,
     closed_at: DateTime<Utc>,
-) -> Result<Vec<RecordBatch>, ArrowError> {
+) -> Result<Vec<RecordBatch>> {
     let mut batches = Vec::new();
     let mut rest = changes.iter().peekable();
     while rest.peek().is_some() {
-        let mut columns = Columns::with_capacity(contract_data_schema(), rest.len().min(MESSAGE_BYTES / 512));
-        // a value may take 64 KiB more than the rows before it
+        let mut columns = Columns::with_capacity(rest.len().min(MESSAGE_BYTES / 512));
+        // the next value may take up to 64 KiB
         while columns.bytes() < MESSAGE_BYTES - (64 << 10)
             && let Some(change) = rest.next()
         {
@@ -211,11 +212,15 @@ pub(crate) fn batches(
     Ok(batches)
 }
 
-/// Nonces are used up once, and tell nothing: they are left out, as stellar-etl does.
-fn counts(key: &ScVal) -> bool {
+/// Whether entries with this key become rows. Nonces do not, as in stellar-etl: they are used once and say nothing.
+fn has_rows(key: &ScVal) -> bool {
     !matches!(key, ScVal::LedgerKeyNonce(_))
 }
 
-fn hash(key: &LedgerKey) -> Result<[u8; 32], String> {
-    key_hash(key).map_err(|error| error.to_string())
+fn hash(key: &LedgerKey) -> Result<[u8; 32], Fault> {
+    key_hash(key).map_err(unencodable)
+}
+
+fn unencodable(error: stellar_xdr::Error) -> Fault {
+    Fault::caused("an entry cannot be encoded as XDR", error)
 }

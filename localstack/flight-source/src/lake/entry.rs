@@ -1,34 +1,31 @@
-//! One contract data entry as columns: what stellar-etl writes into its contract_data, from the entry alone.
+//! One contract data entry as columns, the same as those of stellar-etl's contract_data.
 
-use crate::asset::{self, AssetColumns};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
+use pipeline::contract::asset::{contract_id, credit};
+use pipeline::contract::xdr::{base16, durability};
 use stellar_xdr::{
-    AccountId, Asset, ContractDataDurability, ContractDataEntry, ContractExecutable, ContractId, Error, Hash,
-    LedgerKey, LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal,
-    Uint256, WriteXdr,
+    AccountId, Asset, ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerKey,
+    LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal, Uint256, WriteXdr,
 };
 
-/// The columns that the entry decides, and nothing of the change.
+use crate::asset::{self, AssetColumns};
+use crate::columns::{STELLAR_ASSET, WASM, key_type, strkey};
+
+/// The columns that depend on the entry alone, and not on the change.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EntryColumns {
     pub(crate) contract_id: String,
     pub(crate) key_type: String,
     pub(crate) durability: &'static str,
     pub(crate) asset: Option<AssetColumns>,
-    /// The holder's strkey, and the amount where it fits int64.
+    /// The holder's strkey, and the amount if it fits int64.
     pub(crate) balance: Option<(String, Option<i64>)>,
     pub(crate) ledger_key_hash: String,
     pub(crate) key_xdr: String,
     pub(crate) val_xdr: String,
     pub(crate) instance_type: Option<&'static str>,
     pub(crate) wasm_hash: Option<String>,
-}
-
-/// The hash by which the network knows the entry, and its TTL.
-pub(crate) fn key_hash(key: &LedgerKey) -> Result<[u8; 32], Error> {
-    Ok(Sha256::digest(key.to_xdr(Limits::none())?).into())
 }
 
 /// The ledger key of an entry.
@@ -40,7 +37,7 @@ pub(crate) fn ledger_key(entry: &ContractDataEntry) -> LedgerKey {
     })
 }
 
-/// The columns of an entry with this hash, on the network with this passphrase. None when it belongs to no contract,
+/// The columns of an entry with this hash on the network with this passphrase. `None` if it does not belong to a contract,
 /// which the network does not allow.
 pub(crate) fn columns(
     entry: &ContractDataEntry,
@@ -52,23 +49,20 @@ pub(crate) fn columns(
     if let ScVal::ContractInstance(instance) = &entry.val {
         match &instance.executable {
             ContractExecutable::Wasm(Hash(code)) => {
-                instance_type = Some("wasm");
-                wasm_hash = Some(hex(code));
+                instance_type = Some(WASM);
+                wasm_hash = Some(base16(code));
             }
-            ContractExecutable::StellarAsset => instance_type = Some("stellar_asset"),
+            ContractExecutable::StellarAsset => instance_type = Some(STELLAR_ASSET),
             ContractExecutable::ExternalRef(_) => {}
         }
     }
     Ok(Some(EntryColumns {
         contract_id: strkey(contract),
-        key_type: format!("ScValTypeScv{}", entry.key.name()),
-        durability: match entry.durability {
-            ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
-            ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
-        },
+        key_type: key_type(&entry.key),
+        durability: durability(entry.durability),
         asset: asset_of(entry, contract, passphrase)?.as_ref().map(asset::columns),
         balance: balance(entry),
-        ledger_key_hash: hex(&hash),
+        ledger_key_hash: base16(&hash),
         key_xdr: BASE64_STANDARD.encode(entry.key.to_xdr(Limits::none())?),
         val_xdr: BASE64_STANDARD.encode(entry.val.to_xdr(Limits::none())?),
         instance_type,
@@ -76,23 +70,12 @@ pub(crate) fn columns(
     }))
 }
 
-fn strkey(contract: [u8; 32]) -> String {
-    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
-}
-
-/// Lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 fn is_symbol(val: &ScVal, name: &str) -> bool {
     matches!(val, ScVal::Symbol(ScSymbol(symbol)) if symbol.as_slice() == name.as_bytes())
 }
 
-/// Holder and amount of an entry that has the shape of a Stellar asset contract's balance: of another contract, and
-/// not negative.
+/// Holder and amount of an entry in the form of a Stellar asset contract's balance. The holder must be a contract, and the
+/// amount not negative.
 fn balance(entry: &ContractDataEntry) -> Option<(String, Option<i64>)> {
     let (ScVal::Vec(Some(key)), ScVal::Map(Some(ScMap(map)))) = (&entry.key, &entry.val) else { return None };
     let [name, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))] = key.as_slice() else {
@@ -114,19 +97,23 @@ fn balance(entry: &ContractDataEntry) -> Option<(String, Option<i64>)> {
     }
 }
 
-/// The asset that an instance says it stands for, if the id of the contract is the one that the network gives the
-/// contract of this asset: anybody may write the words, and nobody else can have the id.
+/// The asset that an instance names, if the contract has the id of this asset's contract on the network: any contract may
+/// name an asset, but only the asset's own contract can have this id.
 fn asset_of(entry: &ContractDataEntry, contract: [u8; 32], passphrase: &str) -> Result<Option<Asset>, Error> {
     let (ScVal::LedgerKeyContractInstance, ScVal::ContractInstance(instance)) = (&entry.key, &entry.val)
     else {
         return Ok(None);
     };
-    let Some(asset) = instance.storage.as_ref().and_then(said) else { return Ok(None) };
-    Ok((asset::contract_id(passphrase, &asset)? == contract).then_some(asset))
+    let Some(asset) = instance.storage.as_ref().and_then(named_asset) else { return Ok(None) };
+    Ok((contract_id(&asset, passphrase)? == contract).then_some(asset))
 }
 
-fn said(ScMap(storage): &ScMap) -> Option<Asset> {
-    let is_info = |key: &ScVal| matches!(key, ScVal::Vec(Some(key)) if matches!(key.as_slice(), [name] if is_symbol(name, "AssetInfo")));
+/// The asset in the storage of an instance, unverified.
+fn named_asset(ScMap(storage): &ScMap) -> Option<Asset> {
+    let is_info = |key: &ScVal| {
+        let ScVal::Vec(Some(key)) = key else { return false };
+        matches!(key.as_slice(), [name] if is_symbol(name, "AssetInfo"))
+    };
     let ScVal::Vec(Some(info)) = &storage.iter().find(|item| is_info(&item.key))?.val else { return None };
     let (kind, fields) = match info.as_slice() {
         [kind, ..] if is_symbol(kind, "Native") => return Some(Asset::Native),
@@ -140,17 +127,17 @@ fn said(ScMap(storage): &ScMap) -> Option<Asset> {
     let (ScVal::String(ScString(code)), ScVal::Bytes(issuer)) = (&code.val, &issuer.val) else { return None };
     let issuer: [u8; 32] = issuer.as_slice().try_into().ok()?;
     let issuer = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(issuer)));
-    // the code may be padded
+    // the code may be padded with NUL bytes
     let length = code.iter().rposition(|byte| *byte != 0)? + 1;
     let code = &code.as_slice()[..length];
     if !code.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
-    let asset = asset::credit(std::str::from_utf8(code).ok()?, issuer).ok()?;
-    let is_said = match &asset {
+    let asset = credit(std::str::from_utf8(code).ok()?, issuer)?;
+    let is_consistent = match &asset {
         Asset::CreditAlphanum4(_) => is_symbol(kind, "AlphaNum4"),
         Asset::CreditAlphanum12(_) => is_symbol(kind, "AlphaNum12"),
         Asset::Native => false,
     };
-    is_said.then_some(asset)
+    is_consistent.then_some(asset)
 }

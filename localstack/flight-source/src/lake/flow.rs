@@ -1,61 +1,64 @@
-//! The ledgers of a window as a stream: objects are fetched and decoded ahead of the reader, side by side, and handed
-//! over in order, each ledger linked to the one before.
+//! The ledgers of a window as a stream. Objects are fetched and decoded concurrently, ahead of the reader, and delivered in
+//! order; each ledger must be the successor of the one before.
 
-use super::Shared;
-use super::catalogue::{Catalogue, Extent, Object, unreachable};
-use super::entry::hex;
-use super::kept::Kept;
-use super::ledger::{Ledger, named};
-use super::object::Unpacked;
-use crate::dataset::Window;
-use crate::trouble::Trouble;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::future;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use pipeline::LedgerWindow;
+use pipeline::contract::xdr::base16;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Objects of one stream that are fetched, decoded or wait for the reader, at most.
+use super::Shared;
+use super::cache::Cache;
+use super::catalogue::{Catalogue, Extent, Object, unreachable};
+use super::fault::Fault;
+use super::ledger::{Ledger, named};
+use super::object::ObjectReader;
+use crate::error::{Error, Result};
+
+/// Maximum objects per stream that are fetched, decoded or waiting for the reader.
 const AHEAD: usize = 16;
-/// What the packed objects of one stream may take together, unless one alone has more.
+/// Maximum compressed bytes of the objects of one stream, unless a single object is larger.
 const AHEAD_BYTES: u32 = 64 << 20;
-/// What a packed object may take, at most.
+/// Maximum compressed bytes of an object.
 const OBJECT_BYTES: u64 = 512 << 20;
 
-/// What comes next in a window.
+/// The next part of a window.
 enum Step {
-    Kept(Arc<Ledger>),
-    /// An object, of which these ledgers are wanted, and its share of [`AHEAD_BYTES`].
-    Fetch(Object, Window, OwnedSemaphorePermit),
+    Cached(Arc<Ledger>),
+    /// An object, the ledgers wanted of it, and its share of [`AHEAD_BYTES`].
+    Fetch(Object, LedgerWindow, OwnedSemaphorePermit),
 }
 
-/// Ledgers that are there, or come from an object as they are decoded.
+/// A ledger in memory, or the ledgers of an object as they are decoded.
 enum Piece {
-    Kept(Arc<Ledger>),
-    Decoding { object: Object, wanted: Window, ledgers: mpsc::Receiver<Result<Ledger, Trouble>> },
+    Cached(Arc<Ledger>),
+    Decoding { object: Object, wanted: LedgerWindow, ledgers: mpsc::Receiver<Result<Ledger>> },
 }
 
-/// The ledgers of a window that `extent` covers. The stream ends at the first trouble.
+/// The ledgers of a window inside `extent`. The stream ends at the first error.
 pub(crate) fn ledgers(
     lake: Arc<Shared>,
     extent: Arc<Extent>,
-    window: Window,
-) -> BoxStream<'static, Result<Arc<Ledger>, Trouble>> {
+    window: LedgerWindow,
+) -> BoxStream<'static, Result<Arc<Ledger>>> {
     let plan = Plan {
         lake: lake.clone(),
         extent,
-        next: u64::from(window.start),
+        next: u64::from(window.start()),
         window,
         found: VecDeque::new(),
         room: Arc::new(Semaphore::new(AHEAD_BYTES as usize)),
     };
     let steps = stream::try_unfold(plan, |mut plan| async move {
-        Ok::<_, Trouble>(plan.step().await?.map(|step| (step, plan)))
+        Ok::<_, Error>(plan.step().await?.map(|step| (step, plan)))
     });
     let pieces =
-        steps.map_ok(move |step| future::ready(Ok::<_, Trouble>(begin(&lake, step)))).try_buffered(AHEAD);
+        steps.map_ok(move |step| future::ready(Ok::<_, Error>(begin(&lake, step)))).try_buffered(AHEAD);
     let ledgers = pieces.map_ok(flatten).try_flatten();
     linked(ledgers.boxed(), window)
 }
@@ -63,51 +66,47 @@ pub(crate) fn ledgers(
 struct Plan {
     lake: Arc<Shared>,
     extent: Arc<Extent>,
-    window: Window,
+    window: LedgerWindow,
     next: u64,
     found: VecDeque<Object>,
     room: Arc<Semaphore>,
 }
 
 impl Plan {
-    async fn step(&mut self) -> Result<Option<Step>, Trouble> {
-        let end = self.window.end;
-        if self.next > u64::from(end) {
-            return Ok(None);
-        }
-        let next = self.next as u32;
+    async fn step(&mut self) -> Result<Option<Step>> {
+        let rest = u32::try_from(self.next).ok().and_then(|next| self.window.from(next));
+        let Some(rest) = rest else { return Ok(None) };
         if self.found.is_empty() {
-            let kept: &Kept = &self.lake.kept;
-            if let Some(ledger) = kept.get(next) {
+            let cache: &Cache = &self.lake.cache;
+            if let Some(ledger) = cache.get(rest.start()) {
                 self.next += 1;
-                return Ok(Some(Step::Kept(ledger)));
+                return Ok(Some(Step::Cached(ledger)));
             }
             let catalogue: &Catalogue = &self.lake.catalogue;
-            self.found = catalogue.next(&self.extent, Window { start: next, end }).await?.into();
+            self.found = catalogue.next(&self.extent, rest).await?.into();
         }
         let Some(object) = self.found.pop_front() else { return Ok(None) };
         if object.size > OBJECT_BYTES {
-            let key = &object.path;
-            return Err(Trouble::Corrupt(format!(
-                "object {key} has {} bytes, more than {OBJECT_BYTES}",
-                object.size
-            )));
+            let problem = format!("it has {} bytes, more than {OBJECT_BYTES}", object.size);
+            return Err(Fault::from(problem).at(&object.path, named(object.ledgers)));
         }
-        // In the order of the objects: who waits for room has none, and whoever has room is before it in the stream.
+        // No deadlock: permits are taken in the order of the stream, so those taken belong to objects that are read first.
         let share = u32::try_from(object.size).unwrap_or(u32::MAX).clamp(1, AHEAD_BYTES);
         let room = self.room.clone().acquire_many_owned(share).await;
-        let room = room.map_err(|error| Trouble::Internal(error.to_string()))?;
-        let wanted = Window { start: next, end: object.ledgers.end.min(end) };
-        self.next = u64::from(wanted.end) + 1;
+        let room = room.map_err(|error| Error::Unexpected(error.to_string()))?;
+        let wanted = rest.until(object.ledgers.end()).ok_or_else(|| {
+            Error::Unexpected(format!("object {} ends before ledger {}", object.path, rest.start()))
+        })?;
+        self.next = u64::from(wanted.end()) + 1;
         Ok(Some(Step::Fetch(object, wanted, room)))
     }
 }
 
-/// Begins to fetch and to decode an object. The decoder is one ledger ahead of its reader at most; both go on while the
-/// reader is with the objects before, and end when it leaves.
+/// Starts to fetch and decode an object in the background. The decoder stays at most one ledger ahead of the reader, and
+/// stops when the reader is dropped.
 fn begin(lake: &Arc<Shared>, step: Step) -> Piece {
     let (object, wanted, room) = match step {
-        Step::Kept(ledger) => return Piece::Kept(ledger),
+        Step::Cached(ledger) => return Piece::Cached(ledger),
         Step::Fetch(object, wanted, room) => (object, wanted, room),
     };
     let (sender, ledgers) = mpsc::channel(1);
@@ -120,62 +119,65 @@ fn begin(lake: &Arc<Shared>, step: Step) -> Piece {
         let decoding = tokio::task::spawn_blocking(move || {
             let send = |ledger| sender.blocking_send(ledger).is_ok();
             match fetched {
-                Ok(packed) => decode(&lake.passphrase, &at_work, &packed, wanted, send),
-                Err(trouble) => {
-                    send(Err(trouble));
+                Ok(compressed) => decode(&lake.passphrase, &at_work, &compressed, wanted, send),
+                Err(error) => {
+                    send(Err(error));
                 }
             }
             drop(room);
         });
         if let Err(error) = decoding.await {
-            tracing::error!("the decoder: {error}"); // the reader hears that it ended early
+            tracing::error!("the decoder panicked: {error}"); // the reader gets an error: the ledgers end early
         }
     });
     Piece::Decoding { object, wanted, ledgers }
 }
 
-async fn fetch(lake: &Shared, object: &Object) -> Result<Bytes, Trouble> {
+async fn fetch(lake: &Shared, object: &Object) -> Result<Bytes> {
     let key = object.path.as_ref();
-    let trouble = |error: object_store::Error| match error {
-        object_store::Error::NotFound { .. } => Trouble::Missing(format!(
-            "object {key} with ledger {} was there, and is gone",
+    let failed = |error: object_store::Error| match error {
+        object_store::Error::NotFound { .. } => Error::Missing(format!(
+            "object {key} with ledger {} was listed, but is gone",
             named(object.ledgers)
         )),
-        error => unreachable(key, &error),
+        error => unreachable(key, error),
     };
-    let got = lake.store.get(&object.path).await.map_err(trouble)?;
+    let got = lake.store.get(&object.path).await.map_err(failed)?;
     if got.meta.size != object.size {
-        return Err(Trouble::Unreachable(format!(
-            "object {key} is being written: it has {} bytes, and had {}",
-            got.meta.size, object.size
-        )));
+        return Err(Error::Unreachable {
+            problem: format!(
+                "object {key} is still being written: it had {} bytes, now {}",
+                object.size, got.meta.size
+            ),
+            source: None,
+        });
     }
-    got.bytes().await.map_err(trouble)
+    got.bytes().await.map_err(failed)
 }
 
-/// Sends the wanted ledgers of an object; stops when one is not taken.
+/// Sends the wanted ledgers of an object; stops when `send` returns false.
 fn decode(
     passphrase: &str,
     object: &Object,
-    packed: &[u8],
-    wanted: Window,
-    send: impl Fn(Result<Ledger, Trouble>) -> bool,
+    compressed: &[u8],
+    wanted: LedgerWindow,
+    send: impl Fn(Result<Ledger>) -> bool,
 ) {
-    let of = (object.ledgers, object.packing);
-    let unpacked = match Unpacked::open(object.path.as_ref(), packed, of, passphrase) {
-        Ok(unpacked) => unpacked,
-        Err(trouble) => {
-            send(Err(trouble));
+    let of = (object.ledgers, object.compression);
+    let reader = match ObjectReader::open(object.path.as_ref(), compressed, of, passphrase) {
+        Ok(reader) => reader,
+        Err(error) => {
+            send(Err(error));
             return;
         }
     };
-    for ledger in unpacked {
+    for ledger in reader {
         let go_on = match ledger {
-            Ok(ledger) if ledger.sequence < wanted.start => true,
-            Ok(ledger) if ledger.sequence > wanted.end => false,
+            Ok(ledger) if ledger.sequence < wanted.start() => true,
+            Ok(ledger) if ledger.sequence > wanted.end() => false,
             Ok(ledger) => send(Ok(ledger)),
-            Err(trouble) => {
-                send(Err(trouble));
+            Err(error) => {
+                send(Err(error));
                 false
             }
         };
@@ -185,18 +187,18 @@ fn decode(
     }
 }
 
-/// The ledgers of a piece. A decoder that ends before its last ledger has died.
-fn flatten(piece: Piece) -> BoxStream<'static, Result<Arc<Ledger>, Trouble>> {
+/// The ledgers of a piece. If they end before the last one wanted, the decoder has panicked.
+fn flatten(piece: Piece) -> BoxStream<'static, Result<Arc<Ledger>>> {
     let (object, wanted, ledgers) = match piece {
-        Piece::Kept(ledger) => return stream::iter([Ok(ledger)]).boxed(),
+        Piece::Cached(ledger) => return stream::iter([Ok(ledger)]).boxed(),
         Piece::Decoding { object, wanted, ledgers } => (object, wanted, ledgers),
     };
-    let state = (object, ledgers, u64::from(wanted.start), wanted.end);
+    let state = (object, ledgers, u64::from(wanted.start()), wanted.end());
     stream::try_unfold(state, |(object, mut ledgers, next, end)| async move {
         match ledgers.recv().await {
             Some(ledger) => Ok(Some((Arc::new(ledger?), (object, ledgers, next + 1, end)))),
             None if next > u64::from(end) => Ok(None),
-            None => Err(Trouble::Internal(format!(
+            None => Err(Error::Unexpected(format!(
                 "object {}, ledger {next}: the decoder ended early",
                 object.path
             ))),
@@ -205,28 +207,30 @@ fn flatten(piece: Piece) -> BoxStream<'static, Result<Arc<Ledger>, Trouble>> {
     .boxed()
 }
 
-/// The ledgers, each of them the one after the one before, by number and by hash.
+/// The ledgers, checked: each is the successor of the one before, by number and by hash.
 fn linked(
-    ledgers: BoxStream<'static, Result<Arc<Ledger>, Trouble>>,
-    window: Window,
-) -> BoxStream<'static, Result<Arc<Ledger>, Trouble>> {
+    ledgers: BoxStream<'static, Result<Arc<Ledger>>>,
+    window: LedgerWindow,
+) -> BoxStream<'static, Result<Arc<Ledger>>> {
     let state = (ledgers, None::<Arc<Ledger>>, window);
     stream::try_unfold(state, |(mut ledgers, before, window)| async move {
         let Some(ledger) = ledgers.try_next().await? else { return Ok(None) };
-        let expected = before.as_ref().map_or(window.start, |before| before.sequence.saturating_add(1));
+        let expected = before.as_ref().map_or(window.start(), |before| before.sequence.saturating_add(1));
         if ledger.sequence != expected {
-            return Err(Trouble::Internal(format!("ledger {} came in place of {expected}", ledger.sequence)));
+            return Err(Error::Unexpected(format!("ledger {} instead of {expected}", ledger.sequence)));
         }
         if let Some(before) = &before
             && before.hash != ledger.previous
         {
-            return Err(Trouble::Corrupt(format!(
-                "ledger {} does not follow ledger {}: it names {} as the hash of the one before, which has {}",
-                ledger.sequence,
-                before.sequence,
-                hex(&ledger.previous),
-                hex(&before.hash)
-            )));
+            return Err(Error::Corrupt {
+                place: format!("ledger {} does not follow ledger {}", ledger.sequence, before.sequence),
+                problem: format!(
+                    "it names {} as the hash of the ledger before it, which is {}",
+                    base16(&ledger.previous),
+                    base16(&before.hash)
+                ),
+                source: None,
+            });
         }
         Ok(Some((ledger.clone(), (ledgers, Some(ledger), window))))
     })

@@ -1,12 +1,12 @@
-//! One ledger from its XDR, read part by part: nothing but a transaction is held at a time, and what the header
-//! vouches for is held against it.
+//! One ledger from its XDR, read part by part: at most one transaction is in memory at a time. Transaction set and results
+//! are checked against the hashes in the header.
 
-use super::changes::{Changes, Phase, batches};
-use crate::dataset::Window;
+use std::io::{self, Read};
+
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
+use pipeline::LedgerWindow;
 use sha2::{Digest, Sha256};
-use std::io::{self, Read};
 use stellar_xdr::{
     ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMetaExt, LedgerEntry, LedgerEntryChanges,
     LedgerHeader, LedgerHeaderHistoryEntryExt, LedgerKey, Limited, Limits, ReadXdr, ScpHistoryEntry,
@@ -14,12 +14,15 @@ use stellar_xdr::{
     TxSetComponent, UpgradeEntryMeta,
 };
 
-/// What the XDR of one ledger may take, at most. The largest ledgers of the public network have some 10 MB.
+use super::changes::{Changes, Phase, batches};
+use super::fault::Fault;
+
+/// Maximum bytes of the XDR of one ledger. The largest ledgers of the public network have about 10 MB.
 pub(crate) const LEDGER_BYTES: usize = 128 << 20;
-/// How deep XDR may nest: the network refuses values deeper than 500, and a ledger is some 30 around them.
+/// Maximum nesting of XDR: the network refuses values deeper than 500, and a ledger adds about 30 levels.
 const DEPTH: u32 = 600;
 
-/// One ledger: its rows, and what links it to the one before.
+/// One ledger: its rows, and the hashes that link it to the ledger before.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) sequence: u32,
@@ -27,18 +30,18 @@ pub(crate) struct Ledger {
     pub(crate) hash: [u8; 32],
     pub(crate) previous: [u8; 32],
     pub(crate) rows: u64,
-    /// Batches of the size of a message at most, unless a single row is larger.
+    /// The rows in batches of up to the size of a message, unless a single row is larger.
     pub(crate) batches: Vec<RecordBatch>,
 }
 
 impl Ledger {
-    /// About what it takes in memory.
+    /// Its approximate size in memory.
     pub(crate) fn bytes(&self) -> usize {
         256 + self.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>()
     }
 }
 
-/// XDR that hashes itself while it is read.
+/// A reader of XDR that can hash the bytes read.
 pub(crate) struct Xdr<R> {
     inner: R,
     hash: Option<Sha256>,
@@ -60,14 +63,14 @@ impl<R: Read> Read for Xdr<R> {
     }
 }
 
-/// The XDR of one ledger, and what of it is bound by the header.
+/// The XDR of one ledger, and the state of the checks against its header.
 struct Reader<'a, R> {
     xdr: Limited<&'a mut Xdr<R>>,
     results: Sha256,
     hashes: Vec<[u8; 32]>,
 }
 
-/// The transaction set: its hash, how many transactions it has, and the hash of one of them on this network.
+/// A transaction set: its hash, the number of its transactions, and the hash of the first one on this network.
 struct Transactions {
     hash: [u8; 32],
     count: usize,
@@ -77,76 +80,76 @@ struct Transactions {
 /// Reads the next ledger, which must be `sequence`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub(crate) fn read<R: Read>(xdr: &mut Xdr<R>, sequence: u32, passphrase: &str) -> Result<Ledger, String> {
+/// What is wrong with it.
+pub(crate) fn read<R: Read>(xdr: &mut Xdr<R>, sequence: u32, passphrase: &str) -> Result<Ledger, Fault> {
     let limits = Limits { depth: DEPTH, len: LEDGER_BYTES };
     let mut reader = Reader { xdr: Limited::new(xdr, limits), results: Sha256::new(), hashes: Vec::new() };
     reader.ledger(sequence, passphrase)
 }
 
-fn words(error: stellar_xdr::Error) -> String {
+fn undecodable(error: stellar_xdr::Error) -> Fault {
     match error {
         stellar_xdr::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it is cut short".to_owned()
+            "it is truncated".into()
         }
-        stellar_xdr::Error::Io(error) => format!("it cannot be unpacked: {error}"),
-        error => format!("its XDR cannot be read: {error}"),
+        stellar_xdr::Error::Io(error) => Fault::caused("it cannot be decompressed", error),
+        error => Fault::caused("its XDR cannot be decoded", error),
     }
 }
 
 impl<R: Read> Reader<'_, R> {
-    fn next<T: ReadXdr>(&mut self) -> Result<T, String> {
-        T::read_xdr(&mut self.xdr).map_err(words)
+    fn next<T: ReadXdr>(&mut self) -> Result<T, Fault> {
+        T::read_xdr(&mut self.xdr).map_err(undecodable)
     }
 
-    /// The next value, and the hash of its XDR after what is hashed already.
-    fn hashed<T: ReadXdr>(&mut self, hash: Sha256) -> Result<(T, Sha256), String> {
+    /// The next value, and `hash` continued over its XDR.
+    fn hashed<T: ReadXdr>(&mut self, hash: Sha256) -> Result<(T, Sha256), Fault> {
         self.xdr.inner.hash = Some(hash);
         let value = self.next();
         let hash = self.xdr.inner.hash.take().unwrap_or_default();
         Ok((value?, hash))
     }
 
-    fn ledger(&mut self, sequence: u32, passphrase: &str) -> Result<Ledger, String> {
+    fn ledger(&mut self, sequence: u32, passphrase: &str) -> Result<Ledger, Fault> {
         let version: u32 = self.next()?;
         if version > 2 {
-            return Err(format!("its LedgerCloseMeta is of version {version}: 0, 1 and 2 are known"));
+            return Err(
+                format!("its LedgerCloseMeta has version {version}; only 0, 1 and 2 are supported").into()
+            );
         }
         if version > 0 {
             let _: LedgerCloseMetaExt = self.next()?;
         }
         let (hash, header) = self.header()?;
         if header.ledger_seq != sequence {
-            return Err(format!("it holds ledger {} there", header.ledger_seq));
+            return Err(format!("there is ledger {} in its place", header.ledger_seq).into());
         }
         let network: [u8; 32] = Sha256::digest(passphrase.as_bytes()).into();
         let transactions = if version == 0 { self.legacy_set(network)? } else { self.set(network)? };
         if transactions.hash != header.scp_value.tx_set_hash.0 {
-            return Err("the transaction set is not the one whose hash the header has".to_owned());
+            return Err("its transaction set does not have the hash that its header names".into());
         }
         let mut changes = Changes::new(passphrase, sequence);
         self.transactions(version, &mut changes)?;
         if transactions.count != self.hashes.len() {
-            return Err(format!(
-                "it has {} transactions and {} results",
-                transactions.count,
-                self.hashes.len()
-            ));
+            let (transactions, results) = (transactions.count, self.hashes.len());
+            return Err(format!("it has {transactions} transactions but {results} results").into());
         }
         if transactions.first.is_some_and(|first| !self.hashes.contains(&first)) {
             return Err(format!(
-                "its transactions are not of the network {passphrase:?}: say which with --network-passphrase"
-            ));
+                "its transactions are not of the network {passphrase:?}: set --network-passphrase"
+            )
+            .into());
         }
         let results: [u8; 32] = std::mem::take(&mut self.results).finalize().into();
         if results != header.tx_set_result_hash.0 {
-            return Err("the results are not those whose hash the header has".to_owned());
+            return Err("its results do not have the hash that its header names".into());
         }
         self.rest(version, &mut changes)?;
         let seconds = i64::try_from(header.scp_value.close_time.0).ok();
         let closed_at = seconds
             .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-            .ok_or_else(|| "its close time is none".to_owned())?;
+            .ok_or("its close time is out of range")?;
         let changes = changes.finish();
         Ok(Ledger {
             sequence,
@@ -154,22 +157,23 @@ impl<R: Read> Reader<'_, R> {
             hash,
             previous: header.previous_ledger_hash.0,
             rows: changes.len() as u64,
-            batches: batches(&changes, sequence, closed_at).map_err(|error| error.to_string())?,
+            batches: batches(&changes, sequence, closed_at)
+                .map_err(|error| Fault::caused("its rows do not fit the columns", error))?,
         })
     }
 
-    fn header(&mut self) -> Result<([u8; 32], LedgerHeader), String> {
-        let Hash(said) = self.next()?;
+    fn header(&mut self) -> Result<([u8; 32], LedgerHeader), Fault> {
+        let Hash(expected) = self.next()?;
         let (header, hash): (LedgerHeader, _) = self.hashed(Sha256::new())?;
         let _: LedgerHeaderHistoryEntryExt = self.next()?;
         let hash: [u8; 32] = hash.finalize().into();
-        match hash == said {
+        match hash == expected {
             true => Ok((hash, header)),
-            false => Err("the hash of its header is another".to_owned()),
+            false => Err("its header does not have the hash that stands before it".into()),
         }
     }
 
-    fn set(&mut self, network: [u8; 32]) -> Result<Transactions, String> {
+    fn set(&mut self, network: [u8; 32]) -> Result<Transactions, Fault> {
         let (set, hash): (GeneralizedTransactionSet, _) = self.hashed(Sha256::new())?;
         let GeneralizedTransactionSet::V1(set) = set;
         let (mut count, mut first) = (0, None);
@@ -188,26 +192,26 @@ impl<R: Read> Reader<'_, R> {
                 }),
             }
         }
-        let first = first.map(|first| first.hash(network)).transpose().map_err(words)?;
+        let first = first.map(|first| first.hash(network)).transpose().map_err(undecodable)?;
         Ok(Transactions { hash: hash.finalize().into(), count, first })
     }
 
-    /// Sets of the time before protocol 20 are hashed without the number of their transactions.
-    fn legacy_set(&mut self, network: [u8; 32]) -> Result<Transactions, String> {
+    /// Transaction sets before protocol 20: their hash does not cover the number of transactions.
+    fn legacy_set(&mut self, network: [u8; 32]) -> Result<Transactions, Fault> {
         let (_, mut hash): (Hash, _) = self.hashed(Sha256::new())?;
         let (count, mut first): (u32, _) = (self.next()?, None);
         for i in 0..count {
             let (envelope, so_far): (TransactionEnvelope, _) = self.hashed(hash)?;
             hash = so_far;
             if i == 0 {
-                first = Some(envelope.hash(network).map_err(words)?);
+                first = Some(envelope.hash(network).map_err(undecodable)?);
             }
         }
         Ok(Transactions { hash: hash.finalize().into(), count: count as usize, first })
     }
 
-    /// The transactions in the order in which they were applied, results hashed as the header has it.
-    fn transactions(&mut self, version: u32, changes: &mut Changes<'_>) -> Result<(), String> {
+    /// The transactions in the order in which they were applied; their results are hashed for the header.
+    fn transactions(&mut self, version: u32, changes: &mut Changes<'_>) -> Result<(), Fault> {
         let (count, mut results): (u32, _) = self.hashed(Sha256::new())?;
         for _ in 0..count {
             if version == 2 {
@@ -230,8 +234,8 @@ impl<R: Read> Reader<'_, R> {
         Ok(())
     }
 
-    /// Upgrades, and what has no rows: evictions, and the messages of consensus.
-    fn rest(&mut self, version: u32, changes: &mut Changes<'_>) -> Result<(), String> {
+    /// Upgrades; consensus messages and evictions have no rows.
+    fn rest(&mut self, version: u32, changes: &mut Changes<'_>) -> Result<(), Fault> {
         for _ in 0..self.next::<u32>()? {
             let upgrade: UpgradeEntryMeta = self.next()?;
             changes.add(Phase::Close, &upgrade.changes)?;
@@ -247,7 +251,7 @@ impl<R: Read> Reader<'_, R> {
         Ok(())
     }
 
-    fn skip<T: ReadXdr>(&mut self) -> Result<(), String> {
+    fn skip<T: ReadXdr>(&mut self) -> Result<(), Fault> {
         for _ in 0..self.next::<u32>()? {
             let _: T = self.next()?;
         }
@@ -255,9 +259,9 @@ impl<R: Read> Reader<'_, R> {
     }
 }
 
-/// The changes of one transaction. The operations of one that failed left none, whatever the meta of an early protocol
-/// shows.
-fn apply(meta: &TransactionMeta, succeeded: bool, changes: &mut Changes<'_>) -> Result<(), String> {
+/// The changes of one transaction. If it failed, its operations changed nothing, even if the meta of an early protocol
+/// shows changes.
+fn apply(meta: &TransactionMeta, succeeded: bool, changes: &mut Changes<'_>) -> Result<(), Fault> {
     let none = LedgerEntryChanges::default();
     let (before, after) = match meta {
         TransactionMeta::V0(_) => (&none, &none),
@@ -284,10 +288,10 @@ fn apply(meta: &TransactionMeta, succeeded: bool, changes: &mut Changes<'_>) -> 
     changes.add(Phase::Transaction, after)
 }
 
-/// Which ledgers, for messages: one, or from one to another.
-pub(crate) fn named(ledgers: Window) -> String {
-    match ledgers.start == ledgers.end {
-        true => ledgers.start.to_string(),
+/// A range of ledgers for messages; a single ledger is one number.
+pub(crate) fn named(ledgers: LedgerWindow) -> String {
+    match ledgers.start() == ledgers.end() {
+        true => ledgers.start().to_string(),
         false => ledgers.to_string(),
     }
 }

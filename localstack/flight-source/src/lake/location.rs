@@ -1,75 +1,79 @@
-//! Where a lake is: a directory of this machine, or a bucket.
+//! The location of a lake: a local directory or a bucket.
 
-use crate::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use pipeline::BoxError;
 use url::Url;
 
-/// A lake, and how to reach it.
-#[derive(Clone, Debug, Default)]
+use crate::error::{Error, Result};
+
+/// A lake, and how to access it.
+#[derive(Debug, Clone, Default)]
 pub struct LakeOptions {
     /// A directory, `file:///path`, or `s3://bucket/prefix`.
     pub url: String,
-    /// The region of the bucket; none: as the environment says, or us-east-1.
+    /// The region of the bucket; `None` for that of the environment, or else us-east-1.
     pub region: Option<String>,
-    /// Where the S3 API is; none: as the environment says, or that of AWS.
+    /// The URL of the S3 API; `None` for that of the environment, or else AWS.
     pub endpoint: Option<String>,
-    /// Sign no request: the bucket is public. Else the login is that of the environment.
+    /// Whether requests are not signed: the bucket is public. Otherwise the credentials come from the environment.
     pub anonymous: bool,
-    /// The network; none: the one of the lake's manifest, or else the public one.
+    /// The passphrase of the network; `None` for that of the manifest, or else the public network.
     pub network_passphrase: Option<String>,
-    /// What the rows that are kept between counting and sending may take in memory.
+    /// Memory for rows between counting and sending.
     pub cache_bytes: usize,
 }
 
-/// A place that is open.
-#[derive(Clone, Debug)]
+/// An open location.
+#[derive(Debug, Clone)]
 pub(crate) struct Location {
-    /// As the user wrote it: it names the lake.
+    /// The address as given.
     pub(crate) url: String,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) root: Path,
-    /// The directory, where it is one of this machine: what it lists is in no order.
+    /// The directory, if the lake is local. Unlike a bucket, it lists its files in no order.
     pub(crate) directory: Option<PathBuf>,
 }
 
 impl Location {
-    /// Opens it, without a look at what is there.
+    /// Opens the location without reading from it.
     ///
     /// # Errors
-    /// [`Error::Options`] for an address that is none of a directory or a bucket.
-    pub(crate) fn open(options: &LakeOptions) -> Result<Self, Error> {
-        let refuse = |reason: String| Error::Options(format!("--ledgers {}: {reason}", options.url));
+    /// [`Error::Lake`] for an address that is neither a directory nor a bucket.
+    pub(crate) fn open(options: &LakeOptions) -> Result<Self> {
+        let refuse = |source: BoxError| Error::Lake { url: options.url.clone(), source };
         match options.url.split_once("://") {
             None => Self::directory(options, PathBuf::from(&options.url)),
             Some(("file", _)) => {
-                let url = Url::parse(&options.url).map_err(|error| refuse(error.to_string()))?;
-                let path = url.to_file_path().map_err(|()| refuse("write file:///path".to_owned()))?;
+                let url = Url::parse(&options.url).map_err(|error| refuse(error.into()))?;
+                let path = url.to_file_path().map_err(|()| refuse("use file:///path".into()))?;
                 Self::directory(options, path)
             }
             Some(("s3", _)) => {
-                let url = Url::parse(&options.url).map_err(|error| refuse(error.to_string()))?;
+                let url = Url::parse(&options.url).map_err(|error| refuse(error.into()))?;
                 let bucket = url.host_str().filter(|host| !host.is_empty());
-                let bucket = bucket.ok_or_else(|| refuse("write s3://bucket/prefix".to_owned()))?;
-                let store = s3(options, bucket).map_err(|error| refuse(error.to_string()))?;
-                let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+                let bucket = bucket.ok_or_else(|| refuse("use s3://bucket/prefix".into()))?;
+                let store = s3(options, bucket).map_err(|error| refuse(error.into()))?;
+                let root = Path::from_url_path(url.path()).map_err(|error| refuse(error.into()))?;
                 Ok(Self { url: options.url.clone(), store, root, directory: None })
             }
-            Some((scheme, _)) => Err(refuse(format!(
-                "{scheme}:// is not served: a directory, file:///path or s3://bucket/prefix is"
-            ))),
+            Some((scheme, _)) => Err(refuse(
+                format!("{scheme}:// is not supported: use a directory, file:///path or s3://bucket/prefix")
+                    .into(),
+            )),
         }
     }
 
-    fn directory(options: &LakeOptions, path: PathBuf) -> Result<Self, Error> {
-        let refuse = |reason: String| Error::Options(format!("--ledgers {}: {reason}", options.url));
-        let path = path.canonicalize().map_err(|error| refuse(error.to_string()))?;
-        let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| refuse(error.to_string()))?;
+    fn directory(options: &LakeOptions, path: PathBuf) -> Result<Self> {
+        let refuse = |source: BoxError| Error::Lake { url: options.url.clone(), source };
+        let path = path.canonicalize().map_err(|error| refuse(error.into()))?;
+        let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| refuse(error.into()))?;
         Ok(Self {
             url: options.url.clone(),
             store: Arc::new(store),
@@ -103,7 +107,7 @@ fn s3(options: &LakeOptions, bucket: &str) -> object_store::Result<Arc<dyn Objec
 mod tests {
     use super::*;
 
-    fn open(url: &str) -> Result<Location, Error> {
+    fn open(url: &str) -> Result<Location> {
         Location::open(&LakeOptions { url: url.to_owned(), anonymous: true, ..LakeOptions::default() })
     }
 
@@ -117,11 +121,11 @@ mod tests {
             assert_eq!(open(&url).unwrap().directory, Some(path.clone()));
         }
         for (url, sentence) in [
-            ("gs://bucket/prefix", "gs:// is not served"),
-            ("s3://", "write s3://bucket/prefix"),
+            ("gs://bucket/prefix", "gs:// is not supported"),
+            ("s3://", "use s3://bucket/prefix"),
             ("nowhere/at/all", "No such file or directory"),
         ] {
-            let error = open(url).unwrap_err().to_string();
+            let error = open(url).unwrap_err().chain();
             assert!(error.contains(sentence) && error.contains(url), "{error}");
         }
     }

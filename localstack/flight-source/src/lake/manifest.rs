@@ -1,13 +1,14 @@
-//! `.config.json`, by which newer versions of Galexie say what they write.
+//! The manifest `.config.json`, in which newer versions of Galexie describe a lake.
 
-use crate::error::Error;
 use serde::Deserialize;
 
-/// Its name, at the root of the lake.
+use crate::error::{Error, Result};
+
+/// The name of the manifest, at the root of the lake.
 pub(crate) const NAME: &str = ".config.json";
 
-/// What the manifest says; what it leaves out is read from the names of the objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The contents of the manifest, all optional: the names of the objects say how the lake is laid out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Manifest {
     pub(crate) network_passphrase: Option<String>,
@@ -22,32 +23,30 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads it.
+    /// Parses the manifest.
     ///
     /// # Errors
-    /// When it is not JSON, or names a compression that this program does not know.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
-        let manifest: Self = serde_json::from_slice(json)
-            .map_err(|error| Error::Options(format!("the lake's {NAME} cannot be read: {error}")))?;
+    /// [`Error::Manifest`] when it is not valid, [`Error::Options`] when it names an unsupported compression.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self> {
+        let manifest: Self = serde_json::from_slice(json).map_err(Error::Manifest)?;
         if let Some(other) = &manifest.compression
             && !["zstd", "zst", "gzip", "gz", "none", ""].contains(&other.as_str())
         {
             return Err(Error::Options(format!(
-                "the lake's {NAME} says compression {other:?}: zstd, gzip and none are known"
+                "the {NAME} of the lake names the compression {other:?}; only zstd, gzip and none are supported"
             )));
         }
         Ok(manifest)
     }
 
-    /// The passphrase of the network: the one asked for, which must be that of the manifest, or else that, or else
-    /// `default`.
+    /// The passphrase of the network: `asked`, or else that of the manifest, or else `default`.
     ///
     /// # Errors
-    /// When they contradict each other.
-    pub(crate) fn passphrase(&self, asked: Option<&str>, default: &str) -> Result<String, Error> {
+    /// [`Error::Options`] when `asked` and the manifest contradict each other.
+    pub(crate) fn passphrase(&self, asked: Option<&str>, default: &str) -> Result<String> {
         match (asked, &self.network_passphrase) {
             (Some(asked), Some(here)) if asked != here => Err(Error::Options(format!(
-                "the lake is of the network {here:?}, --network-passphrase says {asked:?}"
+                "the lake is of the network {here:?}, but --network-passphrase is {asked:?}"
             ))),
             (Some(passphrase), _) => Ok(passphrase.to_owned()),
             (None, Some(here)) => Ok(here.clone()),
@@ -69,7 +68,7 @@ mod tests {
         assert_eq!((manifest.ledgers_per_batch, manifest.batches_per_partition), (Some(64), Some(10)));
         let older = Manifest::parse(br#"{"ledgersPerFile":1,"filesPerPartition":64000}"#).unwrap();
         assert_eq!((older.ledgers_per_batch, older.batches_per_partition), (Some(1), Some(64_000)));
-        assert!(Manifest::parse(b"{").unwrap_err().to_string().contains(".config.json cannot be read"));
+        assert!(Manifest::parse(b"{").unwrap_err().to_string().contains(".config.json"));
         let lz4 = Manifest::parse(br#"{"compression":"lz4"}"#).unwrap_err();
         assert!(lz4.to_string().contains("lz4"), "{lz4}");
     }

@@ -1,112 +1,112 @@
-//! An object of the lake: unpacked and read ledger by ledger, held against its name.
+//! An object of a lake: decompressed, read ledger by ledger, and checked against its name.
 
-use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
-use super::name::Packing;
-use crate::dataset::Window;
-use crate::trouble::Trouble;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
-/// Windows that zstd may look back in, at most: 128 MiB, which is what it takes by itself.
+use pipeline::LedgerWindow;
+
+use super::fault::Fault;
+use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
+use super::name::{Compression, without_genesis};
+use crate::error::Result;
+
+/// Maximum window of zstd: 128 MiB, its own default.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// An object that is being read.
-pub(crate) struct Unpacked<'a> {
+/// The ledgers of an object, as they are read.
+pub(crate) struct ObjectReader<'a> {
     key: &'a str,
     passphrase: &'a str,
     xdr: Xdr<Chain<Cursor<Vec<u8>>, Bytes<'a>>>,
-    ledgers: Window,
+    ledgers: LedgerWindow,
     next: u64,
 }
 
 type Bytes<'a> = BufReader<Box<dyn Read + Send + 'a>>;
 
-impl<'a> Unpacked<'a> {
-    /// Begins to read the object `key`, whose name says that it holds `ledgers`.
+impl<'a> ObjectReader<'a> {
+    /// Opens the object `key`, which has these ledgers and this compression according to its name.
     ///
     /// # Errors
-    /// [`Trouble::Corrupt`] when it does not begin as such an object.
+    /// [`Error::Corrupt`](crate::error::Error::Corrupt) when its beginning does not match its name.
     pub(crate) fn open(
         key: &'a str,
-        packed: &'a [u8],
-        (ledgers, packing): (Window, Packing),
+        compressed: &'a [u8],
+        (ledgers, compression): (LedgerWindow, Compression),
         passphrase: &'a str,
-    ) -> Result<Self, Trouble> {
-        let corrupt =
-            |reason: String| Trouble::Corrupt(format!("object {key}, ledger {}: {reason}", named(ledgers)));
-        let cannot = |error: io::Error| corrupt(format!("it cannot be unpacked: {error}"));
-        if ledgers.start != ledgers.end {
-            // Its checksum is at its end: no ledger is taken from an object that is damaged further on.
+    ) -> Result<Self> {
+        let broken = |error: io::Error| decompression(error).at(key, named(ledgers));
+        if ledgers.start() != ledgers.end() {
+            // The checksum is at the end: check it first, so that no ledger comes from an object that is damaged later on.
             let at_most = ledgers.ledgers().saturating_mul(LEDGER_BYTES as u64);
-            let mut bytes = unpack(packed, packing).map_err(cannot)?.take(at_most);
-            io::copy(&mut bytes, &mut io::sink()).map_err(cannot)?;
+            let mut bytes = decompress(compressed, compression).map_err(broken)?.take(at_most);
+            io::copy(&mut bytes, &mut io::sink()).map_err(broken)?;
         }
-        let bytes = unpack(packed, packing).map_err(cannot)?;
+        let bytes = decompress(compressed, compression).map_err(broken)?;
         let mut bytes = BufReader::with_capacity(64 << 10, bytes);
         let mut head = [0; 12];
-        bytes.read_exact(&mut head).map_err(|error| corrupt(format!("it cannot be unpacked: {error}")))?;
+        bytes.read_exact(&mut head).map_err(broken)?;
         let word =
             |i: usize| u32::from_be_bytes([head[4 * i], head[4 * i + 1], head[4 * i + 2], head[4 * i + 3]]);
-        // The genesis ledger is in no lake: the first object may begin with the one after it.
-        let first = if ledgers.start < 2 && ledgers.end >= 2 { 2 } else { ledgers.start };
+        let first = without_genesis(ledgers).start();
         let (start, end, count) = (word(0), word(1), u64::from(word(2)));
-        let is_batch = end == ledgers.end && (start == ledgers.start || start == first);
+        let is_batch = end == ledgers.end() && (start == ledgers.start() || start == first);
         let (head, begin) = if is_batch && count == u64::from(end - start) + 1 {
             (Vec::new(), start)
-        } else if start <= 2 && ledgers.start == ledgers.end {
+        } else if start <= 2 && ledgers.start() == ledgers.end() {
             (head.to_vec(), first)
         } else {
-            return Err(corrupt(format!(
-                "its name says {}, its batch says {count} ledgers, from {start} to {end}",
-                named(ledgers)
-            )));
+            let ledgers = named(ledgers);
+            let problem =
+                format!("its name says {ledgers}, but its batch says {count} ledgers, {start} to {end}");
+            return Err(Fault::from(problem).at(key, ledgers));
         };
         let xdr = Xdr::new(Cursor::new(head).chain(bytes));
         Ok(Self { key, passphrase, xdr, ledgers, next: u64::from(begin) })
     }
 
-    fn corrupt(&self, ledger: u64, reason: &str) -> Trouble {
-        Trouble::Corrupt(format!("object {}, ledger {ledger}: {reason}", self.key))
-    }
-
-    fn read(&mut self) -> Result<Option<Ledger>, Trouble> {
-        if self.next > u64::from(self.ledgers.end) {
+    fn read(&mut self) -> Result<Option<Ledger>> {
+        if self.next > u64::from(self.ledgers.end()) {
             return Ok(None);
         }
         let ledger = read(&mut self.xdr, self.next as u32, self.passphrase)
-            .map_err(|reason| self.corrupt(self.next, &reason))?;
+            .map_err(|fault| fault.at(self.key, self.next))?;
         self.next += 1;
-        if self.next > u64::from(self.ledgers.end) {
-            self.end().map_err(|reason| self.corrupt(u64::from(ledger.sequence), &reason))?;
+        if self.next > u64::from(self.ledgers.end()) {
+            self.end().map_err(|fault| fault.at(self.key, ledger.sequence))?;
         }
         Ok(Some(ledger))
     }
 
-    /// The last ledger is one only when nothing comes after it, and the checksum is right.
-    fn end(&mut self) -> Result<(), String> {
+    /// Checks that no data follows the last ledger, and the checksum.
+    fn end(&mut self) -> Result<(), Fault> {
         match self.xdr.read(&mut [0]) {
             Ok(0) => Ok(()),
-            Ok(_) => Err("it goes on after its end".to_owned()),
-            Err(error) => Err(format!("it cannot be unpacked: {error}")),
+            Ok(_) => Err("there is data after its last ledger".into()),
+            Err(error) => Err(decompression(error)),
         }
     }
 }
 
-fn unpack<'a>(packed: &'a [u8], packing: Packing) -> io::Result<Box<dyn Read + Send + 'a>> {
-    Ok(match packing {
-        Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Packing::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+fn decompression(error: io::Error) -> Fault {
+    Fault::caused("it cannot be decompressed", error)
+}
+
+fn decompress<'a>(compressed: &'a [u8], compression: Compression) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match compression {
+        Compression::Plain => Box::new(compressed),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             Box::new(decoder)
         }
     })
 }
 
-impl Iterator for Unpacked<'_> {
-    type Item = Result<Ledger, Trouble>;
+impl Iterator for ObjectReader<'_> {
+    type Item = Result<Ledger>;
 
-    /// The next ledger; after an error it makes no sense to ask for more.
+    /// The next ledger. The iterator must not be used after an error.
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
     }

@@ -1,15 +1,17 @@
-//! The Flight contract: windows, counts, the tip, tickets, tokens.
+//! The Flight service: windows, counts, the tip, tickets, tokens.
 
-use super::*;
-use flight_source::{Window, contract_data_schema};
-use futures::future;
 use std::time::Duration;
+
+use futures::future;
+use pipeline::LedgerWindow;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
+use super::*;
+
 const LAST: u32 = FIRST + 1_999;
 
-/// As long as nothing hangs, no test waits this long.
+/// A timeout that is reached only if something hangs.
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -27,10 +29,10 @@ async fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn windows_cut_differently_give_the_same_rows() {
+async fn different_windows_give_the_same_rows() {
     let mut source = serve(&spec()).await;
     let whole = source.rows(FIRST, FIRST + 399).await;
-    assert_eq!(whole.schema(), contract_data_schema());
+    assert_eq!(whole.schema(), testkit::schema::schema());
     assert!(whole.num_rows() > 8_000);
     for step in [1, 7, 64, 399] {
         let mut parts = Vec::new();
@@ -56,34 +58,34 @@ async fn endpoints_are_slices_of_the_window_in_order() {
 }
 
 #[tokio::test]
-async fn a_window_is_vouched_for_up_to_the_tip_and_from_the_first_ledger() {
+async fn a_window_is_limited_to_the_ledgers_from_the_first_to_the_tip() {
     let mut source = serve(&spec()).await;
-    let inside = vouched(&source.window(FIRST + 10, FIRST + 19).await);
+    let inside = declared(&source.window(FIRST + 10, FIRST + 19).await);
     assert_eq!((inside.start, inside.end), (FIRST + 10, FIRST + 19));
     assert_eq!(inside.latest_closed_at, "2025-12-31T21:15:00Z", "1,980 ledgers before the tip");
 
     let past = source.window(LAST - 9, LAST + 100).await;
-    assert_eq!((vouched(&past).start, vouched(&past).end), (LAST - 9, LAST));
-    assert_eq!(vouched(&past).latest_closed_at, "2026-01-01T00:00:00Z");
+    assert_eq!((declared(&past).start, declared(&past).end), (LAST - 9, LAST));
+    assert_eq!(declared(&past).latest_closed_at, "2026-01-01T00:00:00Z");
     assert_eq!(source.drain(past).await, source.rows(LAST - 9, LAST).await);
 
     let beyond = source.window(LAST + 1, LAST + 100).await;
-    assert_eq!((vouched(&beyond).start, vouched(&beyond).end, vouched(&beyond).rows), (LAST + 1, LAST, 0));
+    assert_eq!((declared(&beyond).start, declared(&beyond).end, declared(&beyond).rows), (LAST + 1, LAST, 0));
     assert!(beyond.endpoint.is_empty());
 
     let early = source.window(FIRST - 50, FIRST + 9).await;
-    assert_eq!((vouched(&early).start, vouched(&early).end), (FIRST, FIRST + 9));
+    assert_eq!((declared(&early).start, declared(&early).end), (FIRST, FIRST + 9));
     assert_eq!(source.drain(early).await, source.rows(FIRST, FIRST + 9).await);
 
-    let too_early = vouched(&source.window(1, FIRST - 1).await);
+    let too_early = declared(&source.window(1, FIRST - 1).await);
     assert_eq!((too_early.start, too_early.end, too_early.rows), (FIRST, FIRST - 1, 0));
 
     let all = source.info(&["contract", "data"]).await.unwrap();
     assert!(all.endpoint.is_empty());
     let rows = source.window(0, u32::MAX).await.total_records;
     let expected =
-        Vouched { start: FIRST, end: LAST, latest_closed_at: "2026-01-01T00:00:00Z".to_owned(), rows };
-    assert_eq!(vouched(&all), expected);
+        Declared { start: FIRST, end: LAST, latest_closed_at: "2026-01-01T00:00:00Z".to_owned(), rows };
+    assert_eq!(declared(&all), expected);
     let listed: Vec<_> = source
         .client
         .list_flights(arrow_flight::Criteria::default())
@@ -97,27 +99,27 @@ async fn a_window_is_vouched_for_up_to_the_tip_and_from_the_first_ledger() {
 }
 
 #[tokio::test]
-async fn the_tip_moves_up_to_the_last_ledger_and_rows_stay_what_they_are() {
+async fn the_tip_advances_to_the_last_ledger_and_rows_do_not_change() {
     let moving = ChainSpec { tip: Some(LAST - 100), tip_every: Some(Duration::from_millis(1)), ..spec() };
     let mut source = serve(&moving).await;
     let mut tips = vec![LAST - 100];
     let moved = async {
         while tips.last() != Some(&LAST) {
             let info = source.window(LAST - 100, LAST + 5).await;
-            let answer = vouched(&info);
+            let answer = declared(&info);
             assert_eq!(answer.start, LAST - 100);
             assert!(answer.end >= *tips.last().unwrap(), "the tip went back");
             let rows = source.drain(info).await;
-            assert_eq!(rows.num_rows() as i64, answer.rows, "the window ends where it was vouched for");
+            assert_eq!(rows.num_rows() as i64, answer.rows, "the window ends at the declared ledger");
             tips.push(answer.end);
         }
     };
     tokio::time::timeout(LONG, moved).await.expect("the tip moves");
-    assert_eq!(vouched(&source.info(&["contract", "data"]).await.unwrap()).end, LAST, "and stops there");
+    assert_eq!(declared(&source.info(&["contract", "data"]).await.unwrap()).end, LAST, "and stops there");
     tips.dedup();
     assert!(tips.len() > 2, "the tip was seen to move: {tips:?}");
 
-    // the times differ by how far the tip was from the end, nothing else does
+    // only the close times differ, by the distance between the two tips
     let still = serve(&spec()).await.rows(LAST - 50, LAST).await;
     let moved = source.rows(LAST - 50, LAST).await;
     let closed_at = still.schema().index_of("closed_at").unwrap();
@@ -128,24 +130,24 @@ async fn the_tip_moves_up_to_the_last_ledger_and_rows_stay_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_chain_without_a_tip_of_its_own_grows_past_its_end() {
+async fn a_chain_without_a_tip_grows_past_its_last_ledger() {
     let growing = ChainSpec { ledgers: 10, tip_every: Some(Duration::from_millis(1)), ..spec() };
     let mut source = serve(&growing).await;
     let grown = async {
-        while vouched(&source.info(&["contract", "data"]).await.unwrap()).end < FIRST + 20 {}
+        while declared(&source.info(&["contract", "data"]).await.unwrap()).end < FIRST + 20 {}
         source.rows(FIRST, FIRST + 20).await
     };
     assert!(tokio::time::timeout(LONG, grown).await.expect("the chain grows").num_rows() > 100);
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_refused_in_a_sentence() {
+async fn bad_requests_are_refused_with_a_clear_message() {
     let mut source = serve(&spec()).await;
     let cases: [(&[&str], &str); 7] = [
         (&["contract", "data", "x", "5"], "the start ledger \"x\" is not a number"),
         (&["contract", "data", "5", "4294967296"], "the end ledger \"4294967296\" is not a number"),
         (&["contract", "data", "-1", "5"], "the start ledger \"-1\" is not a number"),
-        (&["contract", "data", "6", "5"], "the window 6-5 ends before it starts"),
+        (&["contract", "data", "6", "5"], "the range 6 to 5 is reversed"),
         (&["contract", "data", "6"], "there is no dataset at the path"),
         (&["contract", "events", "5", "6"], "there is no dataset at the path"),
         (&[], "there is no dataset at the path"),
@@ -162,7 +164,7 @@ async fn what_cannot_be_answered_is_refused_in_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_the_source_did_not_write_is_refused() {
+async fn a_ticket_that_the_source_did_not_issue_is_refused() {
     let mut source = serve(&spec()).await;
     let mut other = serve(&ChainSpec { seed: 8, ..spec() }).await;
     let good = source.window(FIRST, FIRST + 1).await.endpoint[0].ticket.clone().unwrap();
@@ -172,13 +174,13 @@ async fn a_ticket_that_the_source_did_not_write_is_refused() {
     for bad in [Ticket::new(forged), foreign, Ticket::new("50000000-50000001"), Ticket::new("")] {
         let refused = source.client.do_get(bad).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert!(refused.message().contains("not one of this source"), "{refused}");
+        assert!(refused.message().contains("did not issue the ticket"), "{refused}");
     }
     assert!(source.messages(good).await.len() > 1);
 }
 
 #[tokio::test]
-async fn the_token_is_wanted_with_every_request() {
+async fn the_token_is_required_with_every_request() {
     let options = ServerOptions { token: Some("open-sesame".to_owned()), ..options() };
     let mut source = serve_with(chain(&spec()), options).await;
     let descriptor = || FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
@@ -200,7 +202,7 @@ async fn the_token_is_wanted_with_every_request() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_its_stream() {
+async fn a_stream_ends_when_its_client_disconnects() {
     let mut source = serve(&ChainSpec { ledgers: 4_000_000, rows_per_ledger: 200, ..spec() }).await;
     let ticket = source.window(FIRST, u32::MAX).await.endpoint[0].ticket.clone().unwrap();
     let mut stream = source.client.do_get(ticket).await.unwrap().into_inner();
@@ -214,11 +216,11 @@ async fn a_client_that_leaves_ends_its_stream() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LONG, ended).await.expect("the rows are no longer made");
+    tokio::time::timeout(LONG, ended).await.expect("the stream ends");
 }
 
 #[tokio::test]
-async fn the_server_ends_when_told_even_if_a_client_does_not_read() {
+async fn the_server_stops_even_if_a_client_does_not_read() {
     let mut source = serve(&ChainSpec { ledgers: 4_000_000, rows_per_ledger: 200, ..spec() }).await;
     let ticket = source.window(FIRST, u32::MAX).await.endpoint[0].ticket.clone().unwrap();
     let mut stream = source.client.do_get(ticket).await.unwrap().into_inner();
@@ -240,7 +242,7 @@ async fn many_clients_get_the_same_rows_at_once() {
 }
 
 #[tokio::test]
-async fn a_chain_that_cannot_be_is_refused() {
+async fn an_impossible_chain_is_refused() {
     let cases = [
         ChainSpec { ledgers: 0, ..spec() },
         ChainSpec { first_ledger: u32::MAX, ..spec() },
@@ -254,7 +256,7 @@ async fn a_chain_that_cannot_be_is_refused() {
     }
     let last = ChainSpec { first_ledger: u32::MAX - 9, ledgers: 10, ..spec() };
     let chain = chain(&last);
-    let window = Window { start: u32::MAX - 9, end: u32::MAX };
+    let window = LedgerWindow::new(u32::MAX - 9, u32::MAX).unwrap();
     assert_eq!(chain.extent().await.unwrap(), window);
     let rows: usize = chain.clone().batches(window, 100).map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(Some(rows as u64), chain.count(window).await.unwrap().rows);

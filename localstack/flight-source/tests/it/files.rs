@@ -1,18 +1,22 @@
 //! Parquet files as a source.
 
-use super::record::records;
-use super::*;
-use flight_source::{ParquetFiles, Window};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use flight_source::ParquetFiles;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use pipeline::LedgerWindow;
+
+use super::record::records;
+use super::*;
 
 /// Writes rows of the chain in row groups of 500 rows.
 fn write(path: &Path, start: u32, end: u32) -> RecordBatch {
     let chain = chain(&spec());
     let schema = chain.schema();
-    let batches: Vec<_> = chain.batches(Window { start, end }, 300).map(Result::unwrap).collect();
+    let window = LedgerWindow::new(start, end).unwrap();
+    let batches: Vec<_> = chain.batches(window, 300).map(Result::unwrap).collect();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
     let mut writer =
         ArrowWriter::try_new(File::create(path).unwrap(), schema.clone(), Some(properties)).unwrap();
@@ -38,10 +42,10 @@ async fn files_are_served_by_window_in_their_order() {
     };
 
     let mut source = open(&[dir.path().to_owned()]).await;
-    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (start, end, whole.num_rows() as i64));
     assert!(source.rows(0, u32::MAX).await == whole);
-    let beyond = vouched(&source.window(end + 1, end + 9).await);
+    let beyond = declared(&source.window(end + 1, end + 9).await);
     assert_eq!((beyond.start, beyond.end, beyond.rows), (end + 1, end, 0));
 
     let (from, to) = (FIRST + 37, FIRST + 111);
@@ -49,8 +53,8 @@ async fn files_are_served_by_window_in_their_order() {
         records(&whole).into_iter().filter(|row| (from..=to).contains(&row.ledger_sequence)).collect();
     assert_eq!(records(&source.rows(from, to).await), expected);
     let closed_at = DateTime::from_timestamp_micros(expected[expected.len() - 1].closed_at).unwrap();
-    let vouched = vouched(&source.window(from, to).await);
-    assert_eq!(DateTime::parse_from_rfc3339(&vouched.latest_closed_at).unwrap(), closed_at);
+    let declared = declared(&source.window(from, to).await);
+    assert_eq!(DateTime::parse_from_rfc3339(&declared.latest_closed_at).unwrap(), closed_at);
 
     let mut reversed = open(&[second, first]).await;
     let expected = concat_batches(&parts[0].schema(), [&parts[1], &parts[0]]).unwrap();
@@ -58,10 +62,10 @@ async fn files_are_served_by_window_in_their_order() {
 }
 
 #[test]
-fn what_cannot_be_served_is_named() {
+fn files_that_cannot_be_served_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
-    let refused = |paths: &[PathBuf]| ParquetFiles::open(paths).unwrap_err().to_string();
+    let refused = |paths: &[PathBuf]| ParquetFiles::open(paths).unwrap_err().chain();
     let missing = refused(&[file("missing.parquet")]);
     assert!(missing.contains("missing.parquet"), "{missing}");
     let empty = refused(&[dir.path().to_owned()]);
@@ -79,7 +83,7 @@ fn what_cannot_be_served_is_named() {
     };
     save("fewer.parquet", &whole.project(&[0, 10, 11]).unwrap());
     let fewer = refused(&[file("whole.parquet"), file("fewer.parquet")]);
-    assert!(fewer.contains("fewer.parquet: its columns are not those"), "{fewer}");
+    assert!(fewer.contains("fewer.parquet: its columns differ from those"), "{fewer}");
     save("no-time.parquet", &whole.project(&[0, 10]).unwrap());
     let no_time = refused(&[file("no-time.parquet")]);
     assert!(no_time.contains("no column closed_at"), "{no_time}");
@@ -95,7 +99,7 @@ async fn rows_of_the_public_network_are_served() {
         return;
     };
     let mut source = open(&[Path::new(&dir).join("pubnet-51340657-51340749.parquet")]).await;
-    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (51_340_657, 51_340_749, 84));
     let rows = source.rows(51_340_657, 51_340_749).await;
     assert_eq!((rows.num_rows(), rows.num_columns()), (84, 18));

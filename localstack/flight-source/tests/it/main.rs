@@ -1,5 +1,5 @@
 //! The source over a real socket, as a client sees it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue must fail")]
 
 mod contract;
 mod files;
@@ -8,24 +8,26 @@ mod process;
 mod realism;
 mod record;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
 use chrono::DateTime;
-use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, PUBNET, Server, ServerOptions};
+use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, Server, ServerOptions};
 use futures::{StreamExt, TryStreamExt};
-use std::sync::Arc;
+use testkit::asset::PUBNET;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// The first ledger of the chains here.
+/// The first ledger of the chains in these tests.
 const FIRST: u32 = 50_000_000;
 
-/// A chain of 2,000 ledgers that began to be served on the first day of 2026.
+/// A chain of 2,000 ledgers whose tip closed on the first day of 2026.
 fn spec() -> ChainSpec {
     ChainSpec {
         seed: 7,
@@ -48,7 +50,7 @@ fn options() -> ServerOptions {
     ServerOptions { listen: "127.0.0.1:0".parse().unwrap(), batch_rows: 4096, endpoints: 1, token: None }
 }
 
-/// A server of this process, and a client of it that takes messages of up to 4 MiB, as clients do by default.
+/// A server in this process, and a client that accepts messages of up to 4 MiB, the default.
 struct Source {
     client: FlightServiceClient<Channel>,
     streams: OpenStreams,
@@ -75,19 +77,19 @@ async fn serve(spec: &ChainSpec) -> Source {
     serve_with(chain(spec), options()).await
 }
 
-/// What the source vouches for.
+/// The ledgers and the number of rows that the source declares.
 #[derive(Debug, PartialEq)]
-struct Vouched {
+struct Declared {
     start: u32,
     end: u32,
     latest_closed_at: String,
     rows: i64,
 }
 
-fn vouched(info: &FlightInfo) -> Vouched {
+fn declared(info: &FlightInfo) -> Declared {
     let json: serde_json::Value = serde_json::from_slice(&info.app_metadata).unwrap();
     let ledger = |name: &str| u32::try_from(json[name].as_u64().unwrap()).unwrap();
-    Vouched {
+    Declared {
         start: ledger("start_ledger"),
         end: ledger("end_ledger"),
         latest_closed_at: json["latest_closed_at"].as_str().unwrap().to_owned(),
@@ -119,7 +121,7 @@ impl Source {
             while let Some(batch) = stream.next().await {
                 batches.push(batch.unwrap());
             }
-            assert_eq!(stream.schema(), Some(&schema), "the stream has the schema that was announced");
+            assert_eq!(stream.schema(), Some(&schema), "the stream has the declared schema");
         }
         concat_batches(&schema, &batches).unwrap()
     }

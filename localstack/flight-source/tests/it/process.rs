@@ -1,8 +1,9 @@
-//! The program itself: what it prints, and how it ends.
+//! The program itself: its output, and how it ends.
 
-use super::*;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+
+use super::*;
 
 fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_flight-source"))
@@ -14,7 +15,7 @@ fn start(arguments: &[&str]) -> Child {
 }
 
 #[tokio::test]
-async fn it_says_where_it_listens_and_ends_when_told() {
+async fn it_prints_its_address_and_ends_on_a_signal() {
     for signal in ["-INT", "-TERM"] {
         let mut child = start(&["--listen", "127.0.0.1:0", "synthetic", "--ledgers", "10"]);
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -24,7 +25,7 @@ async fn it_says_where_it_listens_and_ends_when_told() {
         let mut client = connect(address).await;
         let path = FlightDescriptor::new_path(vec!["contract".to_owned(), "data".to_owned()]);
         let info = client.get_flight_info(path).await.unwrap().into_inner();
-        let latest = DateTime::parse_from_rfc3339(&vouched(&info).latest_closed_at).unwrap();
+        let latest = DateTime::parse_from_rfc3339(&declared(&info).latest_closed_at).unwrap();
         let age = chrono::Utc::now().signed_duration_since(latest);
         assert!((0..60).contains(&age.num_seconds()), "the tip closed {age} ago, not now");
 
@@ -36,9 +37,9 @@ async fn it_says_where_it_listens_and_ends_when_told() {
     }
 }
 
-/// The login for a bucket, and where it is, are those of the environment.
+/// The credentials and the endpoint of a bucket come from the environment.
 #[tokio::test]
-async fn it_serves_a_bucket_with_the_login_of_its_environment() {
+async fn it_serves_a_bucket_with_the_credentials_of_its_environment() {
     let bucket = testkit::Bucket::create().await;
     let ledger = crate::lake::one_ledger(77);
     bucket.put("lake/FFFFFFB2--77.xdr.zst", &ledger).await;
@@ -63,16 +64,16 @@ async fn it_serves_a_bucket_with_the_login_of_its_environment() {
 }
 
 #[test]
-fn it_fails_with_a_sentence() {
+fn it_fails_with_a_clear_message() {
     let cases: [(&[&str], i32, &str); 11] = [
-        (&["--network-passphrase", "x", "synthetic"], 1, "its own come after its name"),
-        (&["--anonymous", "parquet", "x.parquet"], 1, "its own come after its name"),
+        (&["--network-passphrase", "x", "synthetic"], 1, "these options need --ledgers"),
+        (&["--anonymous", "parquet", "x.parquet"], 1, "these options need --ledgers"),
         (&[], 2, "--ledgers <URL>"),
-        (&["--ledgers", "nowhere/at/all"], 1, "--ledgers nowhere/at/all: No such file"),
-        (&["--ledgers", "gs://bucket"], 1, "gs:// is not served"),
-        (&["--ledgers", ".", "parquet", "x.parquet"], 1, "--ledgers is a source of its own"),
+        (&["--ledgers", "nowhere/at/all"], 1, "cannot open the lake nowhere/at/all: No such file"),
+        (&["--ledgers", "gs://bucket"], 1, "gs:// is not supported"),
+        (&["--ledgers", ".", "parquet", "x.parquet"], 1, "--ledgers is itself a source"),
         (&["--anonymous", "--listen", "127.0.0.1:0"], 2, "--ledgers <URL>"),
-        (&["parquet", "nowhere.parquet"], 1, "nowhere.parquet: "),
+        (&["parquet", "nowhere.parquet"], 1, "cannot read nowhere.parquet: No such file"),
         (&["synthetic", "--tip", "1"], 1, "the tip 1 is not one of the ledgers 50000000-50039999"),
         (&["synthetic", "--ledgers", "0"], 2, "--ledgers"),
         (&["synthetic", "--tip-closed-at", "yesterday"], 2, "2026-01-01T00:00:00Z"),

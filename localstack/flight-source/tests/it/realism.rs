@@ -1,16 +1,18 @@
-//! What makes a synthetic chain a good likeness of a real one: each feature is really there.
+//! The features that make a synthetic chain realistic.
 
-use super::record::{Record, records};
-use super::*;
+use std::collections::{HashMap, HashSet};
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
 use stellar_strkey::ed25519;
 use stellar_xdr::{
     ContractDataDurability, ContractExecutable, ContractId, Hash, LedgerKey, LedgerKeyContractData, Limits,
     ReadXdr, ScAddress, ScSymbol, ScVal, WriteXdr,
 };
+
+use super::record::{Record, records};
+use super::*;
 
 const NATIVE: &str = "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA";
 const USDC: &str = "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75";
@@ -30,7 +32,7 @@ fn contract(strkey: &str) -> [u8; 32] {
     stellar_strkey::Contract::from_string(strkey).unwrap().0
 }
 
-/// Holder and amount, when key and value have the shape that an asset contract gives its balances.
+/// Holder and amount, if key and value have the form of a balance of a Stellar asset contract.
 fn balance_of(key: &ScVal, val: &ScVal) -> Option<(String, i128)> {
     let symbol = |val: &ScVal| match val {
         ScVal::Symbol(ScSymbol(name)) => name.to_utf8_string().unwrap(),
@@ -50,7 +52,7 @@ fn balance_of(key: &ScVal, val: &ScVal) -> Option<(String, i128)> {
 }
 
 #[tokio::test]
-async fn every_row_holds_what_its_xdr_says() {
+async fn every_row_agrees_with_its_xdr() {
     let (mut key_types, mut val_types, mut asset_types) = (HashMap::new(), HashMap::new(), HashMap::new());
     let (mut beyond, mut balances, mut wasm, mut hashes) = (0, 0, 0, HashMap::new());
     for row in rows().await {
@@ -157,9 +159,9 @@ async fn instances_of_assets_are_seen_early_late_and_never() {
         }
     }
     assert_eq!(balances.len(), 12);
-    assert_eq!(instances.len(), 11, "one asset contract never shows its instance");
+    assert_eq!(instances.len(), 11, "one asset contract never writes its instance");
     let late: Vec<_> = instances.values().filter(|(ledger, _)| *ledger >= 40).collect();
-    assert_eq!(late.len(), 1, "one of them shows it late: {instances:?}");
+    assert_eq!(late.len(), 1, "one of them writes it late: {instances:?}");
     assert!(late[0].0 > 1_000);
     let before = |(contract, (_, at)): (&&str, &(u32, usize))| balances[contract][0] < *at;
     assert!(instances.iter().any(before), "a balance before the instance");
@@ -193,7 +195,7 @@ async fn entries_change_often_are_deleted_and_come_back() {
                 assert_eq!(row.last_modified_ledger, before.ledger_sequence);
                 assert_eq!(row.val_xdr, before.val_xdr, "a deletion shows the last value");
             } else {
-                assert!(row.last_modified_ledger < FIRST, "nothing was there to delete");
+                assert!(row.last_modified_ledger < FIRST, "a deletion of an entry that did not exist");
             }
             gone.insert(&row.ledger_key_hash);
         } else {

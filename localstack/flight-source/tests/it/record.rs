@@ -3,8 +3,8 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType, UInt32Type};
 
-/// One row. Two rows are equal when all 18 columns are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One row, with all 18 columns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) contract_id: String,
     pub(crate) contract_key_type: String,
@@ -26,7 +26,7 @@ pub(crate) struct Record {
     pub(crate) expiration_ledger_seq: Option<u32>,
 }
 
-/// The rows of a batch, by the names of its columns.
+/// The rows of a batch.
 pub(crate) fn records(batch: &RecordBatch) -> Vec<Record> {
     let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
     let text = |name: &str, row: usize| {

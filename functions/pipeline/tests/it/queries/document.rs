@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::DateTime;
-use flight_source::{Chain, ChainSpec, PUBNET, Server, ServerOptions};
+use flight_source::{Chain, ChainSpec, Server, ServerOptions};
 use testkit::database::rows;
 
 use crate::support::World;
@@ -59,7 +59,7 @@ async fn loaded() -> World {
         tip_every: None,
         tip_closed_at: DateTime::parse_from_rfc3339(NOW).unwrap().into(),
         ledger_seconds: 60,
-        network_passphrase: PUBNET.to_owned(),
+        network_passphrase: pipeline::PUBNET.to_owned(),
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = ServerOptions { listen, batch_rows: 4096, endpoints: 1, token: None };

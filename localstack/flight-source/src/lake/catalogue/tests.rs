@@ -1,8 +1,10 @@
-//! Listings in the order of their names, as buckets give them.
+//! Listings sorted by name, as those of buckets are.
+
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
 
 use super::*;
-use object_store::memory::InMemory;
-use std::sync::Arc;
 
 fn name(start: u32, end: u32) -> String {
     let range = if start == end { start.to_string() } else { format!("{start}-{end}") };
@@ -13,17 +15,17 @@ async fn put(store: &InMemory, path: &str) {
     store.put(&Path::from(path), "x".into()).await.unwrap();
 }
 
-async fn open(store: InMemory) -> Result<Catalogue, Trouble> {
+async fn open(store: InMemory) -> Result<Catalogue> {
     let (url, root) = ("s3://bucket/lake".to_owned(), Path::from("lake"));
     Catalogue::open(Location { url, store: Arc::new(store), root, directory: None }).await
 }
 
 async fn extent(catalogue: &Catalogue, known: Option<&Extent>) -> (u32, u32) {
     let ledgers = catalogue.extent(known).await.unwrap().ledgers;
-    (ledgers.start, ledgers.end)
+    (ledgers.start(), ledgers.end())
 }
 
-/// A flat lake of these ledgers, each in an object of its own.
+/// A lake without partitions, with one object per ledger.
 async fn flat(ledgers: impl Iterator<Item = u32>) -> InMemory {
     let store = InMemory::new();
     put(&store, "lake/.config.json").await;
@@ -42,14 +44,14 @@ async fn the_first_ledger_is_found_wherever_it_is() {
         let known = catalogue.extent(None).await.unwrap();
         assert_eq!(extent(&catalogue, Some(&known)).await, (first, first + 3_000), "asked again");
     }
-    // with holes as large as they can be
+    // with large gaps
     let ledgers = [2, 70, 71, 9_000, 80_000_000, u32::MAX];
     let catalogue = open(flat(ledgers.into_iter()).await).await.unwrap();
     assert_eq!(extent(&catalogue, None).await, (2, u32::MAX));
 }
 
 #[tokio::test]
-async fn what_is_known_is_no_longer_believed_when_it_is_gone_or_older_ones_came() {
+async fn a_known_first_ledger_is_replaced_when_it_is_gone_or_no_longer_the_first() {
     let known = open(flat(500..=700).await).await.unwrap().extent(None).await.unwrap();
     for (ledgers, expected) in [(450..=700, (450, 700)), (600..=700, (600, 700)), (900..=905, (900, 905))] {
         let catalogue = open(flat(ledgers).await).await.unwrap();
@@ -66,15 +68,15 @@ async fn objects_come_in_order_from_all_partitions_of_a_window() {
     }
     let catalogue = open(store).await.unwrap();
     let all = catalogue.extent(None).await.unwrap();
-    assert_eq!((all.ledgers.start, all.ledgers.end), (96, 3_007));
+    assert_eq!((all.ledgers.start(), all.ledgers.end()), (96, 3_007));
     let mut next = 100;
     while next <= 3_000 {
-        let window = Window { start: next, end: 3_000 };
+        let window = span(next, 3_000);
         let objects = catalogue.next(&all, window).await.unwrap();
-        assert!(objects[0].ledgers.start <= next && objects.len() < 200);
+        assert!(objects[0].ledgers.start() <= next && objects.len() < 200);
         for object in objects {
-            assert!(object.ledgers.start <= next && next <= object.ledgers.end);
-            next = object.ledgers.end + 1;
+            assert!(object.ledgers.start() <= next && next <= object.ledgers.end());
+            next = object.ledgers.end() + 1;
         }
     }
     assert_eq!(next, 3_008);
@@ -88,9 +90,9 @@ async fn a_ledger_that_is_there_twice_is_taken_once() {
     let catalogue = open(store).await.unwrap();
     let all = catalogue.extent(None).await.unwrap();
     let mut next = 10;
-    for object in catalogue.next(&all, Window { start: 10, end: 20 }).await.unwrap() {
-        assert!((object.ledgers.start..=object.ledgers.end).contains(&next));
-        next = object.ledgers.end + 1;
+    for object in catalogue.next(&all, span(10, 20)).await.unwrap() {
+        assert!((object.ledgers.start()..=object.ledgers.end()).contains(&next));
+        next = object.ledgers.end() + 1;
     }
     assert_eq!(next, 21);
 }
@@ -101,7 +103,7 @@ async fn gaps_are_named_all_of_them_or_the_first() {
     let all = catalogue.extent(None).await.unwrap();
     let trouble = |start, end| {
         let (catalogue, all) = (&catalogue, &all);
-        async move { catalogue.next(all, Window { start, end }).await.unwrap_err().to_string() }
+        async move { catalogue.next(all, span(start, end)).await.unwrap_err().to_string() }
     };
     let few = trouble(1_004, 1_020).await;
     assert!(
@@ -123,6 +125,6 @@ async fn another_root_is_refused() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("no ledgers at s3://bucket/lake: is it")
+            .contains("no ledgers at s3://bucket/lake: the address")
     );
 }

@@ -1,11 +1,12 @@
-//! The columns that an entry decides: keys, balances, instances, assets.
+//! The columns that depend on the entry: keys, balances, instances, assets.
+
+use stellar_xdr::*;
 
 use super::entries::*;
 use super::maker::*;
 use super::rows::rows_of;
 use super::*;
 use crate::record::Record;
-use stellar_xdr::*;
 
 const AT: u32 = 1_000;
 
@@ -89,7 +90,7 @@ async fn balances_are_those_of_other_contracts_and_exact_within_int64() {
 }
 
 #[tokio::test]
-async fn what_only_looks_like_a_balance_is_none() {
+async fn an_entry_that_only_resembles_a_balance_is_none() {
     let good = balance(contract(9), 5);
     let ScVal::Map(Some(ScMap(items))) = &good.val else { panic!("{:?}", good.val) };
     let item = |i: usize| (items[i].key.clone(), items[i].val.clone());
@@ -137,7 +138,7 @@ async fn keys_durability_and_code_are_named_as_stellar_etl_does() {
 }
 
 #[tokio::test]
-async fn a_removed_instance_still_says_what_it_stood_for() {
+async fn a_removed_instance_still_names_its_asset() {
     let native = asset_instance(address(NATIVE), vec(vec![symbol("Native")]));
     let ledger = Maker::new(AT).ledger(Form::V1, vec![tx(vec![state(9, &native), removed(&native)])]);
     let rows = rows_of(vec![ledger]).await;

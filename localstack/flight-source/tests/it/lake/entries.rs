@@ -1,9 +1,9 @@
-//! Entries of contract data, and changes of them, as stellar-core writes them into the meta.
+//! Contract data entries and their changes, as stellar-core writes them into the meta.
 
 use sha2::{Digest, Sha256};
 use stellar_xdr::*;
 
-/// A contract by a number.
+/// The contract with this number.
 pub(super) fn contract(number: u8) -> ScAddress {
     ScAddress::Contract(ContractId(Hash([number; 32])))
 }
@@ -16,7 +16,7 @@ pub(super) fn vec(items: Vec<ScVal>) -> ScVal {
     ScVal::Vec(Some(ScVec(items.try_into().unwrap())))
 }
 
-/// A map as it is given, in order or not.
+/// A map in the given order, sorted or not.
 pub(super) fn map(items: Vec<(ScVal, ScVal)>) -> ScVal {
     let items: Vec<_> = items.into_iter().map(|(key, val)| ScMapEntry { key, val }).collect();
     ScVal::Map(Some(ScMap(items.try_into().unwrap())))
@@ -33,7 +33,7 @@ pub(super) fn data(key: ScVal, val: ScVal) -> ContractDataEntry {
     }
 }
 
-/// A persistent entry of contract 1, by a number, with a number.
+/// A persistent entry of contract 1 with numbers for key and value.
 pub(super) fn numbered(key: u32, val: u32) -> ContractDataEntry {
     data(ScVal::U32(key), ScVal::U32(val))
 }
@@ -84,7 +84,7 @@ pub(super) fn ttl(ledger: u32, data: &ContractDataEntry, until: u32) -> LedgerEn
     }
 }
 
-/// A balance of a Stellar asset contract's shape.
+/// A balance in the form of a Stellar asset contract.
 pub(super) fn balance(holder: ScAddress, amount: i128) -> ContractDataEntry {
     let amount = Int128Parts { hi: (amount >> 64) as i64, lo: amount as u64 };
     let val = map(vec![
@@ -95,7 +95,7 @@ pub(super) fn balance(holder: ScAddress, amount: i128) -> ContractDataEntry {
     data(vec(vec![symbol("Balance"), ScVal::Address(holder)]), val)
 }
 
-/// The instance of a contract that says it stands for an asset.
+/// The instance of a contract that names an asset.
 pub(super) fn asset_instance(contract: ScAddress, info: ScVal) -> ContractDataEntry {
     let storage =
         ScMap(vec![ScMapEntry { key: vec(vec![symbol("AssetInfo")]), val: info }].try_into().unwrap());
@@ -107,7 +107,7 @@ pub(super) fn asset_instance(contract: ScAddress, info: ScVal) -> ContractDataEn
     }
 }
 
-/// What such an instance says of a credit.
+/// How such an instance names a credit.
 pub(super) fn credit(kind: &str, code: &str, issuer: [u8; 32]) -> ScVal {
     let fields = map(vec![
         (symbol("asset_code"), ScVal::String(ScString(code.try_into().unwrap()))),

@@ -1,12 +1,14 @@
-//! How a lake may be laid out: partitions, ledgers per object, compressions, manifests, buckets.
+//! Layouts of lakes: partitions, ledgers per object, compressions, manifests, buckets.
+
+use std::time::{Duration, Instant};
+
+use stellar_xdr::{Limits, ScBytes, ScVal, WriteXdr};
+use testkit::Bucket;
 
 use super::entries::*;
 use super::maker::*;
 use super::*;
 use crate::record::records;
-use std::time::{Duration, Instant};
-use stellar_xdr::{Limits, ScBytes, ScVal, WriteXdr};
-use testkit::Bucket;
 
 /// The next ledgers of a chain, each with one row whose key is the ledger.
 pub(super) fn ledgers(maker: &mut Maker, count: u32) -> Vec<stellar_xdr::LedgerCloseMeta> {
@@ -17,7 +19,7 @@ pub(super) fn ledgers(maker: &mut Maker, count: u32) -> Vec<stellar_xdr::LedgerC
     (0..count).map(&mut ledger).collect()
 }
 
-/// Writes objects of `each` ledgers, in partitions of `partition` ledgers where that is more, that begin at `first`.
+/// Writes the next `objects` objects of `each` ledgers, in partitions of `partition` ledgers if that is more than `each`.
 pub(super) fn fill(root: &Path, maker: &mut Maker, objects: u32, each: u32, partition: u32, extension: &str) {
     for _ in 0..objects {
         let start = maker.next;
@@ -46,23 +48,23 @@ async fn every_layout_serves_the_same_ledgers() {
             std::fs::create_dir(lake.path().join("other")).unwrap();
             let what = format!("{each} ledgers per object, partitions of {partition}, {extension}");
             let mut source = serve_lake(&at(lake.path())).await;
-            let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+            let all = declared(&source.info(&["contract", "data"]).await.unwrap());
             assert_eq!((all.start, all.end), (64, 191), "{what}");
             for (start, end) in [(64, 191), (70, 75), (64, 64), (191, 191), (95, 128)] {
                 assert_eq!(seen(&mut source, start, end).await, (start..=end).collect::<Vec<_>>(), "{what}");
             }
             let past = source.window(190, 300).await;
-            assert_eq!((vouched(&past).start, vouched(&past).end, vouched(&past).rows), (190, 191, 2));
+            assert_eq!((declared(&past).start, declared(&past).end, declared(&past).rows), (190, 191, 2));
             let early = source.window(1, 65).await;
-            assert_eq!((vouched(&early).start, vouched(&early).end, vouched(&early).rows), (64, 65, 2));
+            assert_eq!((declared(&early).start, declared(&early).end, declared(&early).rows), (64, 65, 2));
             let closed = DateTime::from_timestamp(close_time(191) as i64, 0).unwrap();
-            assert_eq!(DateTime::parse_from_rfc3339(&vouched(&past).latest_closed_at).unwrap(), closed);
+            assert_eq!(DateTime::parse_from_rfc3339(&declared(&past).latest_closed_at).unwrap(), closed);
         }
     }
 }
 
 #[tokio::test]
-async fn a_single_ledger_may_stand_without_a_batch_around_it() {
+async fn a_single_ledger_needs_no_batch_around_it() {
     let lake = tempfile::tempdir().unwrap();
     let mut maker = Maker::new(1);
     for form in [Form::V0, Form::V1, Form::V2, Form::V1] {
@@ -73,24 +75,24 @@ async fn a_single_ledger_may_stand_without_a_batch_around_it() {
     assert_eq!(seen(&mut serve_lake(&at(lake.path())).await, 1, 4).await, [1, 2, 3, 4]);
 }
 
-/// Galexie names the first object of a lake that begins with the chain 0-63, and puts ledgers 2 to 63 into it.
+/// Galexie names the first object of a chain 0-63, and writes ledgers 2 to 63 into it.
 #[tokio::test]
-async fn the_first_object_of_a_chain_begins_with_ledger_2() {
+async fn the_first_object_of_a_chain_starts_with_ledger_2() {
     let lake = tempfile::tempdir().unwrap();
     let mut maker = Maker::new(2);
     put(lake.path(), (0, 63), &batch(2, ledgers(&mut maker, 62)), "xdr.zst");
     fill(lake.path(), &mut maker, 1, 64, 1, "xdr.zst");
     let mut source = serve_lake(&at(lake.path())).await;
-    assert_eq!(vouched(&source.window(0, 127).await).start, 2);
+    assert_eq!(declared(&source.window(0, 127).await).start, 2);
     assert_eq!(seen(&mut source, 2, 127).await, (2..=127).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_manifest_names_the_network_and_is_held_to_it() {
+async fn a_manifest_names_the_network_and_options_must_not_contradict_it() {
     let lake = tempfile::tempdir().unwrap();
     let testnet = "Test SDF Network ; September 2015";
     fill(lake.path(), &mut Maker::of(100, testnet), 2, 1, 1, "xdr.zst");
-    let refused = Lake::open(&at(lake.path())).await.unwrap_err().to_string();
+    let refused = Lake::open(&at(lake.path())).await.unwrap_err().chain();
     assert!(refused.contains("not of the network \"Public Global"), "without a manifest: {refused}");
     assert!(refused.contains("--network-passphrase") && refused.contains("ledger 101"), "{refused}");
     let manifest = format!(
@@ -99,17 +101,17 @@ async fn a_manifest_names_the_network_and_is_held_to_it() {
     std::fs::write(lake.path().join(".config.json"), manifest).unwrap();
     assert_eq!(seen(&mut serve_lake(&at(lake.path())).await, 100, 101).await, [100, 101]);
     let contradicted = LakeOptions { network_passphrase: Some("another".to_owned()), ..at(lake.path()) };
-    let refused = Lake::open(&contradicted).await.unwrap_err().to_string();
+    let refused = Lake::open(&contradicted).await.unwrap_err().chain();
     assert!(refused.contains("\"another\"") && refused.contains("Test SDF"), "{refused}");
 }
 
 #[tokio::test]
-async fn what_is_no_lake_is_refused_by_what_is_there_instead() {
+async fn another_folder_is_refused_and_its_content_named() {
     let lake = tempfile::tempdir().unwrap();
-    let refused = Lake::open(&at(lake.path())).await.unwrap_err().to_string();
+    let refused = Lake::open(&at(lake.path())).await.unwrap_err().chain();
     assert!(refused.contains("there are no ledgers at"), "{refused}");
     fill(&lake.path().join("pubnet"), &mut Maker::new(5), 1, 1, 1, "xdr");
-    let refused = Lake::open(&at(lake.path())).await.unwrap_err().to_string();
+    let refused = Lake::open(&at(lake.path())).await.unwrap_err().chain();
     assert!(refused.contains("but there is pubnet"), "{refused}");
 }
 
@@ -120,16 +122,16 @@ async fn a_lake_that_grows_is_followed() {
     fill(lake.path(), &mut maker, 1, 1, 4, "xdr.zst");
     let mut source = serve_lake(&at(lake.path())).await;
     assert_eq!(seen(&mut source, 30, 30).await, [30]);
-    let beyond = vouched(&source.window(31, 40).await);
+    let beyond = declared(&source.window(31, 40).await);
     assert_eq!((beyond.start, beyond.end, beyond.rows), (31, 30, 0));
     let closed = DateTime::from_timestamp(close_time(30) as i64, 0).unwrap();
     assert_eq!(DateTime::parse_from_rfc3339(&beyond.latest_closed_at).unwrap(), closed);
-    // into the partition, and into the next one
+    // in the same partition, and in the next one
     for last in [31, 33] {
         let more = last + 1 - maker.next;
         fill(lake.path(), &mut maker, more, 1, 4, "xdr.zst");
         let since = Instant::now();
-        while vouched(&source.window(30, 40).await).end < last {
+        while declared(&source.window(30, 40).await).end < last {
             assert!(since.elapsed() < Duration::from_secs(10), "ledger {last} is not seen");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -138,7 +140,7 @@ async fn a_lake_that_grows_is_followed() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_reading_of_a_lake() {
+async fn a_lake_is_no_longer_read_when_the_client_disconnects() {
     let lake = tempfile::tempdir().unwrap();
     let mut maker = Maker::new(1_000);
     let value = ScVal::Bytes(ScBytes(vec![7; 60_000].try_into().unwrap()));
@@ -157,11 +159,11 @@ async fn a_client_that_leaves_ends_the_reading_of_a_lake() {
     let mut stream = source.client.do_get(ticket).await.unwrap().into_inner();
     stream.try_next().await.unwrap().unwrap();
     stream.try_next().await.unwrap().unwrap();
-    assert_eq!(source.streams.count(), 1, "32 MB do not fit on the way");
+    assert_eq!(source.streams.count(), 1, "32 MB do not fit into the buffers");
     drop(stream);
     let since = Instant::now();
     while source.streams.count() > 0 {
-        assert!(since.elapsed() < Duration::from_secs(30), "the lake is read for nobody");
+        assert!(since.elapsed() < Duration::from_secs(30), "the lake is still being read");
         tokio::task::yield_now().await;
     }
 }
@@ -178,7 +180,7 @@ async fn upload(directory: &Path, bucket: &Bucket, prefix: &str) {
     }
 }
 
-/// How the local S3 is reached, without a signature.
+/// Access to the local S3 without signatures.
 fn anonymous(bucket: &Bucket, prefix: &str) -> LakeOptions {
     let endpoint = bucket.env().into_iter().find(|(name, _)| name == "AWS_ENDPOINT_URL").unwrap().1;
     LakeOptions {
@@ -205,27 +207,27 @@ async fn a_bucket_is_a_lake_with_partitions_and_without() {
         bucket.put(&format!("{prefix}/.config.json"), br#"{"networkPassphrase":null}"#).await;
         bucket.put(&format!("{prefix}-other/{}.xdr", name(1_000, 1_000)), b"of another lake").await;
         let mut source = serve_lake(&anonymous(&bucket, &prefix)).await;
-        let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+        let all = declared(&source.info(&["contract", "data"]).await.unwrap());
         assert_eq!((all.start, all.end), (37, 86), "partitions of {partition}");
         assert_eq!(seen(&mut source, 37, 86).await, (37..=86).collect::<Vec<_>>());
         assert_eq!(seen(&mut source, 47, 49).await, [47, 48, 49]);
 
-        // it grows at its end, and is filled up before its beginning
+        // ledgers are added at both ends
         upload(others.path(), &bucket, &prefix).await;
         let since = Instant::now();
-        while vouched(&source.window(0, 200).await).end < 98 {
-            assert!(since.elapsed() < Duration::from_secs(10), "the bucket's growth is not seen");
+        while declared(&source.window(0, 200).await).end < 98 {
+            assert!(since.elapsed() < Duration::from_secs(10), "the new ledgers are not seen");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(seen(&mut source, 20, 98).await, (20..=98).collect::<Vec<_>>());
-        assert_eq!(vouched(&source.window(0, 200).await).start, 20);
+        assert_eq!(declared(&source.window(0, 200).await).start, 20);
     }
 }
 
 #[tokio::test]
-async fn a_bucket_that_does_not_answer_is_said_to() {
+async fn a_bucket_that_does_not_exist_is_named() {
     let bucket = Bucket::create().await;
     let nowhere = LakeOptions { url: "s3://no-such-bucket-of-ours/x".to_owned(), ..anonymous(&bucket, "x") };
-    let refused = Lake::open(&nowhere).await.unwrap_err().to_string();
+    let refused = Lake::open(&nowhere).await.unwrap_err().chain();
     assert!(refused.contains("no-such-bucket-of-ours") || refused.contains("NoSuchBucket"), "{refused}");
 }

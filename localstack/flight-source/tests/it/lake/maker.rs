@@ -1,20 +1,21 @@
-//! Ledgers made by hand: of every version, with headers that vouch for what they hold.
+//! Ledgers made for tests: of every version, with the correct hashes in their headers.
 
-use flight_source::PUBNET;
-use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::Path;
-use stellar_xdr::*;
 
-/// Which version of LedgerCloseMeta a ledger has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use sha2::{Digest, Sha256};
+use stellar_xdr::*;
+use testkit::asset::PUBNET;
+
+/// A version of LedgerCloseMeta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     V0,
     V1,
     V2,
 }
 
-/// One transaction, by what it changed.
+/// One transaction, given by its changes.
 #[derive(Clone, Default)]
 pub(super) struct Tx {
     pub(super) failed: bool,
@@ -33,7 +34,7 @@ fn list(changes: Vec<LedgerEntryChange>) -> LedgerEntryChanges {
     LedgerEntryChanges(changes.try_into().unwrap())
 }
 
-/// Transaction meta of a version. Version 0 has nothing but operations, version 1 nothing after them.
+/// Transaction meta of a version. Version 0 has only operations, version 1 nothing after them.
 pub(super) fn meta(
     version: u32,
     before: Vec<LedgerEntryChange>,
@@ -71,7 +72,7 @@ pub(super) fn meta(
     }
 }
 
-/// Where a chain of ledgers stands.
+/// Makes the ledgers of a chain.
 pub(super) struct Maker {
     pub(super) next: u32,
     pub(super) previous: [u8; 32],
@@ -241,7 +242,7 @@ pub(super) fn name(start: u32, end: u32) -> String {
     if start == end { format!("{hex:08X}--{start}") } else { format!("{hex:08X}--{start}-{end}") }
 }
 
-/// Packs as the extension says.
+/// Compresses as the extension says.
 pub(super) fn packed(xdr: &[u8], extension: &str) -> Vec<u8> {
     match extension {
         "xdr.gz" => {
@@ -259,7 +260,7 @@ pub(super) fn packed(xdr: &[u8], extension: &str) -> Vec<u8> {
     }
 }
 
-/// Writes `xdr` as the object of these ledgers: whole or not at all, as object stores do.
+/// Writes `xdr` as the object of these ledgers, atomically, as object stores do.
 pub(super) fn put(folder: &Path, (start, end): (u32, u32), xdr: &[u8], extension: &str) {
     std::fs::create_dir_all(folder).unwrap();
     let path = folder.join(format!("{}.{extension}", name(start, end)));

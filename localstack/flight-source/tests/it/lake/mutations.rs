@@ -1,30 +1,33 @@
-//! Objects with a fault somewhere: none of them brings the source down or gives a row that is not well-formed.
+//! Damaged objects: none of them stops the source or yields a malformed row.
 //!
-//! The real object is mutated, before and after it is packed. A mutated object is refused, or else
-//! - it gives rows of the ledger of its name, closed when the real one closed;
-//! - their ledger_key_hash is the hash of contract, key and durability as the row has them, and all their XDR parses;
-//! - balance and holder, code and asset are what the XDR of the row says;
-//! - when the fault is in a part that the header vouches for, there is none of them;
-//! - when the fault is in the packed object, whose checksum sees it, they are the rows of the real one.
+//! The real object is mutated before and after compression. A mutated object is refused, or else
+//! - its rows are of the ledger in its name, with the real close time;
+//! - their `ledger_key_hash` is the hash of contract, key and durability in the row, and all their XDR can be decoded;
+//! - their balance, holder, code and asset are those in the XDR of the row;
+//! - the mutation is not in a part covered by a hash in the header;
+//! - if the compressed object was mutated, which has a checksum, the rows are those of the real object.
 //!
-//! What a fault in the meta of a transaction does to a value cannot be seen: no header of the network vouches for it.
-//! LAKE_MUTATIONS=100000 tries so many of each kind.
+//! A mutation of a value in the meta of a transaction cannot be detected: no hash in the header covers it.
+//! LAKE_MUTATIONS=100000 tries that many of each kind.
 
-use super::real::OBJECT;
-use super::throughput::real_xdr;
-use super::*;
-use crate::record::{Record, records};
-use flight_source::{Dataset, Window};
-use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flight_source::Dataset;
+use pipeline::LedgerWindow;
+use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataDurability, ContractId, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, LedgerKey,
     LedgerKeyContractData, Limits, ReadXdr, ScAddress, WriteXdr,
 };
 
+use super::real::OBJECT;
+use super::throughput::real_xdr;
+use super::*;
+use crate::record::{Record, records};
+
 const LEDGER: u32 = 53_312_000;
 
-/// Numbers by chance, the same each time.
+/// Reproducible random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -37,7 +40,7 @@ impl Dice {
     }
 }
 
-/// One fault: a bit, a byte, a word, or bytes that are missing, doubled or moved.
+/// One mutation: a bit, a byte, a word, or bytes that are missing, doubled or swapped. Returns its position.
 fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> usize {
     let at = dice.below(bytes.len());
     match dice.below(8) {
@@ -84,14 +87,14 @@ fn well_formed(row: &Record) {
     let key = LedgerKey::ContractData(LedgerKeyContractData { contract, key, durability });
     let hash = Hash(Sha256::digest(key.to_xdr(Limits::none()).unwrap()).into());
     assert_eq!(row.ledger_key_hash, hash.to_string());
-    assert_eq!(row.asset_type, None, "no mutation finds the hash of an asset");
+    assert_eq!(row.asset_type, None, "no mutation can hit the contract id of an asset");
     assert!(row.balance.is_none() || row.balance_holder.is_some());
     let is_instance = matches!(val, stellar_xdr::ScVal::ContractInstance(_));
     assert!(is_instance || row.contract_instance_type.is_none());
 }
 
-/// Where in the XDR of the batch that is, which the header vouches for: header and transaction set.
-fn vouched_for(xdr: &[u8]) -> std::ops::Range<usize> {
+/// The range of the XDR that the hashes in the header cover: header and transaction set.
+fn covered(xdr: &[u8]) -> std::ops::Range<usize> {
     let batch = LedgerCloseMetaBatch::from_xdr(xdr, Limits::none()).unwrap();
     let LedgerCloseMeta::V1(ledger) = &batch.ledger_close_metas[0] else { panic!("of another version") };
     let size = |part: Vec<u8>| part.len();
@@ -101,7 +104,7 @@ fn vouched_for(xdr: &[u8]) -> std::ops::Range<usize> {
     start..start + header + size(ledger.tx_set.to_xdr(Limits::none()).unwrap())
 }
 
-/// Serves one object from a folder of its own, again and again.
+/// Serves one object repeatedly, from a folder of its own.
 struct Bench {
     folder: tempfile::TempDir,
     lake: Arc<Lake>,
@@ -118,10 +121,10 @@ impl Bench {
         Self { folder, lake, object }
     }
 
-    /// The rows of the object, or why there are none.
-    async fn rows(&self, bytes: &[u8]) -> Result<Vec<Record>, flight_source::Trouble> {
+    /// The rows of the object, or the error.
+    async fn rows(&self, bytes: &[u8]) -> Result<Vec<Record>, Error> {
         std::fs::write(&self.object, bytes).unwrap();
-        let window = Window { start: LEDGER, end: LEDGER };
+        let window = LedgerWindow::single(LEDGER);
         let (lake, counted) = (self.lake.clone(), self.lake.count(window).await?);
         let batches =
             tokio::task::spawn_blocking(move || lake.batches(window, 4096).collect::<Result<Vec<_>, _>>());
@@ -133,7 +136,7 @@ impl Bench {
 
 async fn try_all(extension: &str, sound: Vec<u8>, seed: u64) -> (usize, usize, usize) {
     let count = u64::from(number("LAKE_MUTATIONS", 2_500));
-    let part = if extension == "xdr" { vouched_for(&sound) } else { 0..0 };
+    let part = if extension == "xdr" { covered(&sound) } else { 0..0 };
     let (refused, served, guarded) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let workers = (0..4).map(|worker| {
         let (sound, part, refused, served, guarded) = (&sound, &part, &refused, &served, &guarded);
@@ -149,20 +152,17 @@ async fn try_all(extension: &str, sound: Vec<u8>, seed: u64) -> (usize, usize, u
                     continue;
                 }
                 match bench.rows(&bytes).await {
-                    Err(flight_source::Trouble::Corrupt(sentence)) => {
-                        assert!(sentence.contains("FCD285FF--53312000.xdr"), "{sentence}");
+                    Err(Error::Corrupt { place, .. }) => {
+                        assert!(place.contains("FCD285FF--53312000.xdr"), "{place}");
                         refused.fetch_add(1, Ordering::Relaxed);
                     }
                     Err(other) => panic!("mutation {i}: {other:?}"),
                     Ok(rows) => {
-                        assert!(
-                            !part.contains(&at),
-                            "mutation {i} at {at} is in what the header vouches for"
-                        );
+                        assert!(!part.contains(&at), "mutation {i} at {at} is covered by the header");
                         rows.iter().for_each(well_formed);
                         assert!(
                             extension == "xdr" || rows == real,
-                            "mutation {i} changes a row of a packed object"
+                            "mutation {i} of the compressed object changes a row"
                         );
                         served.fetch_add(1, Ordering::Relaxed);
                     }
@@ -194,6 +194,6 @@ async fn mutated_objects_are_refused() {
     let Some(folder) = real_data() else { return };
     let object = std::fs::read(folder.join(OBJECT)).unwrap();
     let (refused, served, _) = try_all("xdr.zstd", object, 2).await;
-    println!("packed: {refused} refused, {served} served");
+    println!("compressed: {refused} refused, {served} served");
     assert!(refused > 100 * served.max(1));
 }

@@ -1,14 +1,15 @@
-//! Which rows a ledger gives: one per change, in the order in which they were applied.
+//! The rows of a ledger: one per change, in the order in which they were applied.
+
+use stellar_xdr::{LedgerCloseMeta, LedgerEntryChange, ScVal};
 
 use super::entries::*;
 use super::maker::*;
 use super::*;
 use crate::record::{Record, records};
-use stellar_xdr::{LedgerCloseMeta, LedgerEntryChange, ScVal};
 
 const AT: u32 = 1_000;
 
-/// The rows of these ledgers, which begin at [`AT`].
+/// The rows of these ledgers, which start at [`AT`].
 pub(super) async fn rows_of(ledgers: Vec<LedgerCloseMeta>) -> Vec<Record> {
     let lake = tempfile::tempdir().unwrap();
     let end = AT + ledgers.len() as u32 - 1;
@@ -21,7 +22,7 @@ async fn rows_of_changes(operations: Vec<Vec<LedgerEntryChange>>) -> Vec<Record>
     rows_of(vec![Maker::new(AT).ledger(Form::V1, vec![tx])]).await
 }
 
-/// The number that a row has for its key, and the one for its value.
+/// The numbers in key and value of a row.
 fn numbers(row: &Record) -> (u32, u32) {
     let number = |base64: &str| match scval(base64) {
         ScVal::U32(number) => number,
@@ -77,7 +78,7 @@ async fn fees_come_before_all_transactions_and_refunds_and_upgrades_after_them()
 }
 
 #[tokio::test]
-async fn every_change_of_an_entry_is_a_row_also_when_nothing_differs() {
+async fn every_change_of_an_entry_is_a_row_even_if_nothing_differs() {
     let (old, new) = (numbered(1, 1), numbered(1, 2));
     let update = || vec![state(AT, &new), updated(AT, &new)];
     let rows = rows_of_changes(vec![
@@ -130,9 +131,9 @@ async fn the_expiration_is_the_one_after_the_operation() {
         ]
     };
     let rows = rows_of_changes(vec![
-        // 0: the TTL comes after its entry in the list, as often as before
+        // 0: the TTL follows its entry in the list; it may also precede it
         vec![created(AT, &entries[0]), LedgerEntryChange::Created(ttl(AT, &entries[0], 2_000))],
-        // 1: shown only by a later operation, with what it was before
+        // 1: shown only by a later operation, with its previous value
         vec![state(900, &entries[1]), updated(AT, &entries[1])],
         extended(1, 3_000, 4_000),
         // 2: never shown
@@ -173,7 +174,7 @@ async fn nonces_are_left_out() {
 }
 
 #[tokio::test]
-async fn the_operations_of_a_failed_transaction_left_nothing() {
+async fn the_operations_of_a_failed_transaction_have_no_rows() {
     let one = |key: u32| vec![created(AT, &numbered(key, 0))];
     let failed = Tx { failed: true, meta: meta(2, one(1), vec![one(2)], one(3)), ..Tx::default() };
     let ledger = Maker::new(AT).ledger(Form::V1, vec![failed, tx(one(4))]);

@@ -1,21 +1,24 @@
-//! How fast a lake is read. Its ledgers are the real one again and again, with numbers and hashes of their own:
-//! LAKE_LEDGERS=5000 makes so many.
+//! How fast a lake is read. Its ledgers are copies of the real one, with their own numbers and hashes. LAKE_LEDGERS=5000
+//! sets how many.
+
+use std::time::Instant;
+
+use flight_source::Dataset;
+use pipeline::LedgerWindow;
+use sha2::{Digest, Sha256};
+use stellar_xdr::{
+    GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, WriteXdr,
+};
 
 use super::maker::{batch, put};
 use super::real::OBJECT;
 use super::*;
-use flight_source::{Dataset, Window};
-use sha2::{Digest, Sha256};
-use std::time::Instant;
-use stellar_xdr::{
-    GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, WriteXdr,
-};
 
 fn sha256(xdr: &impl WriteXdr) -> Hash {
     Hash(Sha256::digest(xdr.to_xdr(Limits::none()).unwrap()).into())
 }
 
-/// Makes the ledger the next one after `previous`: all that its header vouches for is so again.
+/// Makes the ledger the successor of `previous`, with correct hashes.
 fn renumber(ledger: &mut LedgerCloseMeta, sequence: u32, previous: Hash) -> Hash {
     let LedgerCloseMeta::V1(ledger) = ledger else { panic!("of another version") };
     let GeneralizedTransactionSet::V1(set) = &mut ledger.tx_set;
@@ -35,7 +38,7 @@ pub(super) fn real_xdr() -> Option<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::print_stdout, reason = "its figures are what it is for")]
-async fn every_row_of_a_long_window_comes_and_so_fast() {
+async fn every_row_of_a_long_window_arrives() {
     let Some(xdr) = real_xdr() else { return };
     let count: u32 = number("LAKE_LEDGERS", 64);
     let mut ledger =
@@ -48,7 +51,7 @@ async fn every_row_of_a_long_window_comes_and_so_fast() {
         bytes += xdr.len();
         put(lake.path(), (sequence, sequence), &xdr, "xdr.zst");
     }
-    let window = Window { start: first, end: first + count - 1 };
+    let window = LedgerWindow::new(first, first + count - 1).unwrap();
     for cache_bytes in [0, 1 << 30] {
         let lake = Arc::new(Lake::open(&LakeOptions { cache_bytes, ..at(lake.path()) }).await.unwrap());
         let begun = Instant::now();
@@ -63,7 +66,7 @@ async fn every_row_of_a_long_window_comes_and_so_fast() {
         assert_eq!((counted, rows), (u64::from(count) * 10, u64::from(count) * 10));
         println!(
             "{count} ledgers, {:.0} MB of XDR: counted in {counting:.2} s, {:.0} ledgers/s, {:.0} rows/s, {:.0} MB/s; \
-             sent in {sending:.2} s with {cache_bytes} bytes to keep them",
+             sent in {sending:.2} s with a cache of {cache_bytes} bytes",
             bytes as f64 / 1e6,
             f64::from(count) / counting,
             rows as f64 / counting,

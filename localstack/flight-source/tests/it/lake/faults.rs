@@ -1,11 +1,12 @@
-//! What is wrong with a lake is one clear error that names object and ledger, and the server lives on.
+//! A fault in a lake is one error that names object and ledger, and the server continues.
+
+use stellar_xdr::{LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, ScVal};
+use tonic::Code;
 
 use super::entries::*;
 use super::layouts::{fill, ledgers, seen};
 use super::maker::*;
 use super::*;
-use stellar_xdr::{LedgerCloseMeta, LedgerCloseMetaBatch, Limits, ReadXdr, ScVal};
-use tonic::Code;
 
 const FIRST: u32 = 40;
 
@@ -13,7 +14,7 @@ async fn refused(source: &mut Source, start: u32, end: u32) -> Status {
     source.info(&["contract", "data", &start.to_string(), &end.to_string()]).await.unwrap_err()
 }
 
-/// Ten ledgers, one object each, of which the sixth, ledger 45, is `spoilt`.
+/// Ten ledgers, one object each, the sixth of which, ledger 45, is replaced by `spoilt`.
 async fn lake_with(spoilt: &dyn Fn(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, Source) {
     let lake = tempfile::tempdir().unwrap();
     fill(lake.path(), &mut Maker::new(FIRST), 10, 1, 1, "xdr.zst");
@@ -26,12 +27,12 @@ async fn lake_with(spoilt: &dyn Fn(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, S
 async fn expect(spoilt: &dyn Fn(Vec<u8>) -> Vec<u8>, sentence: &str) {
     let (_lake, mut source) = lake_with(spoilt).await;
     let answer = source.info(&["contract", "data", "40", "49"]).await;
-    let status = answer.err().unwrap_or_else(|| panic!("served, and not refused with: {sentence}"));
+    let status = answer.err().unwrap_or_else(|| panic!("served instead of refused with: {sentence}"));
     assert_eq!(status.code(), Code::DataLoss, "{status}");
     let message = status.message();
     assert!(message.contains(sentence), "{message}\nshould say\n{sentence}");
     assert!(message.contains("object FFFFFFD2--45.xdr.zst"), "{message}");
-    // the server lives on, and serves what is sound
+    // the server continues, and serves the other ledgers
     assert_eq!(seen(&mut source, FIRST, 44).await, [40, 41, 42, 43, 44]);
     assert_eq!(seen(&mut source, 46, 49).await, [46, 47, 48, 49]);
     assert_eq!(refused(&mut source, 45, 45).await.code(), Code::DataLoss);
@@ -48,9 +49,9 @@ fn repacked(change: impl Fn(&mut LedgerCloseMeta)) -> impl Fn(Vec<u8>) -> Vec<u8
 }
 
 #[tokio::test]
-async fn objects_that_cannot_be_unpacked_are_named() {
-    expect(&|_| Vec::new(), "ledger 45: it cannot be unpacked").await;
-    expect(&|_| b"<html>not found</html>".to_vec(), "cannot be unpacked").await;
+async fn objects_that_cannot_be_decompressed_are_named() {
+    expect(&|_| Vec::new(), "ledger 45: it cannot be decompressed").await;
+    expect(&|_| b"<html>not found</html>".to_vec(), "cannot be decompressed").await;
     expect(&|object| object[..object.len() / 2].to_vec(), "ledger 45: it").await;
     let garbage = |mut object: Vec<u8>| {
         let middle = object.len() / 2;
@@ -63,26 +64,26 @@ async fn objects_that_cannot_be_unpacked_are_named() {
         xdr.extend([0; 4]);
         packed(&xdr, "xdr.zst")
     };
-    expect(&longer, "ledger 45: it goes on after its end").await;
+    expect(&longer, "ledger 45: there is data after its last ledger").await;
 }
 
 #[tokio::test]
-async fn objects_that_hold_other_ledgers_than_their_names_say_are_named() {
+async fn objects_that_contradict_their_names_are_named() {
     let other = |_: Vec<u8>| packed(&batch(46, ledgers(&mut Maker::new(46), 1)), "xdr.zst");
-    expect(&other, "ledger 45: its name says 45, its batch says 1 ledgers, from 46 to 46").await;
+    expect(&other, "ledger 45: its name says 45, but its batch says 1 ledgers, 46 to 46").await;
     let relabelled = |_: Vec<u8>| packed(&batch(45, ledgers(&mut Maker::new(46), 1)), "xdr.zst");
-    expect(&relabelled, "ledger 45: it holds ledger 46 there").await;
+    expect(&relabelled, "ledger 45: there is ledger 46 in its place").await;
     let more = |_: Vec<u8>| packed(&batch(45, ledgers(&mut Maker::new(45), 2)), "xdr.zst");
-    expect(&more, "ledger 45: its name says 45, its batch says 2 ledgers, from 45 to 46").await;
+    expect(&more, "ledger 45: its name says 45, but its batch says 2 ledgers, 45 to 46").await;
 }
 
 #[tokio::test]
-async fn what_the_header_does_not_vouch_for_is_refused() {
+async fn contents_that_contradict_the_header_are_refused() {
     let header = repacked(|ledger| match ledger {
         LedgerCloseMeta::V1(ledger) => ledger.ledger_header.header.total_coins += 1,
         other => panic!("{other:?}"),
     });
-    expect(&header, "ledger 45: the hash of its header is another").await;
+    expect(&header, "ledger 45: its header does not have the hash that stands before it").await;
     let set = repacked(|ledger| match ledger {
         LedgerCloseMeta::V1(ledger) => {
             let stellar_xdr::GeneralizedTransactionSet::V1(set) = &mut ledger.tx_set;
@@ -90,7 +91,7 @@ async fn what_the_header_does_not_vouch_for_is_refused() {
         }
         other => panic!("{other:?}"),
     });
-    expect(&set, "ledger 45: the transaction set is not the one").await;
+    expect(&set, "ledger 45: its transaction set does not have the hash").await;
     let results = repacked(|ledger| match ledger {
         LedgerCloseMeta::V1(ledger) => {
             let mut processed = ledger.tx_processing.to_vec();
@@ -99,31 +100,29 @@ async fn what_the_header_does_not_vouch_for_is_refused() {
         }
         other => panic!("{other:?}"),
     });
-    expect(&results, "ledger 45: the results are not those").await;
+    expect(&results, "ledger 45: its results do not have the hash").await;
     let fewer = repacked(|ledger| match ledger {
         LedgerCloseMeta::V1(ledger) => ledger.tx_processing = Vec::new().try_into().unwrap(),
         other => panic!("{other:?}"),
     });
-    expect(&fewer, "ledger 45: it has 1 transactions and 0 results").await;
+    expect(&fewer, "ledger 45: it has 1 transactions but 0 results").await;
 }
 
-/// A ledger 45 of a transaction with these changes, as its object.
+/// The object of a ledger 45 with one transaction of these changes.
 fn ledger_of(changes: Vec<stellar_xdr::LedgerEntryChange>) -> impl Fn(Vec<u8>) -> Vec<u8> {
     move |_| packed(&batch(45, vec![Maker::new(45).ledger(Form::V1, vec![tx(changes.clone())])]), "xdr.zst")
 }
 
 #[tokio::test]
-async fn changes_that_the_network_does_not_make_are_refused() {
+async fn changes_that_the_network_cannot_have_made_are_refused() {
     let entry = numbered(1, 1);
-    expect(&ledger_of(vec![removed(&entry)]), "ledger 45: an entry is removed that was not shown before")
-        .await;
-    expect(&ledger_of(vec![created(46, &entry)]), "was last modified in ledger 46, which is still to come")
-        .await;
+    expect(&ledger_of(vec![removed(&entry)]), "ledger 45: an entry is removed without its last value").await;
+    expect(&ledger_of(vec![created(46, &entry)]), "was last modified in ledger 46, a later one").await;
     let account = stellar_xdr::ContractDataEntry { contract: stellar_xdr::ScAddress::default(), ..entry };
-    expect(&ledger_of(vec![created(45, &account)]), "belongs to no contract").await;
+    expect(&ledger_of(vec![created(45, &account)]), "does not belong to a contract").await;
 }
 
-/// As deep as the network allows is served, deeper is an error, and neither overflows a stack.
+/// Values as deep as the network allows are served, deeper ones are refused, and neither overflows the stack.
 #[tokio::test]
 async fn nesting_has_a_limit() {
     let nested = |depth: usize| (0..depth).fold(ScVal::Void, |val, _| vec(vec![val]));
@@ -135,8 +134,8 @@ async fn nesting_has_a_limit() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_defused() {
-    // an object of 1 MB that unpacks to a vector of 4 GB
+async fn an_object_that_decompresses_to_gigabytes_is_refused() {
+    // a small object that decompresses to a vector with a length of gigabytes
     let bomb = |object: Vec<u8>| {
         let xdr = zstd::decode_all(object.as_slice()).unwrap();
         let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 19).unwrap();
@@ -172,7 +171,7 @@ async fn a_gap_is_an_error_that_names_the_missing_ledgers() {
         std::fs::remove_file(folder.join(format!("{}.xdr.zst", name(missing, missing)))).unwrap();
     }
     let mut source = serve_lake(&LakeOptions { cache_bytes: 0, ..at(lake.path()) }).await;
-    let all = vouched(&source.info(&["contract", "data"]).await.unwrap());
+    let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end), (40, 59));
     let status = refused(&mut source, 40, 59).await;
     assert_eq!(status.code(), Code::FailedPrecondition);
@@ -186,9 +185,9 @@ async fn a_gap_is_an_error_that_names_the_missing_ledgers() {
     assert!(refused(&mut source, 47, 59).await.message().contains("ledgers 48-55 are missing"));
 }
 
-/// An object that goes bad after its rows were counted, and that no longer are in memory.
+/// The object is damaged after its rows were counted, and they are not cached.
 #[tokio::test]
-async fn an_object_that_goes_bad_ends_the_stream_with_an_error() {
+async fn an_object_damaged_meanwhile_ends_the_stream_with_an_error() {
     let lake = tempfile::tempdir().unwrap();
     fill(lake.path(), &mut Maker::new(FIRST), 10, 1, 1, "xdr.zst");
     let mut source = serve_lake(&LakeOptions { cache_bytes: 0, ..at(lake.path()) }).await;
@@ -203,11 +202,11 @@ async fn an_object_that_goes_bad_ends_the_stream_with_an_error() {
     assert_eq!(seen(&mut source, 46, 49).await, [46, 47, 48, 49]);
 }
 
-/// A checksum is at the end of an object: no ledger is served of one that is damaged further on.
+/// The checksum is at the end of an object: no ledger is served from an object that is damaged later on.
 #[tokio::test]
-async fn an_object_of_many_ledgers_is_sound_to_its_end_or_not_served() {
+async fn an_object_of_many_ledgers_is_served_only_if_all_of_it_is_intact() {
     let lake = tempfile::tempdir().unwrap();
-    // more than is unpacked at a time
+    // more than is decompressed at a time
     fill(lake.path(), &mut Maker::new(1_024), 2, 1_024, 1, "xdr.zst");
     let object = lake.path().join(format!("{}.xdr.zst", name(1_024, 2_047)));
     let mut bytes = std::fs::read(&object).unwrap();
@@ -218,15 +217,15 @@ async fn an_object_of_many_ledgers_is_sound_to_its_end_or_not_served() {
     let status = refused(&mut source, 1_024, 1_025).await;
     assert_eq!(status.code(), Code::DataLoss);
     assert!(
-        status.message().contains("--1024-2047.xdr.zst, ledger 1024-2047: it cannot be unpacked"),
+        status.message().contains("--1024-2047.xdr.zst, ledger 1024-2047: it cannot be decompressed"),
         "{status}"
     );
     assert_eq!(seen(&mut source, 2_048, 2_050).await, [2_048, 2_049, 2_050]);
 }
 
-/// Rows that were counted are sent from memory: the objects are not read again.
+/// Counted rows are sent from the cache: the objects are not read again.
 #[tokio::test]
-async fn counted_rows_are_kept_to_be_sent() {
+async fn counted_rows_are_cached_until_they_are_sent() {
     let lake = tempfile::tempdir().unwrap();
     fill(lake.path(), &mut Maker::new(FIRST), 10, 1, 1, "xdr.zst");
     let mut source = serve_lake(&at(lake.path())).await;
@@ -238,7 +237,7 @@ async fn counted_rows_are_kept_to_be_sent() {
 }
 
 #[tokio::test]
-async fn the_tip_alone_may_be_bad() {
+async fn only_windows_with_a_damaged_tip_are_refused() {
     let lake = tempfile::tempdir().unwrap();
     fill(lake.path(), &mut Maker::new(FIRST), 10, 1, 1, "xdr.zst");
     let mut source = serve_lake(&at(lake.path())).await;
@@ -256,6 +255,6 @@ async fn the_tip_alone_may_be_bad() {
     }
     assert_eq!(refused(&mut source, FIRST, 60).await.code(), Code::DataLoss);
     assert_eq!(seen(&mut source, FIRST, 49).await.len(), 10);
-    let refused = Lake::open(&at(lake.path())).await.unwrap_err().to_string();
+    let refused = Lake::open(&at(lake.path())).await.unwrap_err().chain();
     assert!(refused.contains("--50.xdr.zst"), "{refused}");
 }

@@ -1,20 +1,22 @@
-//! Ledgers of a lake as a source.
+//! A lake as a source.
+
+use std::path::{Path, PathBuf};
+
+use flight_source::{Lake, LakeOptions};
+
+use super::*;
 
 mod columns;
 mod entries;
+mod faults;
 mod layouts;
 mod maker;
 mod mutations;
 mod real;
 mod rows;
 mod throughput;
-mod trouble;
 
-use super::*;
-use flight_source::{Lake, LakeOptions};
-use std::path::{Path, PathBuf};
-
-/// The folder with real data of the public network, where there is one.
+/// The folder with real data of the public network, if there is one.
 #[allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -28,8 +30,8 @@ fn real_data() -> Option<PathBuf> {
     folder.map(PathBuf::from)
 }
 
-/// How many of something: as the variable says.
-#[allow(clippy::disallowed_methods, reason = "only tests are longer for it")]
+/// A number from an environment variable.
+#[allow(clippy::disallowed_methods, reason = "it only makes tests longer")]
 fn number(variable: &str, default: u32) -> u32 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }

@@ -1,90 +1,93 @@
-//! A Galexie lake as a dataset: Stellar's ledger exporter writes every ledger to object storage, and the changes of
-//! contract data in them are the rows.
+//! A Galexie lake as a dataset. Galexie, Stellar's ledger exporter, writes every ledger to object storage; the changes of
+//! contract data in these ledgers are the rows.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use pipeline::LedgerWindow;
+use pipeline::PUBNET;
+use pipeline::contract::tables::SOURCE_SCHEMA;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES};
+use crate::error::{Error, Result};
+
+mod cache;
 mod catalogue;
 mod changes;
 mod entry;
+mod fault;
 mod flow;
-mod kept;
 mod ledger;
 mod location;
 mod manifest;
 mod name;
 mod object;
 
-pub use location::LakeOptions;
-
-use crate::chain::PUBNET;
-use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES, Window};
-use crate::error::Error;
-use crate::schema::contract_data_schema;
-use crate::trouble::Trouble;
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use cache::Cache;
 use catalogue::{Catalogue, Extent, unreachable};
-use futures::stream::{self, StreamExt, TryStreamExt};
-use kept::Kept;
 use ledger::Ledger;
+pub use location::LakeOptions;
 use location::Location;
 use manifest::Manifest;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
 
-/// For how long the first and the last ledger are believed to be what they were.
+/// How long the first and the last ledger are cached.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What the streams of a lake share.
+/// The state shared by the streams of a lake.
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn ObjectStore>,
     catalogue: Catalogue,
-    kept: Kept,
+    cache: Cache,
     passphrase: String,
 }
 
-/// A lake that is open.
+/// An open lake.
 #[derive(Debug)]
 pub struct Lake {
     name: String,
-    schema: SchemaRef,
     shared: Arc<Shared>,
     extent: Mutex<Option<(Instant, Arc<Extent>)>>,
     runtime: Handle,
 }
 
 impl Lake {
-    /// Opens a lake: reads its manifest where it has one, and finds its first and its last ledger. Of these, the last is
-    /// read, so that a lake of another network is refused here.
+    /// Opens a lake: reads its manifest if there is one, finds its first and its last ledger, and reads the last one, so
+    /// that a lake of another network is refused at once.
     ///
     /// # Errors
-    /// [`Error::Options`] for an address or a passphrase that cannot be right, [`Error::Lake`] when the lake does not
-    /// answer, has no ledger, or its last one cannot be read.
-    pub async fn open(options: &LakeOptions) -> Result<Self, Error> {
+    /// [`Error::Lake`] for an address that cannot be used, [`Error::Manifest`], [`Error::Options`] when manifest and
+    /// options name different networks, [`Error::Missing`] when there are no ledgers, [`Error::Unreachable`], and
+    /// [`Error::Corrupt`] when the last ledger is damaged or of another network.
+    pub async fn open(options: &LakeOptions) -> Result<Self> {
         let location = Location::open(options)?;
         let manifest = manifest(&location).await?;
         let passphrase = manifest.passphrase(options.network_passphrase.as_deref(), PUBNET)?;
         let store = location.store.clone();
         let catalogue = Catalogue::open(location).await?;
-        let shared = Shared { store, catalogue, kept: Kept::new(options.cache_bytes), passphrase };
+        let shared = Shared { store, catalogue, cache: Cache::new(options.cache_bytes), passphrase };
         let lake = Self {
             name: format!("lake {}", options.url),
-            schema: contract_data_schema(),
             shared: Arc::new(shared),
             extent: Mutex::default(),
             runtime: Handle::current(),
         };
         let ledgers = lake.known().await?.ledgers;
-        lake.count(Window { start: ledgers.end, end: ledgers.end }).await?;
+        lake.closed_at(ledgers.end()).await?;
         tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake");
         Ok(lake)
     }
 
-    async fn known(&self) -> Result<Arc<Extent>, Trouble> {
+    async fn known(&self) -> Result<Arc<Extent>> {
         let mut known = self.extent.lock().await;
         if let Some((since, extent)) = &*known
             && since.elapsed() < FRESH
@@ -98,17 +101,17 @@ impl Lake {
     }
 }
 
-async fn manifest(location: &Location) -> Result<Manifest, Error> {
+async fn manifest(location: &Location) -> Result<Manifest> {
     let path: Path = location.root.clone().join(manifest::NAME);
     match location.store.get(&path).await {
         Ok(found) => {
-            let json = found.bytes().await.map_err(|error| unreachable(path.as_ref(), &error))?;
+            let json = found.bytes().await.map_err(|error| unreachable(path.as_ref(), error))?;
             let manifest = Manifest::parse(&json)?;
-            tracing::info!(?manifest, "the manifest of the lake");
+            tracing::info!(?manifest, "manifest of the lake");
             Ok(manifest)
         }
         Err(object_store::Error::NotFound { .. }) => Ok(Manifest::default()),
-        Err(error) => Err(unreachable(path.as_ref(), &error).into()),
+        Err(error) => Err(unreachable(path.as_ref(), error)),
     }
 }
 
@@ -119,60 +122,56 @@ impl Dataset for Lake {
     }
 
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        SOURCE_SCHEMA.clone()
     }
 
-    async fn extent(&self) -> Result<Window, Trouble> {
+    async fn extent(&self) -> Result<LedgerWindow> {
         Ok(self.known().await?.ledgers)
     }
 
-    async fn summary(&self, extent: Window) -> Result<Count, Trouble> {
-        // To count all rows would be to read all ledgers. A last ledger that cannot be read is an error of the windows that
-        // it is in, and not of those before it.
-        let last = self.count(Window { start: extent.end, end: extent.end }).await;
-        let closed_at = match last {
-            Ok(last) => last.closed_at,
-            Err(trouble) => {
-                tracing::warn!("{trouble}");
-                None
-            }
-        };
+    async fn summary(&self, extent: LedgerWindow) -> Result<Count> {
+        // Counting all rows would mean reading all ledgers. If the last ledger cannot be read, that is an error of the
+        // windows that contain it, and not of this request.
+        let closed_at = self.closed_at(extent.end()).await.unwrap_or_else(|error| {
+            tracing::warn!("{}", error.chain());
+            None
+        });
         Ok(Count { rows: None, closed_at })
     }
 
-    async fn count(&self, window: Window) -> Result<Count, Trouble> {
+    async fn count(&self, window: LedgerWindow) -> Result<Count> {
         let extent = self.known().await?;
         let mut count = Count { rows: Some(0), closed_at: None };
-        if window.is_empty() {
-            let last = Window { start: window.end, end: window.end };
-            if extent.ledgers.covers(last) {
-                count.closed_at = self.count(last).await?.closed_at;
-            }
-            return Ok(count);
-        }
         let mut ledgers = flow::ledgers(self.shared.clone(), extent, window);
         while let Some(ledger) = ledgers.try_next().await? {
             count.rows = count.rows.map(|rows| rows + ledger.rows);
             count.closed_at = Some(ledger.closed_at);
-            self.shared.kept.put(window, &ledger);
+            self.shared.cache.put(window, &ledger);
         }
         Ok(count)
     }
 
-    fn batches(self: Arc<Self>, window: Window, batch_rows: usize) -> Batches {
+    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+        match self.known().await?.ledgers.contains(ledger) {
+            true => Ok(self.count(LedgerWindow::single(ledger)).await?.closed_at),
+            false => Ok(None),
+        }
+    }
+
+    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
         let (sender, ledgers) = mpsc::channel(1);
-        let (schema, batch_rows, next) = (self.schema.clone(), batch_rows.max(1), u64::from(window.start));
+        let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start()));
         self.runtime.clone().spawn(self.send(window, sender));
-        Box::new(Rows { schema, batch_rows, ledgers, next, end: window.end, waiting: Vec::new() })
+        Box::new(Rows { batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
     }
 }
 
 impl Lake {
-    /// Sends the ledgers of a window, until they end or nobody takes them any more.
-    async fn send(self: Arc<Self>, window: Window, sender: mpsc::Sender<Result<Arc<Ledger>, Trouble>>) {
+    /// Sends the ledgers of a window until they end or the receiver is dropped.
+    async fn send(self: Arc<Self>, window: LedgerWindow, sender: mpsc::Sender<Result<Arc<Ledger>>>) {
         let mut ledgers = match self.known().await {
             Ok(extent) => flow::ledgers(self.shared.clone(), extent, window),
-            Err(trouble) => stream::iter([Err(trouble)]).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
         };
         loop {
             let next = tokio::select! {
@@ -187,21 +186,20 @@ impl Lake {
     }
 }
 
-/// The batches of a window: those of its ledgers, put together up to the size of a message.
+/// The batches of a window: those of its ledgers, merged up to the size of a message.
 struct Rows {
-    schema: SchemaRef,
     batch_rows: usize,
-    ledgers: mpsc::Receiver<Result<Arc<Ledger>, Trouble>>,
-    /// The ledger to come, up to the last of the window.
+    ledgers: mpsc::Receiver<Result<Arc<Ledger>>>,
+    /// The next ledger to receive.
     next: u64,
     end: u32,
-    /// In reverse.
+    /// Batches received and not yet returned, in reverse order.
     waiting: Vec<RecordBatch>,
 }
 
 impl Rows {
-    /// The next batch of a ledger, of at most `batch_rows` rows.
-    fn piece(&mut self) -> Result<Option<RecordBatch>, Trouble> {
+    /// The next batch of a single ledger, of at most `batch_rows` rows.
+    fn piece(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = self.waiting.pop() {
                 let rows = batch.num_rows().min(self.batch_rows);
@@ -214,14 +212,14 @@ impl Rows {
                 return Ok(None);
             }
             let Some(ledger) = self.ledgers.blocking_recv() else {
-                return Err(Trouble::Internal(format!("the ledgers ended before {}", self.next)));
+                return Err(Error::Unexpected(format!("the ledgers ended before ledger {}", self.next)));
             };
             self.waiting.extend(ledger?.batches.iter().rev().cloned());
             self.next += 1;
         }
     }
 
-    fn batch(&mut self) -> Result<Option<RecordBatch>, Trouble> {
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let (mut pieces, mut rows, mut bytes) = (Vec::new(), 0, 0);
         while let Some(piece) = self.piece()? {
             let size = |batch: &RecordBatch| {
@@ -241,13 +239,13 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&self.schema, &pieces)?)),
+            false => Ok(Some(concat_batches(&SOURCE_SCHEMA, &pieces)?)),
         }
     }
 }
 
 impl Iterator for Rows {
-    type Item = Result<RecordBatch, Trouble>;
+    type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batch();

@@ -1,41 +1,32 @@
-//! The 18 columns of contract data, and the builder that turns rows into record batches.
+//! Rows of contract data as record batches, and how columns spell contracts and keys.
+
+use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
     UInt32Builder,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use arrow::error::ArrowError;
-use std::sync::Arc;
+use pipeline::contract::tables::SOURCE_SCHEMA;
+use stellar_xdr::ScVal;
 
-/// The columns of contract data, in the order in which this server sends them.
-pub fn contract_data_schema() -> SchemaRef {
-    let utf8 = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    let ledger = |name: &str, nullable| Field::new(name, DataType::UInt32, nullable);
-    let closed_at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    Arc::new(Schema::new(vec![
-        utf8("contract_id", false),
-        utf8("contract_key_type", false),
-        utf8("contract_durability", false),
-        utf8("asset_code", true),
-        utf8("asset_issuer", true),
-        utf8("asset_type", true),
-        utf8("balance_holder", true),
-        Field::new("balance", DataType::Int64, true),
-        ledger("last_modified_ledger", false),
-        Field::new("deleted", DataType::Boolean, false),
-        ledger("ledger_sequence", false),
-        Field::new("closed_at", closed_at, false),
-        utf8("ledger_key_hash", true),
-        utf8("key_xdr", true),
-        utf8("val_xdr", true),
-        utf8("contract_instance_type", true),
-        utf8("contract_instance_wasm_hash", true),
-        ledger("expiration_ledger_seq", true),
-    ]))
+use crate::error::Result;
+
+/// The column `contract_instance_type` of a contract with code of its own.
+pub(crate) const WASM: &str = "wasm";
+/// The column `contract_instance_type` of a Stellar asset contract.
+pub(crate) const STELLAR_ASSET: &str = "stellar_asset";
+
+/// The column `contract_key_type`.
+pub(crate) fn key_type(key: &ScVal) -> String {
+    format!("ScValTypeScv{}", key.name())
 }
 
-/// One change of one entry, as the columns have it.
+/// The strkey `C…` of a contract.
+pub(crate) fn strkey(contract: [u8; 32]) -> String {
+    stellar_strkey::Contract(contract).to_string().as_str().to_owned()
+}
+
+/// One change of one entry: the values of its row.
 pub(crate) struct Row<'a> {
     pub(crate) contract_id: &'a str,
     pub(crate) contract_key_type: &'a str,
@@ -58,9 +49,8 @@ pub(crate) struct Row<'a> {
     pub(crate) expiration_ledger_seq: Option<u32>,
 }
 
-/// Rows that become a record batch.
+/// Builds a record batch from rows.
 pub(crate) struct Columns {
-    schema: SchemaRef,
     rows: usize,
     bytes: usize,
     contract_id: StringBuilder,
@@ -84,11 +74,10 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Columns with room for `rows` rows of usual length.
-    pub(crate) fn with_capacity(schema: SchemaRef, rows: usize) -> Self {
+    /// Empty columns with capacity for `rows` rows of usual length.
+    pub(crate) fn with_capacity(rows: usize) -> Self {
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         Self {
-            schema,
             rows: 0,
             bytes: 0,
             contract_id: text(56),
@@ -115,7 +104,7 @@ impl Columns {
     /// Adds a row.
     pub(crate) fn push(&mut self, row: &Row<'_>) {
         self.rows += 1;
-        // the strings of usual rows, and what the other columns and the offsets take
+        // 320: the other strings of a usual row, the fixed-width columns and the offsets
         self.bytes += row.key_xdr.len() + row.val_xdr.len() + row.balance_holder.map_or(0, str::len) + 320;
         self.contract_id.append_value(row.contract_id);
         self.contract_key_type.append_value(row.contract_key_type);
@@ -137,18 +126,18 @@ impl Columns {
         self.expiration_ledger_seq.append_option(row.expiration_ledger_seq);
     }
 
-    /// Rows so far.
+    /// The number of rows so far.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// About the bytes that the rows take on the wire.
+    /// The approximate size of the rows on the wire.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The rows as a batch.
-    pub(crate) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn finish(mut self) -> Result<RecordBatch> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.contract_id.finish()),
             Arc::new(self.contract_key_type.finish()),
@@ -169,6 +158,6 @@ impl Columns {
             Arc::new(self.contract_instance_wasm_hash.finish()),
             Arc::new(self.expiration_ledger_seq.finish()),
         ];
-        RecordBatch::try_new(self.schema, columns)
+        Ok(RecordBatch::try_new(SOURCE_SCHEMA.clone(), columns)?)
     }
 }

@@ -1,13 +1,15 @@
-//! Ledgers that were counted and wait to be sent, as many as memory allows.
+//! A cache of ledgers that were counted and not yet sent.
 
-use super::ledger::Ledger;
-use crate::dataset::Window;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Ledgers by sequence, of at most so many bytes.
+use pipeline::LedgerWindow;
+
+use super::ledger::Ledger;
+
+/// Ledgers by sequence, up to a limit in bytes.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Cache {
     limit: usize,
     state: Mutex<State>,
 }
@@ -15,23 +17,23 @@ pub(crate) struct Kept {
 #[derive(Debug, Default)]
 struct State {
     bytes: usize,
-    /// Grows with every use: what was used least recently goes first.
+    /// Advances with every use: the least recently used ledger is removed first.
     clock: u64,
     ledgers: BTreeMap<u32, (u64, Arc<Ledger>)>,
 }
 
-impl Kept {
-    /// Room for `limit` bytes.
+impl Cache {
+    /// An empty cache of up to `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // nothing is left half done where a thread could panic
+        // no thread can panic while the state is inconsistent
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ledger, if it is here.
+    /// The ledger, if it is cached.
     pub(crate) fn get(&self, sequence: u32) -> Option<Arc<Ledger>> {
         let mut state = self.state();
         state.clock += 1;
@@ -41,16 +43,16 @@ impl Kept {
         Some(ledger.clone())
     }
 
-    /// Keeps a ledger of `window`, in place of others that were not used for longest. Those of the window itself stay:
-    /// else a window too large would drive out its beginning, which is wanted next.
-    pub(crate) fn put(&self, window: Window, ledger: &Arc<Ledger>) {
+    /// Caches a ledger of `window`, and removes the least recently used ledgers of other windows to make room. Those of the
+    /// window itself stay: otherwise a window larger than the cache would push out its beginning, which is sent first.
+    pub(crate) fn put(&self, window: LedgerWindow, ledger: &Arc<Ledger>) {
         let mut state = self.state();
         if state.ledgers.contains_key(&ledger.sequence) {
             return;
         }
         let bytes = ledger.bytes();
         while state.bytes + bytes > self.limit {
-            let others = state.ledgers.iter().filter(|(at, _)| !(window.start..=window.end).contains(*at));
+            let others = state.ledgers.iter().filter(|(at, _)| !window.contains(**at));
             let Some(oldest) = others.min_by_key(|(_, (used, _))| *used).map(|(at, _)| *at) else { return };
             if let Some((_, gone)) = state.ledgers.remove(&oldest) {
                 state.bytes -= gone.bytes();
@@ -73,18 +75,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_for_longest_goes_and_never_the_window_itself() {
-        let kept = Kept::new(3 * ledger(0).bytes());
-        let window = |start, end| Window { start, end };
-        (1..=3).for_each(|at| kept.put(window(1, 3), &ledger(at)));
-        assert!(kept.get(1).is_some());
-        kept.put(window(4, 9), &ledger(4));
+    fn the_least_recently_used_ledgers_of_other_windows_are_removed() {
+        let cache = Cache::new(3 * ledger(0).bytes());
+        let window = |start, end| LedgerWindow::new(start, end).unwrap();
+        (1..=3).for_each(|at| cache.put(window(1, 3), &ledger(at)));
+        assert!(cache.get(1).is_some());
+        cache.put(window(4, 9), &ledger(4));
         let here = |range: std::ops::RangeInclusive<u32>| {
-            range.filter(|at| kept.get(*at).is_some()).collect::<Vec<_>>()
+            range.filter(|at| cache.get(*at).is_some()).collect::<Vec<_>>()
         };
         assert_eq!(here(1..=4), [1, 3, 4]);
-        (5..=9).for_each(|at| kept.put(window(4, 9), &ledger(at)));
+        (5..=9).for_each(|at| cache.put(window(4, 9), &ledger(at)));
         assert_eq!(here(1..=9), [4, 5, 6], "the beginning of the window");
-        assert_eq!(kept.state().bytes, 3 * ledger(0).bytes());
+        assert_eq!(cache.state().bytes, 3 * ledger(0).bytes());
     }
 }
