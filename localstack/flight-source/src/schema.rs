@@ -36,6 +36,7 @@ pub fn contract_data_schema() -> SchemaRef {
 }
 
 /// One change of one entry, as the columns have it.
+#[derive(Default)]
 pub(crate) struct Row<'a> {
     pub(crate) contract_id: &'a str,
     pub(crate) contract_key_type: &'a str,

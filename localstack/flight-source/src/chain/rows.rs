@@ -220,13 +220,14 @@ impl Pen {
             Subject::OneOff(contract) => (contract, OneOff::KEY_TYPE, false, Content::Any),
         };
         let contract = &cast.contracts[place];
-        let (mut balance_holder, mut balance) = (None, None);
+        // the columns that few rows have
+        let mut row = Row::default();
         match content {
             Content::Balance { holder, rank } => {
                 let amount = amount(place as u16, rank, &mut dice);
                 cast.values.balance(amount, &mut dice, &mut self.xdr);
-                balance_holder = Some(&*cast.holders[usize::from(holder)]);
-                balance = i64::try_from(amount).ok();
+                row.balance_holder = Some(&*cast.holders[usize::from(holder)]);
+                row.balance = i64::try_from(amount).ok();
             }
             Content::Instance => contract.instance.fill(&mut dice, &mut self.xdr),
             Content::Any => cast.values.any(&mut dice, &mut self.xdr),
@@ -243,11 +244,18 @@ impl Pen {
                 (self.key.as_str(), self.hash.as_str())
             }
         };
-        let (mut asset, mut instance_type, mut wasm_hash) = (None, None, None);
         if let Content::Instance = content {
             match &contract.kind {
-                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some("stellar_asset")),
-                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some("wasm"), Some(hash.as_str())),
+                Kind::Asset(asset) => {
+                    row.asset_code = asset.code.as_deref();
+                    row.asset_issuer = asset.issuer.as_deref();
+                    row.asset_type = Some(asset.asset_type);
+                    row.contract_instance_type = Some("stellar_asset");
+                }
+                Kind::Wasm(hash) => {
+                    row.contract_instance_type = Some("wasm");
+                    row.contract_instance_wasm_hash = Some(hash.as_str());
+                }
             }
         }
         columns.push(&Row {
@@ -257,11 +265,6 @@ impl Pen {
                 true => "ContractDataDurabilityPersistent",
                 false => "ContractDataDurabilityTemporary",
             },
-            asset_code: asset.and_then(|asset| asset.code.as_deref()),
-            asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
-            asset_type: asset.map(|asset| asset.asset_type),
-            balance_holder,
-            balance,
             last_modified_ledger: change.deleted_since.unwrap_or(at.ledger),
             deleted: change.deleted_since.is_some(),
             ledger_sequence: at.ledger,
@@ -269,12 +272,11 @@ impl Pen {
             ledger_key_hash,
             key_xdr,
             val_xdr: &self.val,
-            contract_instance_type: instance_type,
-            contract_instance_wasm_hash: wasm_hash,
             expiration_ledger_seq: match change.deleted_since {
                 None => expiration(persistent, at.ledger, &mut dice),
                 Some(_) => None,
             },
+            ..row
         });
     }
 }
