@@ -1,19 +1,12 @@
 -- $1, $2: a range of ledgers. What key_states says of the keys changed there against what the history says: the newest
 -- change per key, over the windows that are marked as folded. Not written as the fold is, on purpose. What retention has
--- condensed is history too: its rows are those of retained_states, older than all that are read of entries.
+-- condensed is history too: its rows are those of retained_states, older than all that are read of entries. {columns of …}:
+-- the columns of a change, without the asset.
 with history as not materialized (
-  select
-    ledger_key_hash, contract_id, contract_key_type, contract_durability, balance_holder, balance, last_modified_ledger,
-    deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr, contract_instance_type,
-    contract_instance_wasm_hash, expiration_ledger_seq
-  from contract_data.entries
+  select * from contract_data.entries
   where ledger_sequence >= (select coalesce(condensed_to, 0) from contract_data.settings)
   union all
-  select
-    ledger_key_hash, contract_id, contract_key_type, contract_durability, balance_holder, balance, last_modified_ledger,
-    deleted, ledger_sequence, change_index, closed_at, key_xdr, val_xdr, contract_instance_type,
-    contract_instance_wasm_hash, expiration_ledger_seq
-  from contract_data.retained_states
+  select * from contract_data.retained_states
 ), unfolded as (
   select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange) as ledgers
   from contract_data.ingestion_progress where status = 'completed' and not folded
@@ -44,12 +37,7 @@ select coalesce(m.ledger_key_hash, k.ledger_key_hash) as ledger_key_hash,
   count(*) over () as differences
 from model m
 full join states k on k.ledger_key_hash = m.ledger_key_hash
-where (m.ledger_key_hash, m.contract_id, m.contract_key_type, m.contract_durability, m.known_code, m.known_issuer,
-    m.known_type, m.balance_holder, m.balance, m.last_modified_ledger, m.deleted, m.ledger_sequence, m.change_index,
-    m.closed_at, m.key_xdr, m.val_xdr, m.contract_instance_type, m.contract_instance_wasm_hash, m.expiration_ledger_seq)
-  is distinct from (k.ledger_key_hash, k.contract_id, k.contract_key_type, k.contract_durability, k.asset_code,
-    k.asset_issuer, k.asset_type, k.balance_holder, k.balance, k.last_modified_ledger, k.deleted, k.ledger_sequence,
-    k.change_index, k.closed_at, k.key_xdr, k.val_xdr, k.contract_instance_type, k.contract_instance_wasm_hash,
-    k.expiration_ledger_seq)
+where (m.known_code, m.known_issuer, m.known_type, {columns of m})
+  is distinct from (k.asset_code, k.asset_issuer, k.asset_type, {columns of k})
 order by 1
 limit 5

@@ -1,4 +1,4 @@
--- What loader and reader may do, and nothing else: run by every migrate, as the owner, after the migrations. Without the
+-- What loader and reader may do, and nothing else: run by every migrate, as the owner, after the functions. Without the
 -- table of roles (sql/bootstrap/roles.sql) one role does everything, or somebody grants by hand.
 do $$
 declare
@@ -18,6 +18,7 @@ declare
       "execute on function contract_data.tend_partition(bigint)",
       "execute on function contract_data.spread_assets(text[])",
       "execute on function contract_data.learn_assets(int8multirange)",
+      "execute on function contract_data.fold_statement(text)",
       "execute on function contract_data.fold_windows(bigint[])",
       "execute on function contract_data.fold_pending(bigint)",
       "execute on function contract_data.remove_replaced_rows(bigint)",

@@ -1,4 +1,4 @@
--- A hint, for status and planners, that somebody works on the window. Expired ones are swept on the way.
+-- A hint, for status and planners, that a loader works on the window. Expired ones are swept on the way.
 with expired as (
   select id from contract_data.ingestion_progress
   where status = 'processing' and expires_at < now()

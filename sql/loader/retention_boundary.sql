@@ -1,6 +1,6 @@
--- $1: how many ledgers to keep, $2: of how many days; null: no such wish. Both count back from the newest completed ledger and
+-- $1: how many ledgers to keep, $2: of how many days; null: no such limit. Both count back from the newest completed ledger and
 -- the newest row, not from now: a loader that stands still loses nothing. What either keeps is kept. The boundary falls on a
--- partition's first ledger; 0 keeps everything. Null: no wish, or nothing is loaded.
+-- partition's first ledger; 0 keeps everything. Null: no limit, or nothing is loaded.
 select greatest(least(
     case when $1::bigint is not null then newest - $1 + 1 end,
     case when $2::integer is not null then coalesce((

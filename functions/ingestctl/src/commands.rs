@@ -76,7 +76,8 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             let migration =
                 if check { pipeline::check(&config).await? } else { pipeline::migrate(&config).await? };
             tell(json, &migration, |migration| output::migration(migration, check))?;
-            Ok(if check && !migration.applied.is_empty() { DATABASE } else { 0 })
+            let up_to_date = migration.applied.is_empty() && migration.functions.is_empty();
+            Ok(if check && !up_to_date { DATABASE } else { 0 })
         }
         Command::Maintain { dry_run, json, .. } => {
             let maintenance = pipeline::maintain(&config, dry_run).await?;

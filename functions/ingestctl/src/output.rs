@@ -58,6 +58,16 @@ fn table(header: &[&str]) -> Table {
 
 /// The result of `migrate`.
 pub(crate) fn migration(migration: &Migration, only_checked: bool) {
+    let functions = migration.functions.join(", ");
+    if !functions.is_empty() && only_checked {
+        println!(
+            "Functions or views that differ from this release: {functions}. Run `ingestctl migrate` to replace them."
+        );
+        return;
+    }
+    if !functions.is_empty() {
+        println!("Replaced: {functions}");
+    }
     if migration.applied.is_empty() {
         println!("The schema is up to date: version {}.", migration.from);
         return;

@@ -4,6 +4,7 @@ mod connect;
 mod credentials;
 pub(crate) mod digest;
 pub(crate) mod fold;
+mod functions;
 pub(crate) mod health;
 pub(crate) mod hints;
 pub(crate) mod load;

@@ -27,6 +27,7 @@ pub(crate) fn strkey(contract: [u8; 32]) -> String {
 }
 
 /// One change of one entry: the values of its row.
+#[derive(Default)]
 pub(crate) struct Row<'a> {
     pub(crate) contract_id: &'a str,
     pub(crate) contract_key_type: &'a str,

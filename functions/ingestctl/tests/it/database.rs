@@ -4,7 +4,7 @@ use testkit::port::closed_port;
 use testkit::{Database, Source};
 
 use crate::oracle;
-use crate::support::{Store, World};
+use crate::support::{Store, World, json};
 
 const COMMANDS: [&str; 5] = ["run", "replay -s 1 -e 16", "replay -s 1 -e 16 --dry-run", "status", "verify"];
 
@@ -61,6 +61,85 @@ async fn eight_migrations_at_once_are_one() {
     crate::support::all_succeed((0..8).map(|_| world.ingestctl("migrate").spawn()).collect()).await;
 
     assert_eq!(world.database.value("select count(*) from contract_data.settings").await, "1");
+    world.succeeds("run").await;
+}
+
+/// What `migrate --check` says of functions and views, where it ends with 5.
+async fn differing(world: &World) -> String {
+    let output = world.ingestctl("migrate --check").run().await.expect_code(5);
+    let told = output.stdout.trim();
+    let names = told.strip_prefix("Functions or views that differ from this release: ");
+    let names = names.and_then(|names| names.strip_suffix(". Run `ingestctl migrate` to replace them."));
+    names.unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
+#[tokio::test]
+async fn functions_and_views_that_differ_are_named_and_replaced() {
+    let world = World::new(1..=16).await;
+    world.succeeds("run").await;
+    // One changed by hand, one gone, two views with another condition and another column, one as another release had it, one
+    // beside another of its name.
+    for (name, change) in [
+        ("spread_assets", "alter function contract_data.spread_assets(text[]) security definer"),
+        ("get_balance_history", "drop function contract_data.get_balance_history(text, integer)"),
+        (
+            "ledger_gaps",
+            "create or replace view contract_data.ledger_gaps as
+               select 1::bigint as start_ledger, 1::bigint as end_ledger, 1::bigint as ledgers",
+        ),
+        (
+            "fold_pending",
+            "update contract_data.schema_functions set source_digest = 'another' where name = 'fold_pending'",
+        ),
+        ("liveness", "create function contract_data.liveness(text) returns text language sql as 'select $1'"),
+    ] {
+        world.database.execute(change).await;
+        assert_eq!(differing(&world).await, name);
+        let again = json(&world.ingestctl("migrate --check --json").run().await.expect_code(5));
+        assert_eq!(
+            (&again["applied"], &again["functions"]),
+            (&serde_json::json!([]), &serde_json::json!([name]))
+        );
+
+        let output = world.succeeds("migrate").await;
+
+        assert!(output.stdout.starts_with(&format!("Replaced: {name}\n")), "{}", output.stdout);
+        world.succeeds("migrate --check").await;
+        let output = world.succeeds("migrate").await;
+        assert!(output.stdout.starts_with("The schema is up to date"), "nothing is left: {}", output.stdout);
+    }
+    assert_eq!(world.database.value("select count(*) from contract_data.ledger_gaps").await, "0");
+    let definer = "select prosecdef from pg_proc where proname = 'spread_assets'";
+    assert_eq!(world.database.value(definer).await, "f");
+    world.expect_whole(&[1..=16]).await;
+}
+
+#[tokio::test]
+async fn a_migrate_that_changes_nothing_waits_for_no_reader() {
+    let world = World::new(1..=16).await;
+    let mut reader = world.database.connect().await;
+    let reading = reader.transaction().await.unwrap();
+    for view in ["current_states", "asset_summary", "recent_activity", "ledger_gaps", "table_sizes"] {
+        reading.query(&format!("select * from contract_data.{view}"), &[]).await.unwrap();
+    }
+    world.succeeds("migrate").await; // else it fails with the timeout of its locks
+    drop(reading);
+}
+
+#[tokio::test]
+async fn functions_and_grants_of_a_later_release_stay() {
+    let world = World::new(1..=16).await;
+    let later = "insert into contract_data.schema_history (version, name, applied_on, checksum)
+                   select max(version) + 1, 'later', '', '' from contract_data.schema_history;
+                 comment on function contract_data.liveness(bigint, bigint) is 'later';
+                 update contract_data.schema_functions set source_digest = 'later' where name = 'liveness'";
+    world.database.execute(later).await;
+    for line in ["migrate", "migrate --check"] {
+        let output = world.succeeds(line).await;
+        assert!(output.stdout.starts_with("The schema is up to date"), "{}", output.stdout);
+    }
+    let comment = "select obj_description('contract_data.liveness(bigint, bigint)'::regprocedure)";
+    assert_eq!(world.database.value(comment).await, "later");
     world.succeeds("run").await;
 }
 

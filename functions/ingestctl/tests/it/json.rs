@@ -17,9 +17,9 @@ async fn migrate_tells_what_it_applied() {
     let source = Source::of_rows(oracle::ledgers(1..=9));
     let world = World::without_schema(Database::create().await, source, vec![], Store::folder());
     let check = json(&world.ingestctl("migrate --check --json").run().await.expect_code(5));
-    assert_eq!(fields(&check), ["applied", "from", "to"]);
+    assert_eq!(fields(&check), ["applied", "from", "functions", "to"]);
     let applied = check["applied"].as_array().unwrap();
-    assert_eq!(applied[0], "V1__contract_data");
+    assert_eq!(applied[0], "V1__settings_and_progress");
     assert_eq!((&check["from"], &check["to"]), (&0.into(), &applied.len().into()));
     assert_eq!(
         world.database.value("select count(*) from pg_namespace where nspname = 'contract_data'").await,

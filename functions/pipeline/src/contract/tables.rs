@@ -130,6 +130,11 @@ pub(crate) static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields))
 });
 
+/// The names of the columns of staged objects, in order.
+pub(crate) fn staged_columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|column| column.name).chain([CHANGE_INDEX])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

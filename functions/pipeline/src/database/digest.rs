@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use super::sql;
+use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{HEADER, TRAILER};
 use crate::contract::window::LedgerWindow;
 use crate::contract::xdr::base16;
@@ -15,6 +16,7 @@ use crate::error::{DatabaseContext, Result};
 /// The digest of a window's rows, from the database's own COPY BINARY.
 pub(crate) async fn entries_digest(client: &Client, window: LedgerWindow) -> Result<String> {
     let sql = sql::ROWS_BINARY
+        .replace("{columns}", &staged_columns().collect::<Vec<_>>().join(", "))
         .replace("{start}", &window.start().to_string())
         .replace("{end}", &window.end().to_string());
     let mut stream = pin!(client.copy_out(&sql).await.database("read the rows of a window")?);

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, CopyInSink, Transaction};
 use super::fold;
 use super::progress::{self, Claim, ClaimFacts};
 use super::transaction::{begin, commit};
-use crate::contract::tables::{CHANGE_INDEX, COLUMNS};
+use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{HEADER, RowsDigest, TRAILER, Tuples, encode};
 use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
@@ -176,6 +176,6 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
 
 /// The COPY of the columns of the source, `change_index` and `batch_id`.
 fn statement() -> String {
-    let columns = COLUMNS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
-    format!("copy contract_data.entries ({columns}, {CHANGE_INDEX}, batch_id) from stdin (format binary)")
+    let columns = staged_columns().collect::<Vec<_>>().join(", ");
+    format!("copy contract_data.entries ({columns}, batch_id) from stdin (format binary)")
 }

@@ -5,9 +5,13 @@ use tokio_postgres::Client;
 use super::connect::connect;
 use super::row::get;
 use super::settings::Settings;
-use super::{schema, sql};
+use super::transaction::{begin, commit};
+use super::{functions, schema, sql};
 use crate::config::{Config, DEFAULT_PARTITION_LEDGERS};
 use crate::error::{DatabaseContext, Error, Result};
+
+/// What the transaction after the migrations commits.
+const COMMIT: &str = "commit the settings, functions and grants";
 
 /// What `migrate` did, or would do.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -18,10 +22,13 @@ pub struct Migration {
     pub to: u32,
     /// Names of the migrations in between, in order.
     pub applied: Vec<String>,
+    /// Names of the functions and views that differed from this release; empty if there was no schema.
+    pub functions: Vec<String>,
 }
 
-/// Brings the schema up to date, writes the settings once, and grants loader and reader their rights. Safe beside
-/// another `migrate` and beside loaders.
+/// Brings the schema up to date: applies the missing migrations; then, in one transaction, writes the settings once,
+/// puts functions and views in place, and grants loader and reader their rights. Safe beside another `migrate` and beside
+/// loaders. If the schema is newer than this loader, its functions and grants stay.
 ///
 /// # Errors
 /// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size or a newer
@@ -36,7 +43,7 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
         .database("lock the schema")?;
 
     let mut client = connect(&config.database).await?;
-    let migration = pending(&client).await?;
+    let mut migration = pending(&client).await?;
     if !migration.applied.is_empty() {
         create_schema(&client).await?;
         let mut runner = schema::migrations::runner();
@@ -47,25 +54,50 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
             source: e.into(),
         })?;
     }
-    let partition_ledgers = i64::from(config.partition_ledgers.unwrap_or(DEFAULT_PARTITION_LEDGERS));
-    client
-        .execute(
-            "insert into contract_data.settings (network, partition_ledgers) values ($1, $2) on conflict do nothing",
-            &[&config.network.name, &partition_ledgers],
-        )
-        .await
-        .database("write the settings")?;
-    Settings::checked(&client, config).await?;
-    client
-        .execute(
-            "insert into contract_data.contract_assets (contract_id, asset_type, learnt_from)
-             values ($1, 'native', 'network') on conflict do nothing",
-            &[&config.network.native_contract()?],
-        )
-        .await
-        .database("write the native asset")?;
-    client.batch_execute(sql::GRANTS).await.database("grant the rights of the roles")?;
+    let replaced = complete(&mut client, config, &migration).await?;
+    if migration.from > 0 {
+        migration.functions = replaced;
+    }
     Ok(migration)
+}
+
+/// Everything after the migrations. Returns the functions and views that it replaced.
+async fn complete(client: &mut Client, config: &Config, migration: &Migration) -> Result<Vec<String>> {
+    let partition_ledgers = i64::from(config.partition_ledgers.unwrap_or(DEFAULT_PARTITION_LEDGERS));
+    let tx = begin(client).await?;
+    tx.execute(
+        "insert into contract_data.settings (network, partition_ledgers) values ($1, $2) on conflict do nothing",
+        &[&config.network.name, &partition_ledgers],
+    )
+    .await
+    .database("write the settings")?;
+    Settings::checked(tx.client(), config).await?;
+    if migration.from > migration.to {
+        return Ok(Vec::new());
+    }
+    let replaced = functions::apply(&tx).await?;
+    tx.execute(
+        "insert into contract_data.contract_assets (contract_id, asset_type, learnt_from)
+         values ($1, 'native', 'network') on conflict do nothing",
+        &[&config.network.native_contract()?],
+    )
+    .await
+    .database("write the native asset")?;
+    tx.batch_execute(sql::GRANTS).await.database("grant the rights of the roles")?;
+    commit(tx, COMMIT).await?;
+    let differing = functions::differing(client).await?;
+    if differing.is_empty() {
+        return Ok(replaced);
+    }
+    Err(Error::Database {
+        action: COMMIT,
+        transient: true,
+        source: format!(
+            "COMMIT succeeded, but these functions differ from what was written: {}",
+            differing.join(", ")
+        )
+        .into(),
+    })
 }
 
 /// Creates the schema if it is missing. If it exists, the owner needs no right to create schemas.
@@ -89,9 +121,12 @@ async fn create_schema(client: &Client) -> Result<()> {
 /// As [`migrate`].
 pub async fn check(config: &Config) -> Result<Migration> {
     let client = connect(&config.database).await?;
-    let migration = pending(&client).await?;
+    let mut migration = pending(&client).await?;
     if migration.from > 0 {
         Settings::checked(&client, config).await?;
+    }
+    if migration.from == migration.to {
+        migration.functions = functions::differing(&client).await?;
     }
     Ok(migration)
 }
@@ -107,5 +142,5 @@ async fn pending(client: &Client) -> Result<Migration> {
         .collect();
     missing.sort();
     let applied = missing.into_iter().map(|(_, name)| name).collect();
-    Ok(Migration { from, to: schema::newest(), applied })
+    Ok(Migration { from, to: schema::newest(), applied, functions: Vec::new() })
 }

@@ -1,4 +1,4 @@
-//! The statements of `sql/loader`, by name.
+//! The statements of `sql/loader`, by name, and the files of `sql/functions`.
 
 pub(crate) const CLAIM_WINDOW: &str = include_str!("../../../../sql/loader/claim_window.sql");
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
@@ -14,6 +14,7 @@ pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
 pub(crate) const FINISH_WINDOW: &str = include_str!("../../../../sql/loader/finish_window.sql");
 pub(crate) const FOLD_DIFFERENCES: &str = include_str!("../../../../sql/loader/fold_differences.sql");
+pub(crate) const FUNCTION_DIGESTS: &str = include_str!("../../../../sql/loader/function_digests.sql");
 pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/given_up_windows.sql");
 pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql");
 pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
@@ -34,3 +35,45 @@ pub(crate) const TEND_UNFOLDED: &str = include_str!("../../../../sql/loader/tend
 pub(crate) const THROUGHPUT: &str = include_str!("../../../../sql/loader/throughput.sql");
 pub(crate) const UNARCHIVED_WINDOWS: &str = include_str!("../../../../sql/loader/unarchived_windows.sql");
 pub(crate) const UNCOVERED: &str = include_str!("../../../../sql/loader/uncovered.sql");
+
+/// A function or view of the schema.
+pub(super) struct Function {
+    /// Its name, and that of the file.
+    pub(super) name: &'static str,
+    /// The file, which creates or replaces it.
+    pub(super) sql: &'static str,
+}
+
+/// The files of these names.
+macro_rules! functions {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Function { name: $name, sql: include_str!(concat!("../../../../sql/functions/", $name, ".sql")) }),+]
+    };
+}
+
+/// All files, in the order in which they are applied: a view comes after the views that it reads, a function in SQL after
+/// the views that it reads. PL/pgSQL looks up names only when it runs.
+pub(super) const FUNCTIONS: &[Function] = functions![
+    "refuse_unretained_window",
+    "ensure_partition",
+    "tend_table",
+    "tend_partition",
+    "spread_assets",
+    "learn_assets",
+    "fold_statement",
+    "fold_windows",
+    "fold_pending",
+    "remove_replaced_rows",
+    "refold_replaced_keys",
+    "refresh_current_states",
+    "retain_from",
+    "condense_partition",
+    "current_states",
+    "asset_summary",
+    "recent_activity",
+    "ledger_gaps",
+    "table_sizes",
+    "get_balance_history",
+    "get_top_holders",
+    "liveness",
+];

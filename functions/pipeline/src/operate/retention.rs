@@ -1,7 +1,8 @@
 //! Retention: drops whole partitions below a boundary, and keeps the last version of each key for the fold.
 //!
 //! Three steps, each committed before the next and idempotent after a crash: the boundary, the last versions of each
-//! key, the drop. V0004__retention.sql describes what may run concurrently.
+//! key, the drop. sql/functions/retain_from.sql describes what may run
+//! concurrently.
 
 use std::time::{Duration, Instant};
 

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
 use crate::database::digest::entries_digest;
@@ -268,8 +269,16 @@ async fn find_fold_differences(
         )
         .await
         .database("prepare the comparison")?;
+    // The asset of a state is not that of its change.
+    let columns = |table: &str| {
+        let shared = staged_columns().filter(|name| !name.starts_with("asset_"));
+        shared.map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ")
+    };
+    let sql = sql::FOLD_DIFFERENCES
+        .replace("{columns of m}", &columns("m"))
+        .replace("{columns of k}", &columns("k"));
     let rows = client
-        .query(sql::FOLD_DIFFERENCES, &[&i64::from(range.start()), &i64::from(range.end())])
+        .query(&sql, &[&i64::from(range.start()), &i64::from(range.end())])
         .await
         .database("compare the current state with the history")?;
     for row in &rows {

@@ -15,6 +15,7 @@ mod shapes;
 mod fold;
 mod force;
 mod failures;
+mod releases;
 mod restore;
 mod retention;
 mod secret;

@@ -220,7 +220,9 @@ impl Pen {
             Subject::OneOff(contract) => (contract, OneOff::KEY_TYPE, false, Content::Any),
         };
         let contract = &cast.contracts[place];
-        let (balance_holder, balance) = self.value(cast, place, content, &mut dice);
+        // The columns that few rows have.
+        let mut row = Row::default();
+        self.value(cast, place, content, &mut dice, &mut row);
         let (key_xdr, ledger_key_hash) = match (change.subject, &contract.one_off) {
             (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
             (Subject::OneOff(_), one_off) => {
@@ -231,22 +233,24 @@ impl Pen {
                 (self.key.as_str(), self.hash.as_str())
             }
         };
-        let (mut asset, mut instance_type, mut wasm_hash) = (None, None, None);
         if let Content::Instance = content {
             match &contract.kind {
-                Kind::Asset(columns) => (asset, instance_type) = (Some(columns), Some(STELLAR_ASSET)),
-                Kind::Wasm(hash) => (instance_type, wasm_hash) = (Some(WASM), Some(hash.as_str())),
+                Kind::Asset(asset) => {
+                    row.asset_code = asset.code.as_deref();
+                    row.asset_issuer = asset.issuer.as_deref();
+                    row.asset_type = Some(asset.asset_type);
+                    row.contract_instance_type = Some(STELLAR_ASSET);
+                }
+                Kind::Wasm(hash) => {
+                    row.contract_instance_type = Some(WASM);
+                    row.contract_instance_wasm_hash = Some(hash.as_str());
+                }
             }
         }
         columns.push(&Row {
             contract_id: &contract.strkey,
             contract_key_type: key_type,
             contract_durability: durability(durability_of(persistent)),
-            asset_code: asset.and_then(|asset| asset.code.as_deref()),
-            asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
-            asset_type: asset.map(|asset| asset.asset_type),
-            balance_holder,
-            balance,
             last_modified_ledger: change.deleted_since.unwrap_or(at.ledger),
             deleted: change.deleted_since.is_some(),
             ledger_sequence: at.ledger,
@@ -254,36 +258,35 @@ impl Pen {
             ledger_key_hash,
             key_xdr,
             val_xdr: &self.val,
-            contract_instance_type: instance_type,
-            contract_instance_wasm_hash: wasm_hash,
             expiration_ledger_seq: match change.deleted_since {
                 None => expiration(persistent, at.ledger, &mut dice),
                 Some(_) => None,
             },
+            ..row
         });
     }
 
-    /// Writes the value into `val`; returns holder and balance if it is a balance.
+    /// Writes the value into `val`, and holder and balance into `row` if it is a balance.
     fn value<'a>(
         &mut self,
         cast: &'a Cast,
         contract: usize,
         content: Content,
         dice: &mut Dice,
-    ) -> (Option<&'a str>, Option<i64>) {
-        let mut balance = (None, None);
+        row: &mut Row<'a>,
+    ) {
         match content {
             Content::Balance { holder, rank } => {
                 let amount = amount(contract as u16, rank, dice);
                 cast.values.balance(amount, dice, &mut self.xdr);
-                balance = (Some(&*cast.holders[usize::from(holder)]), i64::try_from(amount).ok());
+                row.balance_holder = Some(&*cast.holders[usize::from(holder)]);
+                row.balance = i64::try_from(amount).ok();
             }
             Content::Instance => cast.contracts[contract].instance.fill(dice, &mut self.xdr),
             Content::Any => cast.values.any(dice, &mut self.xdr),
         }
         self.val.clear();
         BASE64_STANDARD.encode_string(&self.xdr, &mut self.val);
-        balance
     }
 }
 

@@ -1,0 +1,193 @@
+//! Upgrades: the loader of one release on the functions of the next, and tables that get a column.
+
+use pipeline::{ReplayKind, ReplayOptions};
+use testkit::{Asset, Chain, Database, Row, asset};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Statement};
+
+use crate::support::World;
+
+/// Functions of an earlier release: one with another body, one missing, and one that this release does not have.
+const BEFORE: &str = include_str!("releases/before.sql");
+
+/// A call that only the loader of that release makes.
+const NOTE: &str = "select contract_data.note_load(id) from contract_data.ingestion_progress
+                    where status = 'completed' order by start_ledger limit 1";
+
+/// The calls of loaders, with the types of arguments and result: the contract between releases. A call stays as long as
+/// `settings.oldest_loader` admits a loader that sends it.
+const CALLS: [(&str, &[Type], Type); 8] = [
+    ("select contract_data.ensure_partition($1)", &[Type::INT8], Type::TEXT),
+    ("select contract_data.tend_partition($1)", &[Type::INT8], Type::VOID),
+    ("select contract_data.fold_windows(array[$1::bigint])", &[Type::INT8], Type::INT8),
+    ("select contract_data.fold_pending($1) as windows", &[Type::INT8], Type::INT8),
+    ("select contract_data.spread_assets($1)", &[Type::TEXT_ARRAY], Type::INT8),
+    ("select contract_data.remove_replaced_rows($1)", &[Type::INT8], Type::INT8),
+    ("select contract_data.refold_replaced_keys($1, $2)", &[Type::INT8, Type::INT8], Type::INT8),
+    ("select contract_data.refresh_current_states()", &[], Type::INT8),
+];
+
+/// Prepares these calls as a loader does.
+async fn prepared(session: &Client) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for (call, arguments, answer) in CALLS {
+        let statement = session.prepare(call).await.unwrap_or_else(|error| panic!("{call}: {error:?}"));
+        assert_eq!(statement.params(), arguments, "{call}");
+        assert_eq!(statement.columns()[0].type_(), &answer, "{call}");
+        statements.push(statement);
+    }
+    statements
+}
+
+/// Balances of an asset that is named in the middle, keys that change and vanish: a ledger of each number up to 12.
+fn chain() -> Chain {
+    let usdc = Asset::credit("USDC", 1);
+    let contract = usdc.contract_id(asset::PUBNET);
+    let rows = (1..=12).flat_map(|ledger| {
+        let other = Row::at(ledger).key(ledger % 5).value(ledger.into());
+        let second = if ledger == 6 {
+            Row::at(ledger).of_contract(&contract).instance(&usdc)
+        } else {
+            Row::at(ledger).of_contract(&contract).balance(ledger % 3, i128::from(ledger))
+        };
+        [if ledger % 4 == 0 { other.deleted() } else { other }, second]
+    });
+    Chain::of_rows(rows.collect()).range(1..=12)
+}
+
+/// Sends every call for the window of these ledgers. The state is the same afterwards.
+async fn call_all(session: &mut Client, statements: &[Statement], start: i64, end: i64) {
+    let [ensure, tend, fold, pending, spread, remove, refold, refresh] = statements else { panic!("calls") };
+    let window =
+        "select id from contract_data.ingestion_progress where start_ledger = $1 and status = 'completed'";
+    let id: i64 = session.query_one(window, &[&start]).await.unwrap().get(0);
+    let name: String = session.query_one(ensure, &[&start]).await.unwrap().get(0);
+    assert_eq!(name, "entries_0000000000");
+    session.query_one(tend, &[&start]).await.unwrap();
+    for call in [fold, pending] {
+        let forgotten = "delete from contract_data.key_states where ledger_sequence between $1 and $2";
+        session.execute(forgotten, &[&start, &end]).await.unwrap();
+        let unfolded = "update contract_data.ingestion_progress set folded = false where id = $1";
+        session.execute(unfolded, &[&id]).await.unwrap();
+        let argument = if std::ptr::eq(call, fold) { id } else { 500_000 };
+        assert_eq!(session.query_one(call, &[&argument]).await.unwrap().get::<_, i64>(0), 1);
+    }
+    let contracts = [Asset::credit("USDC", 1).contract_id(asset::PUBNET)];
+    session.query_one(spread, &[&contracts.as_slice()]).await.unwrap();
+
+    let tx = session.transaction().await.unwrap();
+    let keys = format!(
+        "create temporary table replaced_keys (
+           ledger_key_hash text collate \"C\" primary key, contract_id text collate \"C\" not null) on commit drop;
+         insert into pg_temp.replaced_keys select distinct ledger_key_hash, contract_id from contract_data.entries
+           where ledger_sequence between {start} and {end};
+         update contract_data.ingestion_progress set attempts = attempts where id = {id}"
+    );
+    tx.batch_execute(&keys).await.unwrap();
+    assert_eq!(tx.query_one(remove, &[&id]).await.unwrap().get::<_, i64>(0), 0, "all rows are of its batch");
+    assert!(tx.query_one(refold, &[&start, &end]).await.unwrap().get::<_, i64>(0) > 0);
+    tx.commit().await.unwrap();
+    session.query_one(refresh, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_loader_of_the_release_before_works_while_and_after_its_functions_are_replaced() {
+    let source = chain().serve();
+    let world = World::around(&source).await;
+    world.database.execute(BEFORE).await;
+    let mut session = world.database.connect().await;
+    let statements = prepared(&session).await;
+    let note = session.prepare(NOTE).await.unwrap();
+    world.replay(1, 4).await.unwrap();
+    call_all(&mut session, &statements, 1, 4).await;
+    world.verified().await;
+
+    let migration = pipeline::migrate(&world.config()).await.unwrap();
+
+    assert_eq!(migration.functions, ["fold_windows", "liveness"]);
+    call_all(&mut session, &statements, 1, 4).await;
+    world.verified().await;
+    world.replay(5, 8).await.unwrap();
+    call_all(&mut session, &statements, 5, 8).await;
+    let noted: String = session.query_one(&note, &[]).await.unwrap().get(0);
+    assert_eq!(noted, "ledgers 1 to 4", "a function that this release does not have stays");
+    let mut started = world.database.connect().await;
+    let statements = prepared(&started).await;
+    call_all(&mut started, &statements, 5, 8).await;
+    world.replay(9, 12).await.unwrap();
+    world.verified().await;
+}
+
+/// The columns of a table in their order, with type and nullability, less these.
+async fn columns(world: &World, table: &str, without: &str) -> Vec<String> {
+    let columns = format!(
+        "select attname, format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation from pg_attribute
+         where attrelid = 'contract_data.{table}'::regclass and attnum > 0 and not attisdropped
+         and attname not in ({without}) order by attnum"
+    );
+    world.database.rows(&columns).await
+}
+
+#[tokio::test]
+async fn the_tables_of_a_change_have_the_same_columns_in_the_same_order() {
+    let world = World::around(&chain().serve()).await;
+    let entries = columns(&world, "entries", "''").await;
+    assert_eq!(columns(&world, "retained_states", "''").await, entries);
+    let without = columns(&world, "entries", "'batch_id', 'ingested_at'").await;
+    assert_eq!(columns(&world, "key_states", "''").await, without);
+}
+
+/// A migration that adds a column, and rows that have it.
+const NINETEENTH: &str = "
+    alter table contract_data.entries add column ledger_entry_change bigint;
+    alter table contract_data.retained_states add column ledger_entry_change bigint;
+    alter table contract_data.key_states add column ledger_entry_change bigint;
+    update contract_data.entries set ledger_entry_change = ledger_sequence";
+
+#[tokio::test]
+async fn a_column_that_a_migration_adds_is_folded_refolded_condensed_and_refreshed() {
+    let source = chain().serve();
+    let world = World::around(&source).await;
+    world.database.execute("update contract_data.settings set partition_ledgers = 4").await;
+    world.set("PARTITION_LEDGERS", "4");
+    world.replay(1, 8).await.unwrap();
+    world.database.execute(NINETEENTH).await;
+    let folded = "select count(*) from contract_data.key_states where ledger_entry_change = ledger_sequence";
+    let states = world.database.value("select count(*) from contract_data.key_states").await;
+
+    world.database.value("select contract_data.refresh_current_states()").await;
+    assert_eq!(world.database.value(folded).await, states, "folded");
+    world.set("RETAIN_LEDGERS", "1");
+    pipeline::maintain(&world.config(), false).await.unwrap();
+    let retained = "select count(*), count(*) filter (where ledger_entry_change = ledger_sequence)
+                    from contract_data.retained_states";
+    let retained = world.database.value(retained).await;
+    let (all, with_it) = retained.split_once(" | ").unwrap();
+    assert!(all != "0" && all == with_it, "condensed: {retained}");
+    world.database.value("select contract_data.refresh_current_states()").await;
+    assert_eq!(world.database.value(folded).await, states, "refreshed");
+
+    // The loader does not know the column: the rows of the window that it replaces lack it, older rows have it.
+    let kind = ReplayKind::Force { trust_end: false };
+    world.replay_with(8, 8, ReplayOptions { kind, ..ReplayOptions::default() }).await.unwrap();
+    let below = "select count(*) from contract_data.key_states where ledger_sequence < 8";
+    assert_eq!(world.database.value(folded).await, world.database.value(below).await, "refolded");
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn between_migrations_and_functions_no_window_is_recorded_as_loaded() {
+    let database = Database::create().await;
+    database.execute("create schema contract_data").await;
+    database.execute(include_str!("../../../../sql/migrations/V0001__settings_and_progress.sql")).await;
+    let window = |status: &str| {
+        format!(
+            "insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, completed_at)
+             values (gen_random_uuid(), 1, 1, '{status}', now())"
+        )
+    };
+    let session = database.connect().await;
+    session.batch_execute(&window("failed")).await.unwrap();
+    let refused = session.batch_execute(&window("completed")).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("the functions of this schema are missing"), "{refused:?}");
+}

@@ -1,0 +1,44 @@
+-- Creates the partition of a ledger if it is missing: first beside the parent, then attached, because ATTACH lets readers and
+-- writers pass and PARTITION OF would block them. The CHECK saves ATTACH a scan. SECURITY DEFINER, so that the loader needs no
+-- right to create tables. Null for a ledger that is not retained: its partition is dropped, and not created again.
+create or replace function contract_data.ensure_partition(ledger bigint) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  size bigint;
+  boundary bigint;
+  low bigint;
+  high bigint;
+  name text;
+begin
+  if ledger is null or ledger not between 0 and 4294967295 then
+    raise exception 'ensure_partition: % is no ledger', ledger using errcode = '22023';
+  end if;
+  select partition_ledgers, retained_from into strict size, boundary from contract_data.settings;
+  if ledger < boundary then
+    return null;
+  end if;
+  low := ledger - ledger % size;
+  high := low + size;
+  name := 'entries_' || lpad(low::text, 10, '0');
+  if exists (select from pg_class where relnamespace = 'contract_data'::regnamespace and relname = name) then
+    return name;
+  end if;
+  -- One creator at a time. A session that has waited looks again, with a query: to_regclass may answer from its cache.
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.ensure_partition', 0));
+  -- retain_from commits under this lock: either it finds this partition, or this finds its boundary.
+  if exists (select from contract_data.settings where ledger < retained_from) then
+    return null;
+  end if;
+  if not exists (select from pg_class where relnamespace = 'contract_data'::regnamespace and relname = name) then
+    execute format(
+      'create table contract_data.%I (like contract_data.entries including all, constraint %I check (ledger_sequence >= %s and ledger_sequence < %s))',
+      name, name || '_ledgers', low, high);
+    execute format(
+      'alter table contract_data.entries attach partition contract_data.%I for values from (%s) to (%s)', name, low, high);
+    execute format('alter table contract_data.%I drop constraint %I', name, name || '_ledgers');
+  end if;
+  return name;
+end $$;
+revoke all on function contract_data.ensure_partition(bigint) from public;
+comment on function contract_data.ensure_partition(bigint) is
+  'Creates the partition of entries for a ledger if it is missing; returns its name, or null below settings.retained_from.';

@@ -1,0 +1,21 @@
+-- Rebuilds the current state from the whole history, in one transaction: readers see the old state or the new. Windows below
+-- condensed_to stay marked as folded, because retained_states has them.
+create or replace function contract_data.refresh_current_states() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  low bigint;
+  states bigint;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
+  select coalesce(condensed_to, 0) into low from contract_data.settings;
+  delete from contract_data.key_states;
+  delete from contract_data.contract_assets where learnt_from = 'instance' and not retained;
+  execute contract_data.fold_statement('select s.* from contract_data.retained_states s');
+  update contract_data.ingestion_progress set folded = false where status = 'completed' and folded and start_ledger >= low;
+  while contract_data.fold_pending(500000) > 0 loop
+  end loop;
+  select count(*) into states from contract_data.current_states;
+  return states;
+end $$;
+comment on function contract_data.refresh_current_states() is
+  'Rebuilds key_states and contract_assets from retained_states and entries; returns the number of current states.';
