@@ -10,7 +10,7 @@
 //! store      archive   the object joins the dataset of completed windows        store::archive
 //! ```
 //!
-//! A schedule calls [`run`], an operator calls [`replay`]; `run::window` takes one window through all steps. The
+//! A schedule calls [`run()`], an operator calls [`replay`]; `run::window` takes one window through all steps. The
 //! library depends on no host: a command line, a function or a service calls it with its [`Clients`].
 //!
 //! Each room depends only on those declared above it in this file.

@@ -16,7 +16,7 @@ use crate::store::{StagedObject, Store};
 /// see the old window or the new one, also after a crash.
 ///
 /// # Errors
-/// As [`load`]; [`Error::Usage`] when the window has changed since it was planned.
+/// As [`load`](super::load::load); [`Error::Usage`] when the window has changed since it was planned.
 pub(crate) async fn replace(
     client: &mut Client,
     store: &Store,

@@ -20,7 +20,7 @@ const BRIEF_WAITS: &str = "set lock_timeout = '5s'; set statement_timeout = '15m
 /// killed: the next one continues. `dry_run` writes nothing and reports what would be done.
 ///
 /// # Errors
-/// [`Error::Database`], [`Error::Schema`]; [`Error::Staging`], after everything else is done.
+/// [`crate::Error::Database`], [`crate::Error::Schema`]; [`crate::Error::Staging`], after everything else is done.
 pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
     let client = connect(&config.database).await?;
     let stored = Settings::checked(&client, config).await?;

@@ -60,7 +60,7 @@ pub struct TableSize {
 /// The status, and the coverage in `bins` bins.
 ///
 /// # Errors
-/// As [`status`].
+/// As [`status`](super::status::status).
 pub async fn status_in_bins(config: &Config, bins: u16) -> Result<(Status, Option<Coverage>)> {
     let (client, source) = ask(config).await?;
     let status = read(&client, config, source).await?;
