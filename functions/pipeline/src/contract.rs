@@ -1,4 +1,6 @@
 //! The contract of source, store, database and loader: windows, columns, values and their encoding. No I/O.
+//!
+//! The public modules are for sources in Rust, such as `flight-source`.
 
 pub mod asset;
 pub(crate) mod evidence;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use pipeline::PUBNET;
+use pipeline::contract::wire::PORT;
 use tracing::Level;
 
 use crate::chain::{Chain, ChainSpec};
@@ -44,7 +45,7 @@ pub struct Cli {
         global = true,
         help_heading = SERVER,
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8816"
+        default_value_t = SocketAddr::from(([127, 0, 0, 1], PORT))
     )]
     listen: SocketAddr,
     /// Maximum rows per batch; a batch also ends at 2 MiB

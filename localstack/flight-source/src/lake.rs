@@ -82,8 +82,8 @@ impl Lake {
             runtime: Handle::current(),
         };
         let ledgers = lake.known().await?.ledgers;
-        lake.closed_at(ledgers.end()).await?;
-        tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake");
+        lake.count(LedgerWindow::single(ledgers.end())).await?;
+        tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake opened");
         Ok(lake)
     }
 

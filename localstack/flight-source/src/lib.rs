@@ -1,7 +1,7 @@
 //! An Arrow Flight server of Stellar contract data: Parquet files, a synthetic chain, or the ledgers of a lake.
 //!
-//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow). There are three: [`ParquetFiles`], [`Chain`] and
-//! [`Lake`]. A [`Server`] serves one dataset:
+//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow). There are three:
+//! [`ParquetFiles`], [`Chain`] and [`Lake`]. A [`Server`] serves one dataset:
 //!
 //! - `GetFlightInfo` for the path `contract, data, <start>, <end>` returns the exact number of rows, and as JSON in
 //!   `app_metadata` the ledgers they are from: `start_ledger`, `end_ledger`, and `latest_closed_at`, the close time of

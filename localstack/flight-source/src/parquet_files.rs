@@ -86,7 +86,7 @@ impl ParquetFiles {
         };
         let extent = LedgerWindow::single(*start).span(LedgerWindow::single(*end));
         let rows: u64 = ledgers.values().map(|ledger| ledger.rows).sum();
-        tracing::info!(files = files.len(), rows, ledgers = %extent, "Parquet files");
+        tracing::info!(files = files.len(), rows, ledgers = %extent, "Parquet files opened");
         Ok(Self { name: format!("files {extent} {rows}"), schema, files, ledgers, extent })
     }
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::values::{boolean, duration, is_loopback};
 use crate::aws::Aws;
+use crate::contract::wire::PORT;
 use crate::error::{Error, Result};
 use crate::secret::StoredSecret;
 
@@ -43,7 +44,7 @@ pub(crate) struct ClientIdentity {
 /// Reads the variables.
 pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> Result<FlightConfig> {
     const NAME: &str = "FLIGHT_ENDPOINT";
-    let given = get(NAME).unwrap_or_else(|| "localhost:8816".to_owned());
+    let given = get(NAME).unwrap_or_else(|| format!("localhost:{PORT}"));
     let url = match given.split_once("://") {
         Some(("grpc" | "grpc+tcp" | "http", rest)) => format!("http://{rest}"),
         Some(("grpc+tls" | "https", rest)) => format!("https://{rest}"),

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::window::LedgerWindow;
 
+/// The port of a source, unless another is given.
+pub const PORT: u16 = 8816;
+
 /// The path of a request for everything the source has. For a window, its start and its end follow.
 pub const PATH: [&str; 2] = ["contract", "data"];
 

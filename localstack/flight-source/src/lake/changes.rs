@@ -139,7 +139,7 @@ impl<'a> Changes<'a> {
             LedgerKey::ContractData(data) if has_rows(&data.key) => {
                 let key = hash(key)?;
                 let Some((last_modified, data)) = self.images.remove(&key) else {
-                    return Err("an entry is removed without its last value".into());
+                    return Err("an entry is removed whose previous value the ledger does not contain".into());
                 };
                 self.row(phase, key, &data, last_modified, true)
             }
@@ -160,7 +160,9 @@ impl<'a> Changes<'a> {
         deleted: bool,
     ) -> Result<(), Fault> {
         if last_modified > self.ledger {
-            return Err(format!("an entry was last modified in ledger {last_modified}, a later one").into());
+            return Err(
+                format!("an entry was last modified in ledger {last_modified}, which is later").into()
+            );
         }
         let columns = columns(data, key, self.passphrase)
             .map_err(unencodable)?

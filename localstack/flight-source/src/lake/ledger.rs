@@ -169,7 +169,7 @@ impl<R: Read> Reader<'_, R> {
         let hash: [u8; 32] = hash.finalize().into();
         match hash == expected {
             true => Ok((hash, header)),
-            false => Err("its header does not have the hash that stands before it".into()),
+            false => Err("its header does not match the hash given for it".into()),
         }
     }
 

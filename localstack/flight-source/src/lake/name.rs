@@ -36,8 +36,8 @@ pub(crate) fn partition(folder: &str) -> Option<LedgerWindow> {
     window(folder)
 }
 
-/// The ledgers that an object with these ledgers in its name contains: no lake contains the genesis ledger, so the first object
-/// starts with ledger 2.
+/// The ledgers that an object with these ledgers in its name contains: no lake contains the genesis ledger, so the first
+/// object starts with ledger 2.
 pub(crate) fn without_genesis(ledgers: LedgerWindow) -> LedgerWindow {
     ledgers.from(2).unwrap_or(ledgers)
 }

@@ -83,7 +83,7 @@ async fn contents_that_contradict_the_header_are_refused() {
         LedgerCloseMeta::V1(ledger) => ledger.ledger_header.header.total_coins += 1,
         other => panic!("{other:?}"),
     });
-    expect(&header, "ledger 45: its header does not have the hash that stands before it").await;
+    expect(&header, "ledger 45: its header does not match the hash given for it").await;
     let set = repacked(|ledger| match ledger {
         LedgerCloseMeta::V1(ledger) => {
             let stellar_xdr::GeneralizedTransactionSet::V1(set) = &mut ledger.tx_set;
@@ -116,8 +116,8 @@ fn ledger_of(changes: Vec<stellar_xdr::LedgerEntryChange>) -> impl Fn(Vec<u8>) -
 #[tokio::test]
 async fn changes_that_the_network_cannot_have_made_are_refused() {
     let entry = numbered(1, 1);
-    expect(&ledger_of(vec![removed(&entry)]), "ledger 45: an entry is removed without its last value").await;
-    expect(&ledger_of(vec![created(46, &entry)]), "was last modified in ledger 46, a later one").await;
+    expect(&ledger_of(vec![removed(&entry)]), "ledger 45: an entry is removed whose previous value").await;
+    expect(&ledger_of(vec![created(46, &entry)]), "was last modified in ledger 46, which is later").await;
     let account = stellar_xdr::ContractDataEntry { contract: stellar_xdr::ScAddress::default(), ..entry };
     expect(&ledger_of(vec![created(45, &account)]), "does not belong to a contract").await;
 }
