@@ -39,6 +39,7 @@ pub use config::{
 };
 pub use contract::evidence::{Evidence, RowSource};
 pub use contract::network::Network;
+pub use contract::tables::STAGED_SCHEMA;
 pub use contract::window::{LedgerWindow, WindowLimits};
 pub use database::{Migration, check, migrate};
 pub use error::{BoxError, Error, Result};
