@@ -45,8 +45,8 @@ image: ## The container image contract-data-loader (ENGINE=docker IMAGE=name:tag
 		--build-arg REVISION=$(shell git rev-parse HEAD) .
 
 .PHONY: check
-check: ## Format, clippy, rustdoc and the architecture, as CI wants them
-	@.ci/run fmt clippy rustdoc architecture
+check: ## Format, clippy, rustdoc, linters, and the checks of functions/tidy
+	@.ci/run fmt clippy rustdoc lint && cargo test --locked -p tidy
 
 .PHONY: fmt
 fmt: ## Format the Rust code

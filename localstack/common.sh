@@ -47,8 +47,12 @@ remove_services() {
 }
 
 # built PROFILE PACKAGE…: builds the programs and copies them to $work/bin, where no other build replaces them. Quiet
-# unless there is much to do.
+# unless there is much to do. With PROGRAMS=DIR it takes them from there.
 built() {
+    if [[ -n ${PROGRAMS:-} ]]; then
+        PATH=$PROGRAMS:$PATH
+        return
+    fi
     local profile=$1 folder=$1 quiet=--quiet package programs=()
     shift
     if [[ $profile == dev ]]; then folder=debug; fi
@@ -66,6 +70,7 @@ built() {
 }
 
 # A PostgreSQL of the script's own, its URL in $postgres_url.
+# shellcheck disable=SC2034 # for the script
 start_postgres() {
     postgres_url=$("$root/localstack/postgres" start "$work/postgres") || die "there is no PostgreSQL to work with"
 }

@@ -16,6 +16,17 @@ free_port() {
     die "no free port between 20000 and 32000"
 }
 
+# need PROGRAM PACKAGE…: installs the packages by apt where the program is missing.
+need() {
+    if command -v "$1" >/dev/null; then return; fi
+    may_install || die "$1 is missing: install ${*:2}"
+    echo "installing ${*:2} with apt" >&2
+    local log
+    log=$(mktemp)
+    apt_install "${@:2}" 2>"$log" || { tail -n 5 "$log" >&2; die "apt did not install ${*:2}"; }
+    rm -f "$log"
+}
+
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
 # apt_install PACKAGE…: installs them; what apt says goes to stderr.

@@ -9,8 +9,8 @@
 
 # shellcheck source=machine.sh
 source "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
-# shellcheck source=python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
+# shellcheck source=venv.sh
+source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
 release=4.14.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -86,24 +86,10 @@ locked() {
     exec 8>&-
 }
 
-# The name holds what was asked for: another release, other pins or mends are another installation.
 install_localstack() {
-    venv=$cache/localstack-venv-$( (echo "${packages[@]}" && declare -f mend && cat "$here/constraints.txt") | cksum | cut -d ' ' -f 1)
-    if [[ ! -f $venv/complete ]]; then locked localstack-venv make_venv; fi
-}
-
-make_venv() {
-    local python
-    if [[ -f $venv/complete ]]; then return; fi # another start was at it
-    python=$(find_python 3.13 3.12) ||
-        die "no Python 3.12 or 3.13 with venv here: install python3.13 and python3.13-venv, for LocalStack"
-    say "installing LocalStack $release into $venv"
-    rm -rf "$venv"
-    "$python" -m venv "$venv" >&2 || die "$python made no venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input \
-        -c "$here/constraints.txt" "${packages[@]}" >&2 || die "pip did not install LocalStack"
-    mend "$venv" || die "cannot write into $venv"
-    touch "$venv/complete"
+    pythons=(3.13 3.12)
+    venv=$(finish=mend venv localstack "$here/constraints.txt" "${packages[@]}") ||
+        die "LocalStack $release was not installed"
 }
 
 # --- the server

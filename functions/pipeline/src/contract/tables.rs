@@ -121,7 +121,7 @@ pub static SOURCE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// The schema of staged and archived objects: the columns of the source and `change_index`. `ledger_key_hash` is never null there.
-pub(crate) static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+pub static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<Field> = COLUMNS
         .iter()
         .map(|c| Field::new(c.name, arrow_type(c.kind), c.nullable && c.name != "ledger_key_hash"))
