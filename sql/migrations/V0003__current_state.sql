@@ -29,6 +29,7 @@ create table contract_data.key_states (
   like contract_data.entries including comments,
   constraint key_states_pkey primary key (ledger_key_hash)
 ) with (fillfactor = 85);
+-- squawk-ignore ban-drop-column
 alter table contract_data.key_states drop column batch_id, drop column ingested_at;
 
 create index key_states_contract on contract_data.key_states (contract_id);
