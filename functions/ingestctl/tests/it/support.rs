@@ -89,11 +89,14 @@ impl World {
         complaint(&program.envs(variables.iter().copied()).run().await.expect_code(code))
     }
 
-    /// Runs it until this failpoint kills it.
+    /// Runs it until this failpoint kills it, and the server has noticed: until then the next run would find this one at work.
     pub(crate) async fn is_killed(&self, line: &str, failpoints: &str) -> Output {
         let output = self.ingestctl(line).env("FAILPOINTS", failpoints).run().await;
         let Output { stdout, stderr, .. } = &output;
         assert_eq!(output.code, None, "not killed at {failpoints}: {stdout}{stderr}");
+        let schedule = "select pg_try_advisory_xact_lock(hashtextextended('contract_data.schedule', 0))";
+        until("the lock of the killed run is free", async || self.database.value(schedule).await == "t")
+            .await;
         output
     }
 
