@@ -61,6 +61,12 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> R
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return Err(Error::config(NAME, "must not contain a password: use FLIGHT_TOKEN"));
     }
+    if endpoint.path() != "/" || endpoint.query().is_some() || endpoint.fragment().is_some() {
+        return Err(Error::config(
+            NAME,
+            format!("{given:?} has a path, which Flight does not use: write host:port"),
+        ));
+    }
     let plain = endpoint.scheme() == "http";
     let token = get("FLIGHT_TOKEN").map(SecretString::from);
     let token_secret = get("FLIGHT_TOKEN_SECRET_ARN");

@@ -42,6 +42,8 @@ fn a_value_that_does_not_parse_names_its_variable() {
         ("FLIGHT_TRUST_END", "perhaps"),
         ("FLIGHT_ENDPOINT", "ftp://host"),
         ("FLIGHT_ENDPOINT", "http://user:canary@host"),
+        ("FLIGHT_ENDPOINT", "grpc://host:1/path"),
+        ("FLIGHT_ENDPOINT", "host:1?query"),
         ("STAGING_URL", "gs://bucket"),
         ("STAGING_URL", "s3://"),
         ("PARTITION_LEDGERS", "0"),
