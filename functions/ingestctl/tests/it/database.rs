@@ -1,6 +1,8 @@
 //! Errors of the database give exit code 5, and the message says what to do.
 
-use testkit::port::closed_port;
+use std::time::{Duration, Instant};
+
+use testkit::port::{closed_port, silent_port};
 use testkit::{Database, Source};
 
 use crate::oracle;
@@ -29,6 +31,52 @@ async fn a_database_out_of_reach_is_exit_code_5() {
             assert!(told.contains(reason), "{line}: {told}");
         }
     }
+    world.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_connections_and_never_answers_is_exit_code_5_in_time() {
+    let world = World::new(1..=16).await;
+    let silent = silent_port();
+    let url = format!("postgresql://postgres@{}/postgres?connect_timeout=2", silent.address());
+    for line in COMMANDS.into_iter().chain(["migrate"]) {
+        let begun = Instant::now();
+        let told = world.fails(line, &[("DATABASE_URL", &url)], 5).await;
+        assert_eq!(told, "ingestctl: database: cannot connect: no answer within 2s", "{line}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{line}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn defaults_of_the_database_change_nothing() {
+    let world = World::new(1..=16).await;
+    for setting in [
+        "default_transaction_isolation = 'serializable'",
+        "idle_session_timeout = '1s'",
+        "lock_timeout = '1ms'",
+    ] {
+        let sql = format!("alter database {} set {setting}", world.database.name());
+        world.database.execute(&sql).await;
+    }
+    if world.database.value("show server_version_num").await.parse::<u32>().unwrap() >= 170_000 {
+        let sql = format!("alter database {} set transaction_timeout = '1ms'", world.database.name());
+        world.database.execute(&sql).await;
+    }
+    world.ingestctl("run").env("WINDOW_LEDGERS", "4").run().await.expect_code(0);
+    world.expect_whole(&[1..=16]).await;
+}
+
+#[tokio::test]
+async fn a_read_only_default_is_refused_before_the_drain_and_nothing_is_written() {
+    let world = World::new(1..=16).await;
+    let brake = format!("alter database {} set default_transaction_read_only = on", world.database.name());
+    world.database.execute(&brake).await;
+    for line in ["run", "replay -s 1 -e 16"] {
+        let told = world.fails(line, &[], 5).await;
+        assert!(told.contains("default_transaction_read_only is on"), "{line}: {told}");
+    }
+    assert_eq!(world.source.drains(), 0);
+    world.succeeds("status").await;
     world.expect_nothing().await;
 }
 

@@ -9,14 +9,18 @@ use super::{credentials, tls};
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
 
-/// Settings of every session. Keepalives free the locks of a client that vanished from the network within 40 seconds,
-/// and a statement outlives its client by at most 5; the lock timeout bounds every wait for another claim; an idle
-/// transaction belongs to a dead client.
+/// Settings of every session, whatever server, database or role have as defaults. Keepalives free the locks of a client that
+/// vanished from the network within 40 seconds, and a statement outlives its client by at most 5; the lock timeout bounds every
+/// wait for another claim; an idle transaction belongs to a dead client. Statements outside of our transactions read what was
+/// committed a moment ago, so isolation is READ COMMITTED there too. Sessions may idle, and the transaction that holds a lock
+/// for a whole run may last: PostgreSQL 17 has a timeout for that. A default of read only stays: it is the operator's brake.
 const SESSION: &str = "
     set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
     set client_connection_check_interval = '5s';
     set lock_timeout = '30s'; set statement_timeout = '15min'; set idle_in_transaction_session_timeout = '15min';
-    set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8'";
+    set default_transaction_isolation = 'read committed'; set idle_session_timeout = 0;
+    set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8';
+    select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'";
 
 /// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,12 +40,36 @@ pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Client> {
         },
         opened => opened?,
     };
-    client.batch_execute(SESSION).await.database("set up the session")?;
+    within(patience(config), async { client.batch_execute(SESSION).await.database("set up the session") })
+        .await?;
     Ok(client)
 }
 
-/// Opens a connection with a complete login.
+/// The longest wait for a connection: `connect_timeout` for each host, since an address that accepts a connection may never
+/// answer on it.
+fn patience(config: &DatabaseConfig) -> Duration {
+    let each = config.postgres.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    each.saturating_mul(u32::try_from(config.postgres.get_hosts().len()).unwrap_or(1).max(1))
+}
+
+/// The outcome, or the error that there was none in time.
+async fn within<T>(patience: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(patience, step).await.unwrap_or_else(|_| {
+        Err(Error::Database {
+            action: "connect",
+            transient: true,
+            source: format!("no answer within {}", humantime::format_duration(patience)).into(),
+        })
+    })
+}
+
+/// Opens a connection with a complete login, in time.
 async fn open(config: &DatabaseConfig) -> Result<Client> {
+    within(patience(config), Box::pin(log_in(config))).await
+}
+
+/// Opens a connection with a complete login.
+async fn log_in(config: &DatabaseConfig) -> Result<Client> {
     let mut postgres = config.postgres.clone();
     postgres.application_name("contract-data-loader");
     postgres.keepalives_idle(Duration::from_secs(20));

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::connect::{cancel, connect};
 use crate::config::DatabaseConfig;
-use crate::error::{Error, Result};
+use crate::error::{DatabaseContext, Error, Result};
 
 /// More than any run needs at once; reaching the limit means that sessions leak.
 const SESSIONS: usize = 256;
@@ -28,6 +28,9 @@ pub(crate) type Session = Object<Connections>;
 #[derive(Debug)]
 pub(crate) struct Sessions(Pool<Connections>);
 
+/// Asks whether the session may write.
+const IS_READ_ONLY: &str = "show transaction_read_only";
+
 /// Creates connections, and checks that kept ones are alive.
 #[derive(Debug)]
 pub(crate) struct Connections(DatabaseConfig);
@@ -37,14 +40,20 @@ impl Manager for Connections {
     type Error = Error;
 
     async fn create(&self) -> Result<Client> {
-        connect(&self.0).await
+        let client = connect(&self.0).await?;
+        let answer = client.simple_query(IS_READ_ONLY).await.database("set up the session")?;
+        if is_off(&answer) {
+            return Ok(client);
+        }
+        let problem = "it is read only: the server is a standby, or default_transaction_read_only is on";
+        Err(Error::Database { action: "use the session", transient: true, source: problem.into() })
     }
 
     /// The session must answer a query in time, and must be writable: a server that became a standby keeps its
     /// sessions. Answers come in order, so this answer also proves that an abandoned transaction has been rolled back.
     /// A statement that nobody waits for is cancelled.
     async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
-        let answer = client.simple_query("show transaction_read_only");
+        let answer = client.simple_query(IS_READ_ONLY);
         tokio::pin!(answer);
         let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answered) => Ok(answered),
