@@ -129,10 +129,17 @@ impl PrivateServer {
         self.script("restart", &[how.name()]);
     }
 
-    /// Kills its first process with SIGKILL.
+    /// Kills its first process with SIGKILL, and waits until it is gone: a start before that would find it running.
     pub fn kill9(&self) {
-        let killed = Command::new("kill").args(["-9", &self.pid().to_string()]).status();
+        let pid = self.pid().to_string();
+        let killed = Command::new("kill").args(["-9", &pid]).status();
         assert!(killed.is_ok_and(|status| status.success()), "cannot kill PostgreSQL");
+        let begun = Instant::now();
+        // A process that has ended has no directory, even before it is reaped.
+        while std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "PostgreSQL outlives its kill");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The id of its first process.
