@@ -59,10 +59,12 @@ async fn defaults_of_the_database_change_nothing() {
         world.database.execute(&sql).await;
     }
     if world.database.value("show server_version_num").await.parse::<u32>().unwrap() >= 170_000 {
-        let sql = format!("alter database {} set transaction_timeout = '1ms'", world.database.name());
+        let sql = format!("alter database {} set transaction_timeout = '500ms'", world.database.name());
         world.database.execute(&sql).await;
     }
-    world.ingestctl("run").env("WINDOW_LEDGERS", "4").run().await.expect_code(0);
+    // Longer than either timeout, with the lock of the schedule held all along.
+    let line = world.ingestctl("run").env("WINDOW_LEDGERS", "8");
+    line.env("FAILPOINTS", "copied=sleep(1500)").run().await.expect_code(0);
     world.expect_whole(&[1..=16]).await;
 }
 
