@@ -8,6 +8,8 @@ pub(crate) mod network;
 mod numeric;
 pub mod tables;
 pub(crate) mod tuples;
+pub(crate) mod values;
+mod walk;
 pub(crate) mod window;
 pub mod wire;
 pub mod xdr;

@@ -175,7 +175,8 @@ impl Row {
         row
     }
 
-    fn keyed(mut self, key_type: &str, key: &ScVal) -> Row {
+    /// Has this key.
+    pub fn keyed(mut self, key_type: &str, key: &ScVal) -> Row {
         self.contract_key_type = key_type.to_owned();
         self.key_xdr = Some(xdr::base64(key));
         self.hashed()

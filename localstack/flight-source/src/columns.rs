@@ -7,6 +7,7 @@ use arrow::array::{
     UInt32Builder,
 };
 use pipeline::contract::tables::SOURCE_SCHEMA;
+use pipeline::contract::xdr;
 use stellar_xdr::ScVal;
 
 use crate::error::Result;
@@ -17,8 +18,8 @@ pub(crate) const WASM: &str = "wasm";
 pub(crate) const STELLAR_ASSET: &str = "stellar_asset";
 
 /// The column `contract_key_type`.
-pub(crate) fn key_type(key: &ScVal) -> String {
-    format!("ScValTypeScv{}", key.name())
+pub(crate) fn key_type(key: &ScVal) -> &'static str {
+    xdr::key_type(key.discriminant())
 }
 
 /// The strkey `C…` of a contract.

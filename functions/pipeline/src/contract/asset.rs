@@ -18,6 +18,18 @@ pub fn credit(code: &str, issuer: AccountId) -> Option<Asset> {
     }
 }
 
+/// The asset that these columns name; `None` if they name none.
+pub(crate) fn named(type_word: &str, code: Option<&str>, issuer: Option<&str>) -> Option<Asset> {
+    let asset = match (code, issuer) {
+        (None, None) => Asset::Native,
+        (Some(code), Some(issuer)) if code.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            credit(code, issuer.parse().ok()?)?
+        }
+        _ => return None,
+    };
+    (asset_type(&asset) == type_word).then_some(asset)
+}
+
 /// The column `asset_type`.
 pub fn asset_type(asset: &Asset) -> &'static str {
     match asset {
@@ -61,6 +73,23 @@ mod tests {
             strkey(&of_circle("USDC").unwrap()).as_str(),
             "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75"
         );
+    }
+
+    #[test]
+    fn three_columns_name_an_asset_or_none() {
+        let issuer = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
+        assert_eq!(named("native", None, None), Some(Asset::Native));
+        assert_eq!(named("credit_alphanum4", Some("USDC"), Some(issuer)), of_circle("USDC"));
+        for (word, code, issuer) in [
+            ("native", Some("USDC"), Some(issuer)),
+            ("credit_alphanum12", Some("USDC"), Some(issuer)),
+            ("credit_alphanum4", Some("US C"), Some(issuer)),
+            ("credit_alphanum4", Some("USDC"), None),
+            ("credit_alphanum4", None, None),
+            ("credit_alphanum4", Some("USDC"), Some("GA5Z")),
+        ] {
+            assert_eq!(named(word, code, issuer), None, "{word} {code:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Networks, and the contract ids that follow from their passphrase.
 
+use sha2::{Digest, Sha256};
 use stellar_strkey::Contract;
 use stellar_xdr::Asset;
 
@@ -54,6 +55,11 @@ impl Network {
             }
         };
         Ok(Network { name: name.to_owned(), passphrase: passphrase.to_owned() })
+    }
+
+    /// The id of this network: the SHA-256 of its passphrase.
+    pub(crate) fn id(&self) -> [u8; 32] {
+        Sha256::digest(self.passphrase.as_bytes()).into()
     }
 
     /// The contract id (strkey `C…`) of the native asset's contract on this network.

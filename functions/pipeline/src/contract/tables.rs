@@ -19,41 +19,75 @@ pub(crate) enum Kind {
     Instant,
 }
 
-/// A column of the source: name, kind, and whether it may be null.
+/// The texts that a column may hold; `contract/values.rs` checks each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// Any text.
+    Any,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// `ScValTypeScv` and the name of a type; where `key_xdr` is known, the type of the key.
+    KeyType,
+    /// A strkey `C…`.
+    Contract,
+    /// A strkey `G…`.
+    Account,
+    /// A strkey of anything that can hold a balance: `C…`, `G…`, `M…`, `B…` or `L…`.
+    Holder,
+    /// A SHA-256 in lower-case hexadecimal.
+    Hash,
+    /// The base64 XDR of an `SCVal`.
+    Value,
+}
+
+/// A column of the source.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     /// The name, in Flight, Parquet and PostgreSQL alike.
     pub(crate) name: &'static str,
     /// What it holds.
     pub(crate) kind: Kind,
+    /// Which texts it may hold; [`Domain::Any`] for other kinds.
+    pub(crate) domain: Domain,
     /// Whether it may be null.
     pub(crate) nullable: bool,
 }
 
-/// Shorthand for the table below.
+/// Shorthand for the table below: a column that is no text.
 const fn column(name: &'static str, kind: Kind, nullable: bool) -> Column {
-    Column { name, kind, nullable }
+    Column { name, kind, domain: Domain::Any, nullable }
 }
+
+/// Shorthand for the table below: a text.
+const fn text(name: &'static str, domain: Domain, nullable: bool) -> Column {
+    Column { name, kind: Kind::Text, domain, nullable }
+}
+
+/// The column `contract_durability` of temporary and of persistent entries.
+pub(crate) const DURABILITIES: [&str; 2] =
+    ["ContractDataDurabilityTemporary", "ContractDataDurabilityPersistent"];
+const ASSET_TYPES: &[&str] = &["native", "credit_alphanum4", "credit_alphanum12"];
+const INSTANCE_TYPES: &[&str] = &["wasm", "stellar_asset", "external_ref"];
 
 /// The columns of the source, in the order of the table.
 pub(crate) const COLUMNS: &[Column] = &[
-    column("contract_id", Kind::Text, false),
-    column("contract_key_type", Kind::Text, false),
-    column("contract_durability", Kind::Text, false),
-    column("asset_code", Kind::Text, true),
-    column("asset_issuer", Kind::Text, true),
-    column("asset_type", Kind::Text, true),
-    column("balance_holder", Kind::Text, true),
+    text("contract_id", Domain::Contract, false),
+    text("contract_key_type", Domain::KeyType, false),
+    text("contract_durability", Domain::Words(&DURABILITIES), false),
+    text("asset_code", Domain::Any, true),
+    text("asset_issuer", Domain::Account, true),
+    text("asset_type", Domain::Words(ASSET_TYPES), true),
+    text("balance_holder", Domain::Holder, true),
     column("balance", Kind::Amount, true),
     column("last_modified_ledger", Kind::Ledger, false),
     column("deleted", Kind::Flag, false),
     column("ledger_sequence", Kind::Ledger, false),
     column("closed_at", Kind::Instant, false),
-    column("ledger_key_hash", Kind::Text, true),
-    column("key_xdr", Kind::Text, true),
-    column("val_xdr", Kind::Text, true),
-    column("contract_instance_type", Kind::Text, true),
-    column("contract_instance_wasm_hash", Kind::Text, true),
+    text("ledger_key_hash", Domain::Hash, true),
+    text("key_xdr", Domain::Value, true),
+    text("val_xdr", Domain::Value, true),
+    text("contract_instance_type", Domain::Words(INSTANCE_TYPES), true),
+    text("contract_instance_wasm_hash", Domain::Hash, true),
     column("expiration_ledger_seq", Kind::Ledger, true),
 ];
 
@@ -65,9 +99,13 @@ pub(crate) mod position {
     use super::{COLUMNS, position_of};
 
     pub(crate) const CONTRACT_ID: usize = position_of("contract_id");
+    pub(crate) const CONTRACT_KEY_TYPE: usize = position_of("contract_key_type");
     pub(crate) const CONTRACT_DURABILITY: usize = position_of("contract_durability");
     pub(crate) const ASSET_CODE: usize = position_of("asset_code");
+    pub(crate) const ASSET_ISSUER: usize = position_of("asset_issuer");
+    pub(crate) const ASSET_TYPE: usize = position_of("asset_type");
     pub(crate) const BALANCE_HOLDER: usize = position_of("balance_holder");
+    pub(crate) const BALANCE: usize = position_of("balance");
     pub(crate) const DELETED: usize = position_of("deleted");
     pub(crate) const LEDGER_SEQUENCE: usize = position_of("ledger_sequence");
     pub(crate) const CLOSED_AT: usize = position_of("closed_at");

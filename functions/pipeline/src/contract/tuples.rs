@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::numeric;
 use super::tables::{COLUMNS, Kind, position};
-use super::xdr::{balance_amount, base16};
+use super::xdr::{balance_amount, base16, value_bytes};
 use crate::error::{Error, Result};
 
 /// The header of a COPY BINARY stream: signature, flags, length of the header extension.
@@ -152,8 +152,10 @@ fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), Strin
         Values::Balance { holder, value, deleted, .. } if holder.is_valid(row) => {
             // The int64 is null because the amount does not fit: take it from the value.
             if value.is_valid(row) {
-                let amount = balance_amount(value.value(row))
-                    .map_err(|e| format!("is null, and val_xdr, which should contain it, {e}"))?;
+                let mut bytes = Vec::new();
+                let amount = value_bytes(value.value(row), &mut bytes)
+                    .and_then(|()| balance_amount(&bytes).ok_or_else(|| "contains no i128 amount".to_owned()))
+                    .map_err(|cause| format!("is null, and val_xdr, which should contain it, {cause}"))?;
                 numeric::put(out, amount);
             } else if deleted.value(row) {
                 put_null(out);

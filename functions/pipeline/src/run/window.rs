@@ -157,7 +157,7 @@ async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -
 /// One attempt: request, drain, stage; if the source sends ledgers out of order, it is drained twice.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
     let target = StageTarget {
-        network: context.network().to_owned(),
+        network: context.clients.config.network.clone(),
         database_id: context.settings.database_id,
         batch_rows: context.clients.config.batch_rows,
         replaces,

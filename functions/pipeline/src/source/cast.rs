@@ -1,15 +1,15 @@
-//! Turns the source's columns into the staged ones: finds them by name, casts them without loss, fills in derived
-//! values.
+//! Turns the source's columns into the staged ones: finds them by name, casts them without loss, and
+//! normalizes their values.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampNanosecondType, UInt32Type};
 use arrow::util::display::array_value_to_string;
 
 use crate::contract::tables::{COLUMNS, Column, Kind, arrow_type, position};
-use crate::contract::xdr;
+use crate::contract::values;
 use crate::error::{Error, Result};
 
 /// The positions of a row's columns in a stream's schema.
@@ -63,8 +63,7 @@ impl Columns {
                 convert(column, batch.column(*index), Some(&ledgers))?
             });
         }
-        arrays[position::ASSET_CODE] = without_padding(&arrays[position::ASSET_CODE]);
-        arrays[position::LEDGER_KEY_HASH] = with_derived_hashes(&arrays, &ledgers)?;
+        values::normalize(&mut arrays)?;
         Ok(arrays)
     }
 }
@@ -142,44 +141,6 @@ fn relabelled(array: &ArrayRef, target: &DataType) -> ArrayRef {
         Ok(data) => arrow::array::make_array(data),
         Err(_) => Arc::clone(array), // the cast will report the error
     }
-}
-
-/// `asset_code` without the NUL bytes that pad it to 4 or 12 characters.
-fn without_padding(array: &ArrayRef) -> ArrayRef {
-    let codes = array.as_string::<i32>();
-    if memchr::memchr(0, codes.value_data()).is_none() {
-        return Arc::clone(array);
-    }
-    Arc::new(codes.iter().map(|code| code.map(|c| c.trim_end_matches('\0'))).collect::<StringArray>())
-}
-
-/// `ledger_key_hash`, derived from contract, key and durability where it is null.
-fn with_derived_hashes(arrays: &[ArrayRef], ledgers: &UInt32Array) -> Result<ArrayRef> {
-    let hashes = arrays[position::LEDGER_KEY_HASH].as_string::<i32>();
-    if hashes.null_count() == 0 {
-        return Ok(Arc::clone(&arrays[position::LEDGER_KEY_HASH]));
-    }
-    let contracts = arrays[position::CONTRACT_ID].as_string::<i32>();
-    let durabilities = arrays[position::CONTRACT_DURABILITY].as_string::<i32>();
-    let keys = arrays[position::KEY_XDR].as_string::<i32>();
-    let mut complete = StringBuilder::with_capacity(hashes.len(), hashes.len() * 64);
-    for row in 0..hashes.len() {
-        if hashes.is_valid(row) {
-            complete.append_value(hashes.value(row));
-            continue;
-        }
-        let key = keys.is_valid(row).then(|| keys.value(row));
-        let hash =
-            xdr::ledger_key_hash(contracts.value(row), key, durabilities.value(row)).map_err(|cause| {
-                Error::BadData {
-                    ledger: ledgers.value(row),
-                    column: COLUMNS[position::LEDGER_KEY_HASH].name,
-                    cause: format!("is null and cannot be derived: {cause}"),
-                }
-            })?;
-        complete.append_value(hash);
-    }
-    Ok(Arc::new(complete.finish()))
 }
 
 #[cfg(test)]

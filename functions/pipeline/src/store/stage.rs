@@ -27,8 +27,10 @@ use super::sort::Sorter;
 use super::store::Store;
 use crate::config::BATCH_BYTES;
 use crate::contract::evidence::Evidence;
+use crate::contract::network::Network;
 use crate::contract::tables::{STAGED_SCHEMA, position};
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
+use crate::contract::values::Checker;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, StagingContext, as_parquet};
 use crate::metrics;
@@ -40,8 +42,8 @@ const PART_BYTES: usize = 5 << 20;
 /// The target of a staged object: its database, and the size of its row groups.
 #[derive(Debug, Clone)]
 pub(crate) struct StageTarget {
-    /// The network's name.
-    pub(crate) network: String,
+    /// The network of its rows.
+    pub(crate) network: Network,
     /// `settings.database_id`.
     pub(crate) database_id: Uuid,
     /// Rows per row group, at most; a row group also ends at [`BATCH_BYTES`].
@@ -159,6 +161,7 @@ struct ObjectWriter<'a> {
     rows: u64,
     digest: RowsDigest,
     tuples: Tuples,
+    checker: Checker,
     last_closed_at: Option<i64>,
     /// The first value that cannot be loaded. From then on rows are written, but not digested.
     bad_data: Option<Error>,
@@ -168,7 +171,7 @@ impl<'a> ObjectWriter<'a> {
     /// Begins an object under a name that is unique to this attempt.
     fn create(store: &'a Store, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
         let batch_id = Uuid::new_v4();
-        let path = staging_path(&target.network, window, batch_id);
+        let path = staging_path(&target.network.name, window, batch_id);
         let writer = BufWriter::with_capacity(Arc::clone(store.inner()), path.clone(), PART_BYTES)
             .with_max_concurrency(2);
         let upload = Upload { writer, ended: false };
@@ -186,6 +189,7 @@ impl<'a> ObjectWriter<'a> {
             bad_data: None,
             digest: RowsDigest::default(),
             tuples: Tuples::default(),
+            checker: Checker::new(target.network.clone()),
             last_closed_at: None,
         })
     }
@@ -204,7 +208,10 @@ impl<'a> ObjectWriter<'a> {
             self.rows += piece.num_rows() as u64;
             self.group_bytes += bytes_per_row * piece.num_rows();
             if self.bad_data.is_none() {
-                match encode(&piece, self.batch_id, &mut self.tuples) {
+                // An encoded value is one that PostgreSQL can store; a checked one means what its column says.
+                match encode(&piece, self.batch_id, &mut self.tuples)
+                    .and_then(|()| self.checker.check(&piece))
+                {
                     Ok(()) => self.digest.update(&self.tuples),
                     Err(error @ Error::BadData { .. }) => self.bad_data = Some(error),
                     Err(error) => return Err(error),
@@ -226,7 +233,7 @@ impl<'a> ObjectWriter<'a> {
     async fn seal(mut self, evidence: Evidence, proven: LedgerWindow) -> Result<Staged> {
         let footer = Footer {
             format_version: FORMAT_VERSION,
-            network: self.target.network.clone(),
+            network: self.target.network.name.clone(),
             database_id: self.target.database_id,
             start_ledger: proven.start(),
             end_ledger: proven.end(),
@@ -249,7 +256,7 @@ impl<'a> ObjectWriter<'a> {
         let mut path = self.path;
         if proven != self.window {
             // Under its first name the object contradicts its footer, so nothing uses it.
-            let named = staging_path(&self.target.network, proven, self.batch_id);
+            let named = staging_path(&self.target.network.name, proven, self.batch_id);
             self.store.rename(&path, &named).await?;
             path = named;
         }

@@ -10,6 +10,7 @@ use pipeline::WindowStatus;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sha2::{Digest, Sha256};
+use stellar_xdr::ScVal;
 use testkit::{Chain, Database, Row, Source};
 
 use crate::support::World;
@@ -78,52 +79,74 @@ fn instant() -> impl Strategy<Value = i64> {
     ]
 }
 
+/// A key of one of the types that carry bytes, with its type's name.
+fn key() -> impl Strategy<Value = (&'static str, ScVal)> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+    prop_oneof![
+        text().prop_map(|t| (
+            "ScValTypeScvString",
+            ScVal::String(stellar_xdr::ScString(t.as_bytes().to_vec().try_into().unwrap()))
+        )),
+        bytes().prop_map(|b| ("ScValTypeScvBytes", ScVal::Bytes(b.try_into().unwrap()))),
+        number().prop_map(|n| ("ScValTypeScvU32", ScVal::U32(n))),
+        Just(("ScValTypeScvLedgerKeyContractInstance", ScVal::LedgerKeyContractInstance)),
+    ]
+}
+
+/// One of these words, or none.
+fn word(words: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
+    prop::option::of(prop::sample::select(words).prop_map(str::to_owned))
+}
+
 /// A row, its ledger counted from the start of the window, and the balance that the database should have.
 fn row() -> impl Strategy<Value = (Row, Option<i128>)> {
-    let texts = (text(), text(), prop::array::uniform8(prop::option::weighted(0.7, text())));
-    let numbers = (0..8u32, number(), prop::option::of(number()), instant(), any::<bool>());
+    let asset = (
+        prop::option::weighted(0.7, text().prop_map(|code| code.trim_end_matches('\0').to_owned())),
+        prop::option::of((0..3u32).prop_map(testkit::rows::issuer)),
+        word(&["native", "credit_alphanum4", "credit_alphanum12"]),
+    );
+    let instance = (
+        word(&["wasm", "stellar_asset", "external_ref"]),
+        prop::option::of((0..3u32).prop_map(testkit::rows::wasm_hash)),
+    );
+    let numbers = (0..8u32, number(), prop::option::of(number()), instant());
+    let value = prop::option::weighted(0.7, key().prop_map(|(_, value)| testkit::xdr::base64(&value)));
     let balance = prop::option::of((0..3u32, amount(), any::<bool>()));
-    (texts, numbers, balance, (0..4u32, 0..4u32, any::<bool>())).prop_map(
-        |(texts, numbers, balance, identity)| {
-            let (
-                key_type,
-                odd_holder,
-                [asset_code, asset_issuer, asset_type, key, val_xdr, instance, wasm, hash],
-            ) = texts;
-            let (ledger, last_modified_ledger, expiration_ledger_seq, closed_at, deleted) = numbers;
-            let (contract, key_number, odd_key) = identity;
+    (asset, instance, numbers, value, balance, (0..4u32, key(), any::<[bool; 3]>())).prop_map(
+        |(
+            asset,
+            instance,
+            numbers,
+            val_xdr,
+            balance,
+            (contract, (key_type, key), [deleted, temporary, keyed]),
+        )| {
+            let (ledger, last_modified_ledger, expiration_ledger_seq, closed_at) = numbers;
+            let row = Row::at(ledger).contract(contract).keyed(key_type, &key);
+            let row = if temporary { row.temporary() } else { row };
             let row = Row {
-                contract_key_type: key_type,
-                asset_code,
-                asset_issuer,
-                asset_type,
+                asset_code: asset.0,
+                asset_issuer: asset.1,
+                asset_type: asset.2,
                 last_modified_ledger,
                 deleted,
                 closed_at,
                 val_xdr,
-                contract_instance_type: instance,
-                contract_instance_wasm_hash: wasm,
+                contract_instance_type: instance.0,
+                contract_instance_wasm_hash: instance.1,
                 expiration_ledger_seq,
-                ..Row::at(ledger).contract(contract).key(key_number)
+                ..row
             };
-            match (balance, hash) {
-                (Some((holder, amount, true)), _) => (with_balance(row, holder, amount), Some(amount)),
-                // A source may send a balance without a holder, or with one that is not a strkey.
-                (Some((_, amount, false)), hash) => {
+            match balance {
+                Some((holder, amount, true)) => (with_balance(row, holder, amount), Some(amount)),
+                // A source may send a balance without a holder.
+                Some((_, amount, false)) => {
                     let balance = i64::try_from(amount).unwrap_or(i64::MIN);
-                    let balance_holder = hash.is_some().then_some(odd_holder);
-                    (Row { balance: Some(balance), balance_holder, ..row }, Some(balance.into()))
+                    (Row { balance: Some(balance), ..row }, Some(balance.into()))
                 }
                 // Where no hash can be derived, the source sends its own.
-                (None, Some(hash)) if odd_key => {
-                    let ledger_key_hash = Some(format!("{hash}/{key:?}"));
-                    let contract_id = format!("{}{hash}", row.contract_id);
-                    (
-                        Row { contract_id, contract_durability: hash, ledger_key_hash, key_xdr: key, ..row },
-                        None,
-                    )
-                }
-                (None, _) => (row, None),
+                None if keyed => (Row { key_xdr: None, ..row }, None),
+                None => (row, None),
             }
         },
     )
@@ -133,6 +156,7 @@ fn row() -> impl Strategy<Value = (Row, Option<i128>)> {
 fn with_balance(row: Row, holder: u32, amount: i128) -> Row {
     let balance = Row::at(1).of_contract(row.contract_id.clone()).balance(holder, amount);
     Row {
+        contract_key_type: balance.contract_key_type,
         contract_durability: balance.contract_durability,
         balance_holder: balance.balance_holder,
         balance: balance.balance,
@@ -143,12 +167,28 @@ fn with_balance(row: Row, holder: u32, amount: i128) -> Row {
     }
 }
 
-/// What the source sends for a row: here and there without the hash that can be derived, and with a padded asset code.
+/// What the source sends for a row: here and there without the hash that can be derived or with another spelling of it, with a
+/// padded asset code, and with "" for null.
 fn sent((n, row): (usize, Row)) -> Row {
-    let derived = row.clone().hashed().ledger_key_hash == row.ledger_key_hash;
-    let ledger_key_hash = row.ledger_key_hash.filter(|_| n % 3 > 0 || !derived);
+    let derivable = row.key_xdr.is_some();
+    let ledger_key_hash = match n % 4 {
+        0 if derivable => None,
+        1 => row.ledger_key_hash.map(|hash| hash.to_uppercase()),
+        _ => row.ledger_key_hash,
+    };
     let asset_code = row.asset_code.map(|code| if n % 4 > 0 { code } else { format!("{code}\0\0\0") });
-    Row { ledger_key_hash, asset_code, ..row }
+    let or_empty = |text: Option<String>| if n % 3 == 0 { text.or(Some(String::new())) } else { text };
+    Row {
+        ledger_key_hash,
+        asset_code: or_empty(asset_code),
+        asset_issuer: or_empty(row.asset_issuer),
+        asset_type: or_empty(row.asset_type),
+        balance_holder: or_empty(row.balance_holder),
+        val_xdr: or_empty(row.val_xdr),
+        contract_instance_type: or_empty(row.contract_instance_type),
+        contract_instance_wasm_hash: or_empty(row.contract_instance_wasm_hash),
+        ..row
+    }
 }
 
 /// A row of `entries` as the test reads it: texts, numbers, whether it is deleted, the exact balance in digits.
@@ -159,7 +199,7 @@ fn expected(change_index: i64, row: Row, balance: Option<i128>) -> Stored {
         Some(row.contract_id),
         Some(row.contract_key_type),
         Some(row.contract_durability),
-        row.asset_code,
+        row.asset_code.filter(|code| !code.is_empty()),
         row.asset_issuer,
         row.asset_type,
         row.balance_holder,
@@ -294,6 +334,19 @@ async fn values_that_must_not_be_loaded_are_bad_data_with_ledger_and_column() {
         (row(Row { asset_code: text("U\0SD\0"), ..Row::at(11) }), "asset_code", nul),
         (row(Row { contract_id: "C\0".to_owned(), ..Row::at(11) }), "contract_id", nul),
         (row(Row { balance: None, val_xdr: None, ..Row::at(11).balance(1, 5) }), "balance", no_amount),
+        (row(Row { val_xdr: text("rubbish"), ..Row::at(11) }), "val_xdr", "is not base64 XDR of an SCVal"),
+        (row(Row { contract_id: text("C").unwrap(), ..Row::at(11) }), "contract_id", "is not a strkey C…"),
+        (row(Row { asset_type: text("token"), ..Row::at(11) }), "asset_type", "is none of native"),
+        (
+            row(Row { ledger_key_hash: Row::at(11).key(2).ledger_key_hash, ..Row::at(11) }),
+            "ledger_key_hash",
+            "is not the hash of contract, key and durability",
+        ),
+        (
+            row(Row { balance: Some(6), ..Row::at(11).balance(1, 5) }),
+            "balance",
+            "is 6, but val_xdr contains 5",
+        ),
         (row(Row { closed_at: FIRST_INSTANT - 1, ..Row::at(11) }), "closed_at", "out of PostgreSQL's range"),
     ];
     let underivable = "is null and cannot be derived: key_xdr is null";

@@ -47,7 +47,7 @@ impl Key {
         persistent: bool,
         content: Content,
     ) -> Result<Self, Error> {
-        let key_type = key_type(&key).into_boxed_str();
+        let key_type = key_type(&key).into();
         let xdr = BASE64_STANDARD.encode(key.to_xdr(Limits::none())?).into_boxed_str();
         let hash = base16(&Sha256::digest(ledger_key(id, key, persistent)?));
         Ok(Self { contract, key_type, persistent, content, xdr, hash: hash.into_boxed_str() })

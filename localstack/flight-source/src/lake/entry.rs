@@ -58,7 +58,7 @@ pub(crate) fn columns(
     }
     Ok(Some(EntryColumns {
         contract_id: strkey(contract),
-        key_type: key_type(&entry.key),
+        key_type: key_type(&entry.key).to_owned(),
         durability: durability(entry.durability),
         asset: asset_of(entry, contract, passphrase)?.as_ref().map(asset::columns),
         balance: balance(entry),

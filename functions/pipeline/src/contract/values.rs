@@ -1,0 +1,356 @@
+//! What each text column may hold: how a source's spelling becomes the one that is stored, and the check of every value before
+//! its window is sealed. [`super::tables`] names the domain of each column.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, UInt32Array};
+use arrow::datatypes::{Int64Type, UInt32Type};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use stellar_strkey::Strkey;
+
+use super::asset;
+use super::network::Network;
+use super::tables::{COLUMNS, DURABILITIES, Domain, Kind, position};
+use super::xdr::{KEY_TYPES, balance_amount, base16, entry_hash, key_type_of, value_bytes};
+use crate::error::{Error, Result};
+
+/// Gives each value its one spelling. In a nullable text column, "" is null: not every source can send a null. The NUL bytes that
+/// pad `asset_code` to 4 or 12 characters go. A hash in capitals or in base64 becomes lower-case hexadecimal. A `ledger_key_hash`
+/// that is null is derived from contract, key and durability. The arrays are the staged columns, in the order of [`COLUMNS`].
+///
+/// # Errors
+/// [`Error::BadData`] for a hash that cannot be derived.
+pub(crate) fn normalize(arrays: &mut [ArrayRef]) -> Result<()> {
+    arrays[position::ASSET_CODE] = without_padding(&arrays[position::ASSET_CODE]);
+    for (array, column) in arrays.iter_mut().zip(COLUMNS).filter(|(_, column)| column.kind == Kind::Text) {
+        if column.nullable {
+            *array = without_empty(array);
+        }
+        if column.domain == Domain::Hash {
+            *array = in_base16(array);
+        }
+    }
+    arrays[position::LEDGER_KEY_HASH] = with_derived_hashes(arrays)?;
+    Ok(())
+}
+
+/// `asset_code` without its padding.
+fn without_padding(array: &ArrayRef) -> ArrayRef {
+    let codes = array.as_string::<i32>();
+    if memchr::memchr(0, codes.value_data()).is_none() {
+        return Arc::clone(array);
+    }
+    Arc::new(codes.iter().map(|code| code.map(|c| c.trim_end_matches('\0'))).collect::<StringArray>())
+}
+
+/// The column with null for "".
+fn without_empty(array: &ArrayRef) -> ArrayRef {
+    let texts = array.as_string::<i32>();
+    let empty = texts
+        .value_offsets()
+        .windows(2)
+        .enumerate()
+        .any(|(row, ends)| ends[0] == ends[1] && texts.is_valid(row));
+    if !empty {
+        return Arc::clone(array);
+    }
+    Arc::new(texts.iter().map(|text| text.filter(|t| !t.is_empty())).collect::<StringArray>())
+}
+
+/// The column with lower-case hexadecimal for each hash that is spelt otherwise. What is no hash stays, for the check to name it.
+fn in_base16(array: &ArrayRef) -> ArrayRef {
+    let hashes = array.as_string::<i32>();
+    if hashes.iter().flatten().all(is_base16_hash) {
+        return Arc::clone(array);
+    }
+    let spelt = |hash: &str| match STANDARD.decode(hash) {
+        Ok(bytes) if bytes.len() == 32 => base16(&bytes),
+        _ => hash.to_ascii_lowercase(),
+    };
+    Arc::new(hashes.iter().map(|hash| hash.map(spelt)).collect::<StringArray>())
+}
+
+/// Whether this is a SHA-256 in lower-case hexadecimal.
+fn is_base16_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `ledger_key_hash`, derived where it is null.
+fn with_derived_hashes(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let hashes = arrays[position::LEDGER_KEY_HASH].as_string::<i32>();
+    if hashes.null_count() == 0 {
+        return Ok(Arc::clone(&arrays[position::LEDGER_KEY_HASH]));
+    }
+    let mut entries = Entries::default();
+    let keys = Keys::of(|column| arrays[column].as_ref());
+    let mut complete = StringBuilder::with_capacity(hashes.len(), hashes.len() * 64);
+    for row in 0..hashes.len() {
+        if hashes.is_valid(row) {
+            complete.append_value(hashes.value(row));
+            continue;
+        }
+        let hash = entries.hash(&keys, row).and_then(|hash| match hash {
+            Some(hash) => Ok(hash),
+            None => Err((position::KEY_XDR, "is null".to_owned())),
+        });
+        let hash = hash.map_err(|(column, cause)| Error::BadData {
+            ledger: keys.ledgers.value(row),
+            column: COLUMNS[position::LEDGER_KEY_HASH].name,
+            cause: format!("is null and cannot be derived: {} {cause}", COLUMNS[column].name),
+        })?;
+        complete.append_value(base16(&hash));
+    }
+    Ok(Arc::new(complete.finish()))
+}
+
+/// The columns that identify an entry.
+struct Keys<'a> {
+    ledgers: &'a UInt32Array,
+    contracts: &'a StringArray,
+    key_types: &'a StringArray,
+    durabilities: &'a StringArray,
+    keys: &'a StringArray,
+}
+
+impl<'a> Keys<'a> {
+    fn of(column: impl Fn(usize) -> &'a dyn Array) -> Self {
+        Keys {
+            ledgers: column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>(),
+            contracts: column(position::CONTRACT_ID).as_string::<i32>(),
+            key_types: column(position::CONTRACT_KEY_TYPE).as_string::<i32>(),
+            durabilities: column(position::CONTRACT_DURABILITY).as_string::<i32>(),
+            keys: column(position::KEY_XDR).as_string::<i32>(),
+        }
+    }
+}
+
+/// A column, and what is wrong with its value.
+type Wrong = (usize, String);
+
+/// The identities of entries, row by row. Rows of one contract come in runs, so the last id is remembered.
+#[derive(Debug, Default)]
+struct Entries {
+    contract: String,
+    id: [u8; 32],
+    key: Vec<u8>,
+}
+
+impl Entries {
+    /// The hash of the entry in a row; `None` where its key is not known. Checks contract, key, its type and durability.
+    fn hash(&mut self, keys: &Keys<'_>, row: usize) -> Result<Option<[u8; 32]>, Wrong> {
+        let contract = keys.contracts.value(row);
+        if contract != self.contract {
+            let strkey = stellar_strkey::Contract::from_string(contract)
+                .map_err(|_| (position::CONTRACT_ID, format!("{} is not a strkey C…", shown(contract))))?;
+            self.id = strkey.0;
+            contract.clone_into(&mut self.contract);
+        }
+        let word = keys.durabilities.value(row);
+        let durability = DURABILITIES.iter().position(|known| *known == word);
+        let durability =
+            durability.ok_or_else(|| (position::CONTRACT_DURABILITY, unknown(word, &DURABILITIES)))?;
+        let key_type_word = keys.key_types.value(row);
+        if keys.keys.is_null(row) {
+            return if KEY_TYPES.contains(&key_type_word) {
+                Ok(None)
+            } else {
+                Err((
+                    position::CONTRACT_KEY_TYPE,
+                    format!("{} is not the type of a key", shown(key_type_word)),
+                ))
+            };
+        }
+        value_bytes(keys.keys.value(row), &mut self.key).map_err(|cause| (position::KEY_XDR, cause))?;
+        let of_key = key_type_of(&self.key).unwrap_or("of no type");
+        if key_type_word != of_key {
+            let cause = format!("{} is not the type of key_xdr, {of_key}", shown(key_type_word));
+            return Err((position::CONTRACT_KEY_TYPE, cause));
+        }
+        Ok(Some(entry_hash(&self.id, &self.key, durability as u32)))
+    }
+}
+
+/// Checks staged rows, value by value.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    network: Network,
+    entries: Entries,
+    /// The XDR of a value.
+    value: Vec<u8>,
+    /// Rows that name an asset of another contract.
+    false_claims: u64,
+}
+
+impl Checker {
+    /// A checker of rows of this network.
+    pub(crate) fn new(network: Network) -> Self {
+        Checker { network, entries: Entries::default(), value: Vec::new(), false_claims: 0 }
+    }
+
+    /// Checks every text against the domain of its column; `ledger_key_hash` against contract, key and durability; `balance`
+    /// against `val_xdr`, where a row has both and a holder.
+    ///
+    /// # Errors
+    /// [`Error::BadData`] for the first value that is wrong.
+    pub(crate) fn check(&mut self, batch: &RecordBatch) -> Result<()> {
+        let keys = Keys::of(|column| batch.column(column).as_ref());
+        let bad = |row: usize, (column, cause): Wrong| Error::BadData {
+            ledger: keys.ledgers.value(row),
+            column: COLUMNS[column].name,
+            cause,
+        };
+        self.check_entries(batch, &keys).map_err(|(row, wrong)| bad(row, wrong))?;
+        self.check_values(batch).map_err(|(row, wrong)| bad(row, wrong))?;
+        for (index, column) in COLUMNS.iter().enumerate() {
+            let (known, what): (fn(&str) -> bool, &str) = match column.domain {
+                // `check_entries` and `check_values` have looked at these.
+                Domain::Any | Domain::Contract | Domain::KeyType | Domain::Value => continue,
+                Domain::Words(words) => {
+                    check_texts(batch, index, |text| words.contains(&text), |text| unknown(text, words))
+                        .map_err(|(row, wrong)| bad(row, wrong))?;
+                    continue;
+                }
+                Domain::Account => (is_account, "a strkey G…"),
+                Domain::Holder => (is_holder, "a strkey C…, G…, M…, B… or L…"),
+                Domain::Hash => (is_base16_hash, "a SHA-256"),
+            };
+            check_texts(batch, index, known, |text| format!("{} is not {what}", shown(text)))
+                .map_err(|(row, wrong)| bad(row, wrong))?;
+        }
+        self.report_false_claims(batch, &keys)
+    }
+
+    /// Logs the first row that names an asset whose contract is another. The row is kept: it is what the source said of the
+    /// chain. The database does not learn from it, because it computes the hash too.
+    fn report_false_claims(&mut self, batch: &RecordBatch, keys: &Keys<'_>) -> Result<()> {
+        let text = |column: usize| batch.column(column).as_string::<i32>();
+        let (types, codes, issuers) =
+            (text(position::ASSET_TYPE), text(position::ASSET_CODE), text(position::ASSET_ISSUER));
+        for row in (0..batch.num_rows()).filter(|&row| types.is_valid(row)) {
+            let of = |texts: &'_ StringArray| texts.is_valid(row).then(|| texts.value(row).to_owned());
+            let (code, issuer) = (of(codes), of(issuers));
+            let contract = asset::named(types.value(row), code.as_deref(), issuer.as_deref())
+                .map(|asset| self.network.asset_contract(&asset))
+                .transpose()?;
+            if contract.as_deref() == Some(keys.contracts.value(row)) {
+                continue;
+            }
+            self.false_claims += 1;
+            if self.false_claims == 1 {
+                tracing::warn!(
+                    ledger = keys.ledgers.value(row),
+                    contract_id = keys.contracts.value(row),
+                    asset_type = types.value(row),
+                    asset_code = code.map(|code| shown(&code)),
+                    asset_issuer = issuer,
+                    "a row names an asset whose contract is another: kept the row, and did not learn the asset"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Contract, key, its type, durability, and their hash.
+    fn check_entries(&mut self, batch: &RecordBatch, keys: &Keys<'_>) -> Result<(), (usize, Wrong)> {
+        let hashes = batch.column(position::LEDGER_KEY_HASH).as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let Some(hash) = self.entries.hash(keys, row).map_err(|wrong| (row, wrong))? else { continue };
+            if !is_base16_of(hashes.value(row), &hash) {
+                let cause = format!(
+                    "{} is not the hash of contract, key and durability, {}",
+                    shown(hashes.value(row)),
+                    base16(&hash)
+                );
+                return Err((row, (position::LEDGER_KEY_HASH, cause)));
+            }
+        }
+        Ok(())
+    }
+
+    /// `val_xdr`, and the balance that it contains.
+    fn check_values(&mut self, batch: &RecordBatch) -> Result<(), (usize, Wrong)> {
+        let values = batch.column(position::VAL_XDR).as_string::<i32>();
+        let holders = batch.column(position::BALANCE_HOLDER);
+        let balances = batch.column(position::BALANCE).as_primitive::<Int64Type>();
+        for row in (0..batch.num_rows()).filter(|&row| values.is_valid(row)) {
+            value_bytes(values.value(row), &mut self.value)
+                .map_err(|cause| (row, (position::VAL_XDR, cause)))?;
+            if holders.is_valid(row) && balances.is_valid(row) {
+                check_balance(balances.value(row), &self.value)
+                    .map_err(|cause| (row, (position::BALANCE, cause)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The balance is the amount in the value.
+fn check_balance(balance: i64, value: &[u8]) -> Result<(), String> {
+    match balance_amount(value) {
+        Some(amount) if amount == i128::from(balance) => Ok(()),
+        Some(amount) => Err(format!("is {balance}, but val_xdr contains {amount}")),
+        None => Err(format!("is {balance}, but val_xdr contains no i128 amount")),
+    }
+}
+
+/// Checks each text of a column, once per run of equal ones.
+fn check_texts(
+    batch: &RecordBatch,
+    column: usize,
+    known: impl Fn(&str) -> bool,
+    cause: impl Fn(&str) -> String,
+) -> Result<(), (usize, Wrong)> {
+    let texts = batch.column(column).as_string::<i32>();
+    let mut last = None;
+    for row in (0..texts.len()).filter(|&row| texts.is_valid(row)) {
+        let text = texts.value(row);
+        if last != Some(text) && !known(text) {
+            return Err((row, (column, cause(text))));
+        }
+        last = Some(text);
+    }
+    Ok(())
+}
+
+/// Whether this is the strkey of an account.
+fn is_account(text: &str) -> bool {
+    stellar_strkey::ed25519::PublicKey::from_string(text).is_ok()
+}
+
+/// Whether this is the strkey of anything that can hold a balance.
+fn is_holder(text: &str) -> bool {
+    matches!(
+        Strkey::from_string(text),
+        Ok(Strkey::PublicKeyEd25519(_)
+            | Strkey::Contract(_)
+            | Strkey::MuxedAccountEd25519(_)
+            | Strkey::ClaimableBalance(_)
+            | Strkey::LiquidityPool(_))
+    )
+}
+
+/// Whether the text is the lower-case hexadecimal of a hash.
+fn is_base16_of(text: &str, hash: &[u8; 32]) -> bool {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.len() == 64
+        && text.as_bytes().chunks_exact(2).zip(hash).all(|(pair, byte)| {
+            pair[0] == DIGITS[usize::from(byte >> 4)] && pair[1] == DIGITS[usize::from(byte & 15)]
+        })
+}
+
+/// The cause for a word that is none of these.
+fn unknown(word: &str, words: &[&str]) -> String {
+    format!("{} is none of {}", shown(word), words.join(", "))
+}
+
+/// A value in a message: quoted, and its first 80 characters if it is longer.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
