@@ -9,7 +9,9 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
   select coalesce(condensed_to, 0) into low from contract_data.settings;
   delete from contract_data.key_states;
-  delete from contract_data.contract_assets where learnt_from = 'instance' and not retained;
+  delete from contract_data.contract_assets a using contract_data.settings s
+  where (a.learnt_from = 'instance' and not a.retained)
+    or contract_data.asset_contract(s.network_id, a.asset_type, a.asset_code, a.asset_issuer) is distinct from a.contract_id;
   execute contract_data.fold_statement('select s.* from contract_data.retained_states s');
   update contract_data.ingestion_progress set folded = false where status = 'completed' and folded and start_ledger >= low;
   while contract_data.fold_pending(500000) > 0 loop

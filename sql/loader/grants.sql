@@ -16,6 +16,9 @@ declare
       "update (schedule_start, fingerprint_ledger, fingerprint_digest) on contract_data.settings",
       "execute on function contract_data.ensure_partition(bigint)",
       "execute on function contract_data.tend_partition(bigint)",
+      "execute on function contract_data.strkey(integer, bytea)",
+      "execute on function contract_data.strkey_payload(integer, text)",
+      "execute on function contract_data.asset_contract(bytea, text, text, text)",
       "execute on function contract_data.spread_assets(text[])",
       "execute on function contract_data.learn_assets(int8multirange)",
       "execute on function contract_data.fold_statement(text)",
@@ -27,6 +30,9 @@ declare
     "reader": [
       "usage on schema contract_data",
       "select on all tables in schema contract_data",
+      "execute on function contract_data.strkey(integer, bytea)",
+      "execute on function contract_data.strkey_payload(integer, text)",
+      "execute on function contract_data.asset_contract(bytea, text, text, text)",
       "execute on function contract_data.get_balance_history(text, integer)",
       "execute on function contract_data.get_top_holders(text, text, integer)",
       "execute on function contract_data.liveness(bigint, bigint)"

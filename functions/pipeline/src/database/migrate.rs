@@ -71,6 +71,12 @@ async fn complete(client: &mut Client, config: &Config, migration: &Migration) -
     )
     .await
     .database("write the settings")?;
+    tx.execute(
+        "update contract_data.settings set network_id = $1 where network_id is null and network = $2",
+        &[&config.network.id().as_slice(), &config.network.name],
+    )
+    .await
+    .database("write the id of the network")?;
     Settings::checked(tx.client(), config).await?;
     if migration.from > migration.to {
         return Ok(Vec::new());

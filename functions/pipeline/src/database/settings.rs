@@ -65,6 +65,13 @@ impl Settings {
                 config.network.name
             )));
         }
+        let id: Option<&[u8]> = get(&row, "network_id")?;
+        if id.is_some_and(|id| id != config.network.id()) {
+            return Err(Error::Schema(format!(
+                "{} holds a {network} of another passphrase than NETWORK_PASSPHRASE: use another database",
+                config.database.describe()
+            )));
+        }
         let stored: i64 = get(&row, "partition_ledgers")?;
         let partition_ledgers = u32::try_from(stored).map_err(|_| {
             Error::Schema(format!("settings.partition_ledgers is {stored}, which is not a number of ledgers"))

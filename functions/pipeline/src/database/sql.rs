@@ -10,6 +10,7 @@ pub(crate) const COVERING_WINDOWS: &str = include_str!("../../../../sql/loader/c
 pub(crate) const DROPPABLE_PARTITIONS: &str = include_str!("../../../../sql/loader/droppable_partitions.sql");
 pub(crate) const DUE: &str = include_str!("../../../../sql/loader/due.sql");
 pub(crate) const FAIL_WINDOW: &str = include_str!("../../../../sql/loader/fail_window.sql");
+pub(crate) const FALSE_ASSETS: &str = include_str!("../../../../sql/loader/false_assets.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
 pub(crate) const FINISH_WINDOW: &str = include_str!("../../../../sql/loader/finish_window.sql");
@@ -58,6 +59,9 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "ensure_partition",
     "tend_table",
     "tend_partition",
+    "strkey",
+    "strkey_payload",
+    "asset_contract",
     "spread_assets",
     "learn_assets",
     "fold_statement",

@@ -107,6 +107,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     find_overlaps(&client, &mut verification).await?;
     find_stray_rows(&client, range, &mut verification).await?;
     find_fold_differences(&client, range, &mut verification).await?;
+    find_false_assets(&client, &mut verification).await?;
     // Windows that retention dropped during the comparison are not findings.
     let boundary = retained_from(&client).await?;
     if boundary != stored.retained_from {
@@ -288,6 +289,22 @@ async fn find_fold_differences(
             start_ledger: None,
             end_ledger: None,
             problem: format!("current state: key {key} {problem} ({differences} keys differ)"),
+        });
+    }
+    Ok(())
+}
+
+/// Assets that are not those of their contracts.
+async fn find_false_assets(client: &Client, verification: &mut Verification) -> Result<()> {
+    let rows = client.query(sql::FALSE_ASSETS, &[]).await.database("compare assets with their contracts")?;
+    for row in &rows {
+        let (contract, asset): (&str, &str) = (get(row, "contract_id")?, get(row, "asset")?);
+        verification.findings.push(Finding {
+            start_ledger: None,
+            end_ledger: None,
+            problem: format!(
+                "assets: {contract} is not the contract of {asset}; contract_data.refresh_current_states() forgets it"
+            ),
         });
     }
     Ok(())

@@ -121,6 +121,72 @@ async fn a_balance_gets_its_asset_whenever_the_instance_is_seen() {
 }
 
 #[tokio::test]
+async fn an_asset_that_the_id_of_its_contract_denies_is_kept_in_its_row_and_not_learnt() {
+    let (usdc, liar) = (Asset::credit("USDC", 1), testkit::rows::contract(9));
+    let source = Source::of_rows(vec![
+        Row::at(1).of_contract(&liar).instance(&usdc),
+        Row::at(1).of_contract(&liar).balance(1, 1_000_000),
+        Row::at(2).of_contract(usdc.contract_id(asset::PUBNET)).instance(&usdc),
+        Row::at(2).of_contract(usdc.contract_id(asset::PUBNET)).balance(1, 5),
+        Row::at(3).of_contract(usdc.contract_id(asset::TESTNET)).instance(&usdc),
+    ]);
+    let world = World::around(&source).await;
+    world.replay(1, 3).await.unwrap();
+    let claims = "select count(*) from contract_data.entries where asset_code = 'USDC'";
+    assert_eq!(world.database.value(claims).await, "3", "the rows are kept");
+    let rich =
+        "select balance from contract_data.current_states where asset_code = 'USDC' order by balance desc";
+    assert_eq!(world.database.rows(rich).await, ["5"]);
+    world.verified().await;
+
+    // An asset believed by an earlier release.
+    let believe = format!(
+        "insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from, retained)
+         values ('{liar}', 'credit_alphanum4', 'USDC', '{}', 'instance', true);
+         select contract_data.spread_assets(array['{liar}'])",
+        testkit::rows::issuer(1)
+    );
+    world.database.execute(&believe).await;
+    assert_eq!(world.database.rows(rich).await, ["1000000", "5"]);
+    let problem = format!("assets: {liar} is not the contract of USDC:{}", testkit::rows::issuer(1));
+    let findings = world.verify().await.findings;
+    assert!(findings[0].problem.starts_with(&problem), "{findings:?}");
+    world.database.execute("select contract_data.refresh_current_states()").await;
+    assert_eq!(world.database.rows(rich).await, ["5"]);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn sql_derives_the_contract_of_every_asset() {
+    let world = World::around(&Source::of_rows(Vec::new())).await;
+    for code in ["A", "USDC", "yUSDC", "ABCDEFGHIJKL", "0"] {
+        for issuer in 0..8 {
+            let asset = Asset::credit(code, issuer);
+            let derived = format!(
+                "select contract_data.asset_contract(network_id, '{}', '{code}', '{}') from contract_data.settings",
+                asset.type_name(),
+                testkit::rows::issuer(issuer)
+            );
+            assert_eq!(world.database.value(&derived).await, asset.contract_id(asset::PUBNET));
+        }
+    }
+    let issuer = testkit::rows::issuer(1);
+    for (what, none) in [
+        ("another checksum", format!("'credit_alphanum4', 'USDC', '{}A'", &issuer[..55])),
+        ("a contract as issuer", format!("'credit_alphanum4', 'USDC', '{}'", testkit::rows::contract(1))),
+        ("another type", format!("'credit_alphanum12', 'USDC', '{issuer}'")),
+        ("no letter", format!("'credit_alphanum4', 'US-D', '{issuer}'")),
+        ("no issuer", "'credit_alphanum4', 'USDC', null".to_owned()),
+        ("native with a code", format!("'native', 'USDC', '{issuer}'")),
+        ("no asset", "null, null, null".to_owned()),
+    ] {
+        let derived =
+            format!("select contract_data.asset_contract(network_id, {none}) from contract_data.settings");
+        assert_eq!(world.database.value(&derived).await, "-", "{what}");
+    }
+}
+
+#[tokio::test]
 async fn native_is_known_from_the_start() {
     let contract = Asset::Native.contract_id(asset::PUBNET);
     let source = Source::of_rows(vec![Row::at(1).of_contract(contract).balance(1, 7)]);
