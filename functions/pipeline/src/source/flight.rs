@@ -176,10 +176,10 @@ impl Flight {
     /// All ledgers of the source; `None` if it does not declare them.
     ///
     /// # Errors
-    /// [`Error::Source`] when it is unreachable.
+    /// [`Error::Source`] when it is unreachable, or declares them in a way that cannot be read.
     pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
         match self.info(path(None), "its range of ledgers").await {
-            Ok(info) => Ok(SourceRange::from_metadata(&info.app_metadata)),
+            Ok(info) => SourceRange::from_metadata(&info.app_metadata),
             Err(Error::Source {
                 status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
                 ..
