@@ -2,6 +2,7 @@
 
 mod cast;
 mod compression;
+mod connect;
 mod drain;
 mod flight;
 mod numbering;

@@ -2,6 +2,7 @@
 //!
 //! - [`rows`], [`schema`]: contract data made by hand, with valid strkeys, XDR and key hashes
 //! - [`flight`]: a Flight server on a real socket that follows a script, including faults
+//! - [`pyarrow`]: a Flight server that is not of this project
 //! - [`database`]: an empty database per test; [`postgres`]: a private PostgreSQL to stop and to kill
 //! - [`s3`]: a bucket per test; [`secret`]: a secret per test
 //! - [`lambda`]: invokes a function, and receives its answer
@@ -29,6 +30,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod pyarrow;
 pub mod rows;
 pub mod s3;
 pub mod schema;
@@ -45,6 +47,7 @@ pub use process::{Output, Program, Running};
 pub use proxy::postgres::PostgresProxy;
 pub use proxy::s3::S3Proxy;
 pub use proxy::tcp::TcpProxy;
+pub use pyarrow::Pyarrow;
 pub use rows::Row;
 pub use s3::Bucket;
 pub use secret::Secret;

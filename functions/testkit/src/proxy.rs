@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::port::listen;
 
+mod frames;
 pub mod postgres;
 pub mod s3;
 pub mod tcp;

@@ -1,15 +1,24 @@
 //! Requests to a source and its declarations, as Flight carries them: the path of a descriptor, and `app_metadata`.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Number, Value};
 
 use crate::contract::window::LedgerWindow;
+use crate::error::{Error, Result};
 
 /// The port of a source, unless another is given.
 pub const PORT: u16 = 8816;
 
 /// The path of a request for everything the source has. For a window, its start and its end follow.
 pub const PATH: [&str; 2] = ["contract", "data"];
+
+const START: &str = "start_ledger";
+const END: &str = "end_ledger";
+const CLOSED: &str = "latest_closed_at";
+
+/// Up to 2^53, each whole number is a float of its own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The path of a request for a window, or for everything the source has.
 pub fn path(window: Option<LedgerWindow>) -> Vec<String> {
@@ -18,21 +27,31 @@ pub fn path(window: Option<LedgerWindow>) -> Vec<String> {
 }
 
 /// The source's `app_metadata`, for a window or for everything it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SourceRange {
     /// The first ledger it vouches for.
     pub start_ledger: i64,
     /// The last ledger it vouches for; if lower than the start, it has none.
     pub end_ledger: i64,
     /// When the last ledger closed.
-    #[serde(default)]
     pub latest_closed_at: Option<DateTime<Utc>>,
 }
 
 impl SourceRange {
-    /// Reads `app_metadata`; `None` if it violates the contract.
-    pub fn from_metadata(json: &[u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
+    /// Reads `app_metadata`; `None` if it is not JSON, or does not speak of ledgers.
+    ///
+    /// # Errors
+    /// [`Error::Source`] that names the field, when the value of one is not what it is to be.
+    pub fn from_metadata(json: &[u8]) -> Result<Option<Self>> {
+        let Ok(Value::Object(fields)) = serde_json::from_slice(json) else { return Ok(None) };
+        if !fields.contains_key(START) && !fields.contains_key(END) {
+            return Ok(None);
+        }
+        Ok(Some(SourceRange {
+            start_ledger: ledger(&fields, START)?,
+            end_ledger: ledger(&fields, END)?,
+            latest_closed_at: close_time(&fields)?,
+        }))
     }
 
     /// Writes `app_metadata`, without the close time if there is none.
@@ -52,6 +71,42 @@ impl SourceRange {
     }
 }
 
+/// The ledger that a field names.
+fn ledger(fields: &Map<String, Value>, name: &str) -> Result<i64> {
+    let Some(value) = fields.get(name) else {
+        return Err(Error::source_permanent(format!("app_metadata has no {name}")));
+    };
+    whole(value).ok_or_else(|| unusable(name, value, "a whole number"))
+}
+
+/// A whole number in any spelling of JSON, also as text: 5, 5.0, 5e0, "5".
+fn whole(value: &Value) -> Option<i64> {
+    let number = match value {
+        Value::Number(number) => number.clone(),
+        Value::String(text) => serde_json::from_str::<Number>(text).ok()?,
+        _ => return None,
+    };
+    let float = || number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() <= EXACT);
+    number.as_i64().or_else(|| float().map(|n| n as i64))
+}
+
+/// When the last ledger closed; none if the field is absent or null.
+fn close_time(fields: &Map<String, Value>) -> Result<Option<DateTime<Utc>>> {
+    match fields.get(CLOSED).filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => {
+            let time = value.as_str().and_then(|text| text.parse().ok());
+            time.map(Some).ok_or_else(|| unusable(CLOSED, value, "a time as in 2026-01-02T03:04:05Z"))
+        }
+    }
+}
+
+/// The error for a value, of which it shows the beginning.
+fn unusable(name: &str, value: &Value, expected: &str) -> Error {
+    let value: String = value.to_string().chars().take(60).collect();
+    Error::source_permanent(format!("app_metadata has {value} as {name}, which is not {expected}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +116,11 @@ mod tests {
     }
 
     fn metadata(json: &str) -> Option<SourceRange> {
-        SourceRange::from_metadata(json.as_bytes())
+        SourceRange::from_metadata(json.as_bytes()).unwrap()
     }
 
     #[test]
-    fn metadata_is_read_or_is_none() {
+    fn metadata_that_does_not_speak_of_ledgers_is_none() {
         let range = metadata(r#"{"start_ledger":1,"end_ledger":4294967295,"more":[1]}"#).unwrap();
         assert_eq!(range.ledgers(), Some(LedgerWindow::new(1, u32::MAX).unwrap()));
         assert_eq!(range.latest_closed_at, None);
@@ -73,11 +128,42 @@ mod tests {
             metadata(r#"{"start_ledger":1,"end_ledger":2,"latest_closed_at":"2026-01-02T03:04:05+01:00"}"#);
         let closed = closed.unwrap().latest_closed_at.unwrap();
         assert_eq!(closed.to_rfc3339(), "2026-01-02T02:04:05+00:00");
-        for wrong in
-            ["", "{}", "null", r#"{"start_ledger":"1","end_ledger":2}"#, r#"{"start_ledger":1}"#, "{"]
-        {
-            assert_eq!(metadata(wrong), None, "{wrong}");
+        for nothing in ["", "{}", "null", "7", r#"["start_ledger"]"#, r#"{"first":1}"#, "{", "\u{0}\u{1}"] {
+            assert_eq!(metadata(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_read_in_any_spelling() {
+        for five in ["5", "5.0", "5e0", "50E-1", "0.5e+1", r#""5""#, r#""5.0""#, r#""5e0""#, r#"" 5 ""#] {
+            let range = metadata(&format!(r#"{{"start_ledger":{five},"end_ledger":{five}}}"#)).unwrap();
+            assert_eq!((range.start_ledger, range.end_ledger), (5, 5), "{five}");
+        }
+        let range = metadata(r#"{"start_ledger":-0,"end_ledger":"-1"}"#).unwrap();
+        assert_eq!((range.start_ledger, range.end_ledger), (0, -1));
+    }
+
+    #[test]
+    fn a_value_that_is_no_whole_number_is_an_error_that_names_its_field() {
+        let refused = |json: String| SourceRange::from_metadata(json.as_bytes()).unwrap_err().chain();
+        for value in
+            ["5.5", "null", "true", r#""""#, r#""five""#, r#""0x5""#, r#""\"5\"""#, "[5]", "{}", "1e300"]
+        {
+            for (start, end, name) in [(value, "7", "start_ledger"), ("5", value, "end_ledger")] {
+                let problem = refused(format!(r#"{{"start_ledger":{start},"end_ledger":{end}}}"#));
+                assert!(problem.starts_with("source: app_metadata has "), "{problem}");
+                assert!(problem.ends_with(&format!("as {name}, which is not a whole number")), "{problem}");
+            }
+        }
+        assert_eq!(refused(r#"{"start_ledger":1}"#.to_owned()), "source: app_metadata has no end_ledger");
+        assert_eq!(refused(r#"{"end_ledger":1}"#.to_owned()), "source: app_metadata has no start_ledger");
+        for time in ["1767323045", r#""yesterday""#, "false"] {
+            let problem =
+                refused(format!(r#"{{"start_ledger":1,"end_ledger":2,"latest_closed_at":{time}}}"#));
+            assert!(problem.contains(&format!("has {time} as latest_closed_at")), "{problem}");
+        }
+        let long = refused(format!(r#"{{"start_ledger":"{}","end_ledger":2}}"#, "x".repeat(1_000)));
+        assert!(long.len() < 200, "{long}");
     }
 
     #[test]

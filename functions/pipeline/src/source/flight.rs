@@ -12,6 +12,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use super::compression::refuse_compressed;
+use super::connect::Connector;
 use super::offer::{Offer, Trust};
 use super::tls;
 use crate::config::FlightConfig;
@@ -22,6 +23,12 @@ use crate::secret::{Reading, StoredSecret};
 
 /// The largest accepted gRPC message: 64 MiB, as in the contract of a source.
 const MESSAGE_BYTES: usize = 64 << 20;
+
+/// Bytes that a stream may send ahead of its reader. The windows are fixed, because an adaptive one measures with pings.
+const STREAM_WINDOW: u32 = 4 << 20;
+/// Bytes that all streams of a connection may send ahead: no bound of its own, so that a stream that waits to be read does not
+/// hold up the others.
+const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// A connection to the source. It connects on first use, and reconnects by itself.
 pub(crate) struct Flight {
@@ -60,21 +67,16 @@ impl Flight {
     /// [`Error::Config`] when the endpoint or a PEM file cannot be used.
     pub(crate) fn new(config: &FlightConfig) -> Result<Self> {
         let bad = |problem: String| Error::config("FLIGHT_ENDPOINT", problem);
-        // Pings detect a dead network before the timeout for a silent source, and distinguish the two. With a long
-        // timeout, a ping every 20 seconds is enough: some servers close connections that ping more often.
-        let keep_alive = (config.timeout / 3).clamp(Duration::from_secs(2), Duration::from_secs(20));
         let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())
             .and_then(|e| e.user_agent(concat!("contract-data-loader/", env!("CARGO_PKG_VERSION"))))
             .map_err(|e| bad(e.to_string()))?
-            .connect_timeout(config.timeout)
-            .http2_keep_alive_interval(keep_alive)
-            .keep_alive_timeout(keep_alive)
-            .http2_adaptive_window(true);
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
         if config.endpoint.scheme() == "https" {
             endpoint = endpoint.tls_config(tls::of(config)?).map_err(tls::unusable)?;
         }
         Ok(Flight {
-            channel: endpoint.connect_lazy(),
+            channel: endpoint.connect_with_connector_lazy(Connector::new(config.timeout)),
             prepared: endpoint,
             token: match (&config.token, &config.token_secret) {
                 (Some(token), _) => Token::Given(token.clone()),
@@ -89,7 +91,7 @@ impl Flight {
     /// The same source on a new connection: an old connection may have died unnoticed while the host was paused.
     pub(crate) fn reconnected(&self) -> Self {
         Flight {
-            channel: self.prepared.connect_lazy(),
+            channel: self.prepared.connect_with_connector_lazy(Connector::new(self.timeout)),
             prepared: self.prepared.clone(),
             token: self.token.clone(),
             timeout: self.timeout,
@@ -174,10 +176,10 @@ impl Flight {
     /// All ledgers of the source; `None` if it does not declare them.
     ///
     /// # Errors
-    /// [`Error::Source`] when it is unreachable.
+    /// [`Error::Source`] when it is unreachable, or declares them in a way that cannot be read.
     pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
         match self.info(path(None), "its range of ledgers").await {
-            Ok(info) => Ok(SourceRange::from_metadata(&info.app_metadata)),
+            Ok(info) => SourceRange::from_metadata(&info.app_metadata),
             Err(Error::Source {
                 status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
                 ..

@@ -51,10 +51,11 @@ impl Offer {
     /// Reads the answer of `GetFlightInfo` for a window.
     ///
     /// # Errors
-    /// [`Error::Source`] when the source no longer has the start, or is undeclared and not trusted.
+    /// [`Error::Source`] when the source no longer has the start, when a value of its declaration cannot be read, or when it
+    /// is undeclared and not trusted.
     pub(super) fn read(info: FlightInfo, asked: LedgerWindow, trust: Trust) -> Result<Self> {
         let start = i64::from(asked.start());
-        let vouched = SourceRange::from_metadata(&info.app_metadata);
+        let vouched = SourceRange::from_metadata(&info.app_metadata)?;
         let mut window = asked;
         if let Some(vouched) = &vouched {
             if vouched.end_ledger < start {

@@ -198,7 +198,13 @@ async fn declarations_that_do_not_fit_the_request_are_refused() {
             "no longer has ledger 10: its first is 11",
         ),
         (serde_json::json!({"start_ledger": 9, "end_ledger": 19}), 21, "app_metadata states another start"),
-        (serde_json::json!({"start_ledger": 10}), 21, "app_metadata does not state the ledgers"),
+        (serde_json::json!({"first": 10}), 21, "app_metadata does not state the ledgers"),
+        (serde_json::json!({"start_ledger": 10}), 21, "app_metadata has no end_ledger"),
+        (
+            serde_json::json!({"start_ledger": "ten", "end_ledger": 19}),
+            21,
+            "app_metadata has \"ten\" as start_ledger, which is not a whole number",
+        ),
         (serde_json::json!({"start_ledger": 10, "end_ledger": 19}), -1, "total_records is not given"),
     ] {
         let source = with_metadata(metadata, total);
@@ -207,6 +213,23 @@ async fn declarations_that_do_not_fit_the_request_are_refused() {
         assert_eq!(world.entries().await, Vec::<String>::new());
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[tokio::test]
+async fn ledgers_declared_as_text_or_with_a_fraction_of_zero_are_declared() {
+    let honest = chain();
+    let source = Source::serve(move |request| match (request, honest.answer(request)) {
+        (testkit::Request::Window { start, end, .. }, Answer::Info(info)) => {
+            let metadata =
+                serde_json::json!({"start_ledger": start.to_string(), "end_ledger": f64::from(end)});
+            Answer::Info(info.metadata(&metadata))
+        }
+        (_, answer) => answer,
+    });
+    let world = World::around(&source).await;
+    assert_eq!(world.replay(10, 19).await.unwrap().rows(), 21);
+    let evidence = "select distinct evidence from contract_data.ingestion_progress";
+    assert_eq!(world.database.rows(evidence).await, ["declared"]);
 }
 
 #[tokio::test]

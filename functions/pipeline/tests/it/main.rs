@@ -19,6 +19,7 @@ mod releases;
 mod restore;
 mod retention;
 mod secret;
+mod stock;
 mod queries;
 mod real_data;
 mod real_lake;

@@ -1,4 +1,5 @@
-//! A proxy that counts the bytes from server to client, and cuts, freezes or slows down the connection at a given byte.
+//! A proxy that counts the bytes from server to client and the pings from client to server, and cuts, freezes or slows down
+//! the connection at a given byte.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use super::frames::Frames;
 use super::{Listening, place, reset};
 
 /// How the bytes from server to client flow.
@@ -35,6 +37,7 @@ struct Shared {
     server: String,
     flow: Mutex<Flow>,
     passed: AtomicU64,
+    pings: AtomicU64,
     frozen: Semaphore,
 }
 
@@ -46,6 +49,7 @@ impl TcpProxy {
             server: place(url),
             flow: Mutex::new(Flow::Pass),
             passed: AtomicU64::new(0),
+            pings: AtomicU64::new(0),
             frozen: Semaphore::const_new(0),
         });
         let of_connections = Arc::clone(&shared);
@@ -69,6 +73,11 @@ impl TcpProxy {
         self.shared.passed.load(Ordering::SeqCst)
     }
 
+    /// The number of HTTP/2 pings from the client, on all connections.
+    pub fn pings(&self) -> u64 {
+        self.shared.pings.load(Ordering::SeqCst)
+    }
+
     /// Waits until a connection is frozen.
     pub async fn frozen(&self) {
         self.shared.frozen.acquire().await.expect("never closed").forget();
@@ -90,6 +99,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
         Flow::Pass => u64::MAX,
         Flow::CutAfter(bytes) | Flow::FreezeAfter(bytes) | Flow::DripAfter(bytes, _) => bytes,
     };
+    let mut frames = Frames::default();
     let (mut sent, mut answered) = (vec![0; 16 << 10], vec![0; 16 << 10]);
     loop {
         if left == 0 {
@@ -117,7 +127,10 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
         tokio::select! {
             read = client.read(&mut sent) => match read? {
                 0 => return Ok(()),
-                length => server.write_all(&sent[..length]).await?,
+                length => {
+                    shared.pings.fetch_add(frames.pings(&sent[..length]), Ordering::SeqCst);
+                    server.write_all(&sent[..length]).await?;
+                }
             },
             read = server.read(&mut answered[..most]) => match read? {
                 0 => return Ok(()),
