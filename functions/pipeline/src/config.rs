@@ -124,7 +124,7 @@ impl Config {
         Ok(Config {
             database: DatabaseConfig::from_lookup(&get, &aws)?,
             flight: flight::from_lookup(&get, &aws)?,
-            staging: staging::from_lookup(&get)?,
+            staging: staging::from_lookup(&get, &aws)?,
             network: Network::new(&network, get("NETWORK_PASSPHRASE").as_deref())?,
             start_ledger: start_ledger(get("START_LEDGER"))?,
             window_ledgers: at_least_one(&get, "WINDOW_LEDGERS")?.unwrap_or(64),

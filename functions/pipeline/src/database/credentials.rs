@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +11,7 @@ use tokio_postgres::config::Host;
 
 use crate::aws::Aws;
 use crate::config::{DatabaseConfig, LoginSource};
-use crate::error::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, Result, chain};
 use crate::secret::{Reading, StoredSecret, Unreadable};
 
 /// The validity of an RDS token; RDS checks it only when the connection is established.
@@ -139,12 +138,11 @@ async fn rds_token(config: &DatabaseConfig, aws: &Aws) -> Result<SecretString> {
     let sdk = aws.sdk(None).await;
     let region = Aws::region(&sdk)
         .ok_or_else(|| Error::config(NAME, "requires AWS_REGION, the region of the database"))?;
-    let provider =
-        sdk.credentials_provider().ok_or_else(|| Error::config(NAME, "found no AWS credentials"))?;
-    let credentials = provider
-        .provide_credentials()
+    let credentials = aws
+        .credentials()
+        .get()
         .await
-        .map_err(|e| Error::config(NAME, format!("found no AWS credentials: {}", BoxError::from(e))))?;
+        .map_err(|e| Error::config(NAME, format!("found no AWS credentials: {}", chain(&e))))?;
     let host = match config.postgres.get_hosts() {
         [Host::Tcp(host)] => host,
         _ => return Err(Error::config(NAME, "requires exactly one host")),
