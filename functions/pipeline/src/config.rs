@@ -10,11 +10,12 @@ use crate::contract::network::Network;
 use crate::error::{Error, Result};
 
 mod database;
+mod dsn;
 mod flight;
 mod staging;
 mod values;
-pub(crate) use database::LoginSource;
 pub use database::{DatabaseConfig, SslMode};
+pub(crate) use database::{LoginSource, without_brackets};
 pub(crate) use flight::ClientIdentity;
 pub use flight::FlightConfig;
 pub use staging::StagingConfig;

@@ -1,4 +1,4 @@
-//! The login: a password from the configuration or from a secret, or an RDS token.
+//! The login: a password from the configuration, a password file or a secret, or an RDS token.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_postgres::config::Host;
 
+use super::password_file;
 use crate::aws::Aws;
-use crate::config::{DatabaseConfig, LoginSource};
+use crate::config::{DatabaseConfig, LoginSource, without_brackets};
 use crate::error::{BoxError, Error, Result, chain};
 use crate::secret::{Reading, StoredSecret, Unreadable};
 
@@ -30,7 +31,15 @@ pub(super) struct Login {
 /// [`Error::Database`] when AWS is unreachable.
 pub(super) async fn login(config: &DatabaseConfig) -> Result<Login> {
     match &config.login {
-        LoginSource::Given => Ok(Login { config: config.clone(), reading: None }),
+        LoginSource::Given => {
+            let mut config = config.clone();
+            if config.postgres.get_password().is_none()
+                && let Some(password) = password_file::find(&config)?
+            {
+                config.postgres.password(password.expose_secret());
+            }
+            Ok(Login { config, reading: None })
+        }
         LoginSource::Secret(secret) => {
             let reading = secret.read().await.map_err(of_database)?;
             of_secret(config, secret, reading)
@@ -89,8 +98,11 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     if let Some(url) = text("url")? {
         let given = DatabaseConfig::from_url(NAME, url)?;
         let of_url = given.ssl_mode_given.then_some(given.ssl_mode);
-        let ca_cert = given.ca_cert.or_else(|| config.ca_cert.clone());
-        return Ok(DatabaseConfig::with_default_mode(given.postgres, of_url.or(mode), ca_cert));
+        return Ok(DatabaseConfig {
+            ca_cert: given.ca_cert.or_else(|| config.ca_cert.clone()),
+            client: given.client.or_else(|| config.client.clone()),
+            ..DatabaseConfig::with_default_mode(given.postgres, of_url.or(mode))
+        });
     }
     let mut postgres = tokio_postgres::Config::new();
     let (user, password) = (text("username")?, text("password")?);
@@ -98,7 +110,7 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     postgres.password(password.ok_or_else(|| bad("has no password"))?);
     match text("host")? {
         Some(host) => {
-            postgres.host(host);
+            postgres.host(without_brackets(host));
         }
         None => config.postgres.get_hosts().iter().for_each(|host| match host {
             Host::Tcp(name) => {
@@ -129,7 +141,11 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     if let Some(options) = config.postgres.get_options() {
         postgres.options(options);
     }
-    Ok(DatabaseConfig::with_default_mode(postgres, mode, config.ca_cert.clone()))
+    Ok(DatabaseConfig {
+        ca_cert: config.ca_cert.clone(),
+        client: config.client.clone(),
+        ..DatabaseConfig::with_default_mode(postgres, mode)
+    })
 }
 
 /// An RDS token for the configured user and host, signed with the AWS credentials of this process.
