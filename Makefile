@@ -40,9 +40,9 @@ deploy: ## Bring a stack up to date: STACK=… BUCKET=… (PARAMETERS=file.json 
 		$(if $(PARAMETERS),--parameters "$(PARAMETERS)") $(if $(DIR),--zips "$(DIR)")
 
 .PHONY: image
-image: ## The container image contract-data-loader (ENGINE=docker IMAGE=name:tag)
-	$(or $(ENGINE),docker) build -f infra/container/Containerfile -t $(or $(IMAGE),contract-data-loader) \
-		--build-arg REVISION=$(shell git rev-parse HEAD) .
+image: ## The container image contract-data-loader, by Docker with BuildKit or Podman (ENGINE=docker IMAGE=name:tag ARGS='…')
+	DOCKER_BUILDKIT=1 $(or $(ENGINE),docker) build -f infra/container/Containerfile -t $(or $(IMAGE),contract-data-loader) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) $(ARGS) .
 
 .PHONY: check
 check: ## Format, clippy, rustdoc, linters, and the checks of functions/tidy

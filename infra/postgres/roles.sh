@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# The PostgreSQL image runs this once, in the new database. It creates the three roles with the passwords in infra/.env.
+# Creates the database and the three roles with the passwords in infra/.env, as the administrator of PGHOST, PGUSER and
+# PGPASSWORD. It may run again at any time: what is there already stays, and the passwords are set anew.
 set -euo pipefail
 
-psql=(psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB")
+psql=(psql --no-psqlrc --quiet --set ON_ERROR_STOP=1)
+"${psql[@]}" --dbname postgres --set name="$DB_NAME" <<'SQL'
+select format('create database %I', :'name') where not exists (select from pg_database where datname = :'name') \gexec
+SQL
+psql+=(--dbname "$DB_NAME")
 "${psql[@]}" --file /sql/bootstrap/roles.sql >/dev/null
 # \getenv, because an argument would show in the process list.
 "${psql[@]}" <<'SQL'

@@ -18,7 +18,7 @@ OWNER, LOADER = "contract_data_owner", "contract_data_loader"
 def make_database(server_url: str, name: str) -> str:
     """A database of that name, if there is none. Returns its URL, as the superuser of the server's."""
     with psycopg.connect(server_url, autocommit=True) as connection:
-        if not connection.execute("select from pg_database where datname = %s", [name]).fetchone():
+        if connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     return server_url.rpartition("/")[0] + f"/{name}"
 

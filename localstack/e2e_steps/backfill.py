@@ -1,4 +1,4 @@
-"""The state machine of the template, beside the schedule."""
+"""The backfill: the state machine of the template, while the schedule runs."""
 
 import json
 import time
@@ -9,7 +9,7 @@ WINDOWS = 40
 
 
 def backfill(scene: Scene) -> None:
-    """Forty windows, four and more at a time, while the chain grows and the schedule follows it."""
+    """Loads forty windows, at least four at a time, while the chain grows and the schedule follows its tip."""
     first, last = BACKFILL
     machine = scene.session.client("stepfunctions")
     scene.ingest.configure(Description="cold, for the backfill")

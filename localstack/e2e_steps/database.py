@@ -1,4 +1,4 @@
-"""What is in PostgreSQL, as its superuser sees it, and ways to hold a loader up."""
+"""Reads PostgreSQL as its superuser, and delays loaders."""
 
 import contextlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import psycopg
 
 @dataclass(frozen=True)
 class Loaded:
-    """Progress and rows of one moment."""
+    """Progress and rows at one moment."""
 
     windows: int  # completed
     recorded: int  # the rows that they say they have
@@ -18,7 +18,7 @@ class Loaded:
 
 
 class Database:
-    """Connects anew for every question: nothing of it is in the way of a lock or a restart."""
+    """Opens a connection for each query, so that none blocks a lock or a restart."""
 
     def __init__(self, url: str):
         self.url = url
@@ -44,7 +44,7 @@ class Database:
         )
 
     def windows(self, first: int, last: int) -> list[tuple[int, int, str]]:
-        """Start, end and batch of the completed windows inside of a range."""
+        """Start, end and batch of the completed windows inside a range."""
         return self.rows(
             """select start_ledger, end_ledger, batch_id::text from contract_data.ingestion_progress
             where status = 'completed' and start_ledger >= %s and end_ledger <= %s order by start_ledger""",
@@ -53,7 +53,7 @@ class Database:
         )
 
     def uncovered(self, first: int, last: int) -> int:
-        """How many ledgers of a range no completed window has."""
+        """The number of ledgers in a range that no completed window covers."""
         covered = self.value(
             """select coalesce(sum(least(end_ledger, %s) - greatest(start_ledger, %s) + 1), 0)
             from contract_data.ingestion_progress where status = 'completed' and start_ledger <= %s and end_ledger >= %s""",
@@ -66,7 +66,7 @@ class Database:
 
     @contextlib.contextmanager
     def copy_held(self, ledger: int):
-        """Holds every COPY of the partition of a ledger at its first row, while this lasts."""
+        """Blocks every COPY into the partition of a ledger at its first row, until the end of the block."""
         partition = self.value("select contract_data.ensure_partition(%s)", ledger)
         with psycopg.connect(self.url) as connection:
             connection.execute(f"lock table contract_data.{partition} in share mode")
@@ -74,14 +74,14 @@ class Database:
             connection.rollback()
 
     def copies_waiting(self) -> int:
-        """How many loads stand in a COPY and wait for a lock."""
+        """The number of loads whose COPY waits for a lock."""
         return self.value(
             "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'copy contract_data.entries%'"
         )
 
     @contextlib.contextmanager
     def slow_windows(self, seconds: float):
-        """Every window takes so much longer to record, while this lasts."""
+        """Delays the record of every window, until the end of the block."""
         self.rows(
             f"""create function public.e2e_slow() returns trigger language plpgsql as
             $$ begin perform pg_sleep({seconds}); return new; end $$;

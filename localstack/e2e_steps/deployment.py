@@ -1,4 +1,4 @@
-"""From zips to a stack with a schema."""
+"""Deployment: from zips to a stack with a schema."""
 
 import os
 
@@ -7,7 +7,7 @@ from e2e_steps.scene import PARTITION_LEDGERS, START, TIMEOUT, WINDOW_LEDGERS, S
 
 
 def bootstrap_roles(scene: Scene) -> None:
-    """sql/bootstrap as an administrator runs it: nothing but these roles touches the data from here on."""
+    """Runs sql/bootstrap as an administrator does; from here on only its roles touch the data."""
     scene.database.url = make_database(scene.database.url, "stellar_contracts")
     scene.secrets = bootstrap(os.environ["PSQL"], scene.database.url, scene.stack)
     superuser = scene.database.value("select string_agg(rolname, ', ') from pg_roles where rolsuper and rolname like 'contract_data%'")
@@ -15,7 +15,7 @@ def bootstrap_roles(scene: Scene) -> None:
 
 
 def deploy(scene: Scene) -> None:
-    """infra/deploy: zips, template, migration, schedules."""
+    """Runs infra/deploy: zips, template, migration, schedules."""
     values = {
         "Architecture": scene.architecture,
         "FlightEndpoint": scene.source.endpoint,
@@ -37,7 +37,7 @@ def deploy(scene: Scene) -> None:
 
 
 def migrate(scene: Scene) -> None:
-    """infra/deploy has had the schema made by maintain, under the owner's role; a second time is without effect."""
+    """infra/deploy had maintain create the schema under the owner's role; a second time has no effect."""
     expect(scene.database.value("select to_regclass('contract_data.entries') is not null"), "there is no table contract_data.entries")
     owner = scene.database.value("select tableowner from pg_tables where schemaname = 'contract_data' and tablename = 'entries'")
     equal(owner, OWNER, "the owner of contract_data.entries")

@@ -1,4 +1,4 @@
-"""What an operator sends: plan, replay, force, and what is refused."""
+"""An operator's events: plan, replay, force, and events that are refused."""
 
 import json
 import time
@@ -9,7 +9,7 @@ REFUSED = ("malformed", "unknown_field", "unknown_action", "impossible_range")
 
 
 def plan(scene: Scene) -> None:
-    """The windows of a range, each of them an event of a replay."""
+    """Plans a range: each window is the event of a replay."""
     event = scene.event("plan")
     answer = good(scene.ingest.invoke(event))
     windows = answer["windows"]
@@ -21,7 +21,7 @@ def plan(scene: Scene) -> None:
 
 
 def replay(scene: Scene) -> None:
-    """A range by hand; again without effect; by force in place of what is there."""
+    """Replays a range; again, without effect; and with force, which replaces it."""
     event = scene.event("replay")
     first, last = event["start_ledger"], event["end_ledger"]
     answer = good(scene.ingest.invoke(event))
@@ -49,7 +49,7 @@ def replay(scene: Scene) -> None:
 
 
 def refusals(scene: Scene) -> None:
-    """Events that are wrong: refused before anything is done, tried three times, and kept in the dead letter queue."""
+    """Invalid events are refused before any work, tried three times, and kept in the dead letter queue."""
     before = scene.database.loaded()
     scene.good_run()  # warm: what is measured is the refusal
     for name in REFUSED:
@@ -73,7 +73,7 @@ def refusals(scene: Scene) -> None:
 
 
 def dead_letter(scene: Scene, request_id: str) -> dict | None:
-    """The letter of a request, if it has come; it stays in the queue."""
+    """The dead letter of a request, if it has arrived; it stays in the queue."""
     sqs, url = scene.session.client("sqs"), scene.stack.output("DeadLetterQueueUrl")
     answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     for message in answer.get("Messages", []):
@@ -84,7 +84,7 @@ def dead_letter(scene: Scene, request_id: str) -> dict | None:
 
 
 def large_window(scene: Scene) -> None:
-    """One window of 4,000 ledgers: the memory of the function does not follow it."""
+    """Loads one window of 4,000 ledgers: the function needs no more memory than for a small one."""
     event = {"start_ledger": 50_001_000, "end_ledger": 50_004_999, "window_ledgers": 4_000}
     # With less time the function would make several of it.
     scene.ingest.configure(Timeout=600)

@@ -1,4 +1,4 @@
-"""Source, password and S3 fail, and come back."""
+"""Source, password and S3 fail, and recover."""
 
 import secrets
 import time
@@ -12,7 +12,7 @@ from e2e_steps.scene import START, TIMEOUT, WINDOW_LEDGERS, Scene, covered, equa
 
 
 def source_down(scene: Scene) -> None:
-    """The source is away when the schedule fires, and back when Lambda tries again: nobody has to do anything."""
+    """The source is down when the schedule fires, and up when Lambda retries: no operator is needed."""
     scene.source.stop()
     before = scene.database.loaded()
     print(refused(scene.run(), "Retryable", "source", str(scene.source.port)))
@@ -30,7 +30,7 @@ def source_down(scene: Scene) -> None:
 
 
 def password_rotated(scene: Scene) -> None:
-    """The loader's password changes in PostgreSQL and in the secret: a warm function goes on with its next connection."""
+    """The loader's password changes in PostgreSQL and in the secret: a warm function's next connection uses the new one."""
     arn = scene.ingest.configuration()["Environment"]["Variables"]["DB_SECRET_ARN"]
     before = scene.run()
     good(before)
@@ -57,7 +57,7 @@ def password_rotated(scene: Scene) -> None:
 
 
 def s3_refuses(scene: Scene) -> None:
-    """S3 answers SlowDown to every write: the run fails, nothing is loaded; then it takes them again, and all is well."""
+    """S3 answers SlowDown to every write: the run fails and loads nothing. Once S3 recovers, the next run loads all."""
     scene.source.advance(4 * WINDOW_LEDGERS)
     before = scene.database.loaded()
     proxy = RefusingS3(scene.session.endpoint)

@@ -1,4 +1,4 @@
-"""Is it what the source said? And what it cost."""
+"""Compares the result with the source, and reports what it cost."""
 
 import statistics
 import subprocess
@@ -12,7 +12,7 @@ COLD_STARTS = 20
 
 
 def verify(scene: Scene) -> None:
-    """ingestctl compares every object, every row and the current state."""
+    """ingestctl verify compares every object, every row and the current state."""
     command, variables = scene.ingestctl("verify")
     print("$ " + " ".join(command))
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
@@ -23,7 +23,7 @@ def verify(scene: Scene) -> None:
 
 
 def archive_counts(scene: Scene) -> None:
-    """DuckDB counts the same rows in the archive as PostgreSQL has, all of them and in one partition."""
+    """DuckDB counts as many rows in the archive as PostgreSQL has, in total and in one partition."""
     place = scene.work / "archive-of-the-bucket"
     for key in scene.objects("archive/"):
         file = place / key
@@ -46,7 +46,7 @@ def _query(place: Path, query: str) -> list[tuple]:
 
 
 def cold_starts(scene: Scene) -> None:
-    """From exec to the answer of a cold function that finds nothing to do."""
+    """The time from exec to the answer of a cold function that finds nothing to do."""
     scene.good_run()
     milliseconds = []
     for number in range(COLD_STARTS):

@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of S3 that refuses to write for a while. A bucket policy would do nothing in LocalStack."""
+"""An HTTP proxy in front of S3 that can refuse writes: LocalStack does not enforce a bucket policy."""
 
 import contextlib
 import http.client
@@ -10,7 +10,7 @@ REFUSAL = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please red
 
 
 class RefusingS3:
-    """Passes everything on to `upstream`; while `refusing` is set, whatever writes gets 503 SlowDown."""
+    """Forwards requests to `upstream`; while `refusing` is set, writes get 503 SlowDown."""
 
     def __init__(self, upstream: str):
         self.refusing = True

@@ -1,4 +1,4 @@
-"""What the steps share."""
+"""Shared by the steps."""
 
 import json
 import os
@@ -26,7 +26,7 @@ TIMEOUT = 60  # seconds of the functions, where a step does not say otherwise
 
 @dataclass
 class Scene:
-    """The world of the steps."""
+    """The stack, its database, its source and its bucket."""
 
     root: Path  # of the repository
     work: Path  # a directory that goes when the run ends
@@ -48,7 +48,7 @@ class Scene:
         return self.stack.maintain
 
     def event(self, name: str) -> object:
-        """One of localstack/events."""
+        """An event of localstack/events."""
         return json.loads((self.root / "localstack" / "events" / f"{name}.json").read_text())
 
     def bucket(self) -> str:
@@ -66,21 +66,21 @@ class Scene:
         return deployed_schedules(self.session, self.stack.output("ScheduleGroup"))
 
     def fire(self, function: Function) -> str:
-        """The schedule of a function fires. Returns its input."""
+        """Fires the schedule of a function. Returns the schedule's input."""
         fired = [fire(self.session, one) for one in self.schedules() if one["Target"]["Arn"].endswith(f":{function.name}")]
         equal(len(fired), 1, f"schedules that fire {function.name}")
         return fired[0]
 
     def run(self) -> Answer:
-        """A scheduled run, waited for: the event is the one of the schedule."""
+        """Runs the function with the event of its schedule, and waits for the answer."""
         return self.ingest.invoke(self.event("schedule"))
 
     def good_run(self) -> dict:
-        """A scheduled run that must not fail. Returns its answer."""
+        """A scheduled run, which must succeed. Returns its answer."""
         return good(self.run())
 
     def ingestctl(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """A command line of ingestctl, and its environment: the database as its superuser, the bucket of the stack."""
+        """A command of ingestctl with its environment: the database as its superuser, the bucket of the stack."""
         variables = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": self.database.url,
@@ -96,7 +96,7 @@ class Scene:
 
 
 def expect(holds: object, otherwise: str) -> None:
-    """What a step asserts."""
+    """Fails the step unless this holds."""
     if not holds:
         raise Problem(otherwise)
 
@@ -106,13 +106,13 @@ def equal(found: object, wanted: object, what: str) -> None:
 
 
 def good(answer: Answer) -> dict:
-    """The answer of an invocation that must not have failed."""
+    """The answer of an invocation, which must have succeeded."""
     expect(not answer.is_error, f"the invocation failed: {json.dumps(answer.payload)[:600]}\n{answer.tail[-1500:]}")
     return answer.payload
 
 
 def refused(answer: Answer, error_type: str, *words: str) -> str:
-    """The message of an invocation that must have failed, in this way."""
+    """The message of an invocation, which must have failed with this error."""
     expect(answer.is_error, f"the invocation did not fail: {json.dumps(answer.payload)[:600]}")
     equal(answer.payload.get("errorType"), error_type, f"errorType of {json.dumps(answer.payload)[:600]}")
     message = answer.payload["errorMessage"]
@@ -122,7 +122,7 @@ def refused(answer: Answer, error_type: str, *words: str) -> str:
 
 
 def until(holds: Callable[[], object], seconds: float, otherwise: str) -> object:
-    """Waits until something holds, and returns it; or complains."""
+    """Waits until a condition holds, and returns its value; fails after the time limit."""
     end = time.monotonic() + seconds
     while True:
         if found := holds():
@@ -133,17 +133,17 @@ def until(holds: Callable[[], object], seconds: float, otherwise: str) -> object
 
 
 def whole(scene: Scene) -> None:
-    """The rows are those of the windows, no more and no fewer, and no window has failed."""
+    """Checks that the rows are exactly those of the windows, and that no window failed."""
     loaded = scene.database.loaded()
     equal(loaded.entries, loaded.recorded, "rows in contract_data.entries, beside those that the completed windows recorded")
     equal(loaded.failed, 0, "failed windows")
 
 
 def covered(scene: Scene, first: int, last: int) -> None:
-    """Every ledger of a range is in a completed window."""
+    """Checks that a completed window covers every ledger of a range."""
     equal(scene.database.uncovered(first, last), 0, f"ledgers of {first} to {last} that no window has")
 
 
 def took(logged: Logged) -> float:
-    """Milliseconds from the start of the process, or of the invocation if it was warm, to the answer."""
+    """Milliseconds from the start of the process, or of a warm invocation, to the answer."""
     return (logged.figure("Init Duration") or 0) + logged.figure("Duration")

@@ -1,4 +1,4 @@
-"""Scheduled runs: the first, two at once, short of time, killed."""
+"""Scheduled runs: the first, two at once, one short of time, one killed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ ESTABLISHED = ("records_received_total", "records_inserted_total", "batches_proc
 
 
 def first_run(scene: Scene) -> None:
-    """The deployed schedule fires: windows, objects, logs, metrics."""
+    """The deployed schedule fires; checks windows, objects, logs and metrics."""
     scene.source.serve(START + 20 * WINDOW_LEDGERS - 1)
     begun = int(time.time() * 1000)
     print(f"{scene.ingest.name} is fired with {scene.fire(scene.ingest)}")
@@ -52,7 +52,7 @@ def first_run(scene: Scene) -> None:
 
 
 def _logs_speak(logged: Logged, starts: set[int]) -> None:
-    """JSON lines that carry the id of the request, one for every step of every window."""
+    """The logs are JSON lines with the id of the request, one for each step of each window."""
     lines = [one for one in logged.objects() if "_aws" not in one]
     strangers = [one for one in lines if request_of(one) != logged.request_id]
     equal(strangers[:1], [], f"lines of the log without requestId {logged.request_id}")
@@ -65,12 +65,12 @@ def _logs_speak(logged: Logged, starts: set[int]) -> None:
 
 
 def request_of(line: dict) -> str | None:
-    """The id of the invocation in a line of the log: of its own, or in the span of the Lambda runtime."""
+    """The id of the invocation in a log line: the line's own, or that of the Lambda runtime's span."""
     return line.get("requestId") or line.get("span", {}).get("requestId")
 
 
 def _metrics_count(logged: Logged, windows: int, rows: int) -> None:
-    """Embedded metric format, in the log as CloudWatch takes it from there; the sums are those of the database."""
+    """The logs have metrics in CloudWatch's embedded metric format; their sums are those of the database."""
     lines = [one for one in logged.objects() if "_aws" in one]
     expect(lines, "no line of the log is in the embedded metric format")
     sums: dict[str, float] = {}
@@ -89,7 +89,7 @@ def _metrics_count(logged: Logged, windows: int, rows: int) -> None:
 
 
 def two_at_once(scene: Scene) -> None:
-    """One is held in its COPY: the other says busy. Then two race without a hold."""
+    """While one run is blocked in its COPY, the other says busy. Then two race."""
     scene.source.advance(500)
     with ThreadPoolExecutor(2) as pool:
         with scene.database.copy_held(scene.source.tip):
@@ -111,7 +111,7 @@ def two_at_once(scene: Scene) -> None:
 
 
 def short_of_time(scene: Scene) -> None:
-    """A timeout shorter than the work: the run stops by its own deadline, and the next one goes on."""
+    """With a timeout shorter than the work, the run stops at its own deadline, and the next one continues."""
     scene.source.advance(100 * WINDOW_LEDGERS)
     before = scene.database.loaded().windows
     timeout = 20
@@ -134,7 +134,7 @@ def short_of_time(scene: Scene) -> None:
 
 
 def killed(scene: Scene) -> None:
-    """Frozen in the middle of its COPY and killed at the timeout: nothing is half there, and the next run completes."""
+    """A run frozen in its COPY is killed at the timeout: it leaves no partial window, and the next run completes."""
     scene.source.advance(4 * WINDOW_LEDGERS)
     before = scene.database.loaded()
     scene.ingest.configure(Timeout=12)
@@ -162,7 +162,7 @@ def killed(scene: Scene) -> None:
 
 
 def processes_of(function: str) -> list[int]:
-    """The bootstraps of a function."""
+    """The running bootstraps of a function."""
     found, wanted = [], f"AWS_LAMBDA_FUNCTION_NAME={function}".encode()
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -176,7 +176,7 @@ def processes_of(function: str) -> list[int]:
 
 
 def maintenance(scene: Scene) -> None:
-    """The other schedule: its function tends the database, as the owner of the schema."""
+    """Fires the other schedule, of the function that maintains the database as the owner of the schema."""
     begun = int(time.time() * 1000)
     print(f"{scene.maintain.name} is fired with {scene.fire(scene.maintain)}")
     [logged] = until(lambda: scene.maintain.invocations(begun), TIMEOUT, "the schedule's invocation is in no log")

@@ -1,4 +1,4 @@
-"""The source of contract data: a synthetic chain, always the same one, whose tip the steps move."""
+"""The source of contract data: always the same synthetic chain, whose tip the steps advance."""
 
 import datetime
 import socket
@@ -12,7 +12,7 @@ SEED, ROWS_PER_LEDGER, LEDGER_SECONDS = 7, 25, 1
 
 
 class Source:
-    """A flight-source on a port that it keeps. The chain is told by its seed: a restart with another tip is a longer chain."""
+    """A flight-source on a fixed port. The seed determines the chain: a restart with a later tip only makes it longer."""
 
     def __init__(self, program: Path, log: Path, first: int, ledgers: int):
         self._program, self._log, self.first, self._ledgers = program, log, first, ledgers
@@ -30,7 +30,7 @@ class Source:
         return f"grpc://127.0.0.1:{self.port}"
 
     def serve(self, tip: int, tip_every: str | None = None) -> None:
-        """Serves the chain up to `tip`, from now on; with `tip_every` it grows by one ledger each time."""
+        """Serves the chain up to `tip`; with `tip_every` it grows by one ledger at this interval."""
         self.stop()
         self.tip = tip
         closed_at = self._first_closed_at + datetime.timedelta(seconds=(tip - self.first) * LEDGER_SECONDS)
@@ -55,7 +55,7 @@ class Source:
                 time.sleep(0.05)
 
     def advance(self, ledgers: int) -> None:
-        """The chain has so many ledgers more."""
+        """Extends the chain by this many ledgers."""
         self.serve(self.tip + ledgers)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Other code under a stack that holds data, and back."""
+"""Changes the code of a stack that holds data, and changes it back."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from e2e_steps.scene import START, WINDOW_LEDGERS, Scene, covered, equal, expect
 
 
 def upgrade(scene: Scene) -> None:
-    """infra/deploy with other zips: the schedules pause, the code changes, the schema is migrated, the schedules go on."""
+    """Runs infra/deploy with other zips: schedules pause, the code changes, the schema is migrated, schedules resume."""
     before, code = scene.database.loaded(), _code(scene)
     scene.zips = _other_zips(scene)
     states = _watched(scene, lambda: print(scene.stack.deploy("--zips", str(scene.zips)).strip()))
@@ -40,7 +40,7 @@ def _code(scene: Scene) -> dict[str, str]:
 
 
 def _other_zips(scene: Scene):
-    """The same programs in other zips: a file more is another release."""
+    """The same programs in zips with one more file, which makes them another release."""
     folder = scene.work / "next-zips"
     folder.mkdir()
     for old in scene.zips.glob(f"*-{scene.architecture}-*.zip"):
@@ -54,7 +54,7 @@ def _other_zips(scene: Scene):
 
 
 def _watched(scene: Scene, work) -> list[str]:
-    """Does it, and returns the states of ingest's schedule meanwhile, in their order."""
+    """Runs it, and returns the states of ingest's schedule meanwhile, in order."""
     states, done = [], threading.Event()
 
     def watch():

@@ -17,6 +17,12 @@ pub(crate) fn number(value: impl Into<i128>) -> String {
     if value < 0 { format!("-{text}") } else { text }
 }
 
+/// How many there are: 1 window, 2,000 windows.
+pub(crate) fn count(value: impl Into<i128>, noun: &str) -> String {
+    let value = value.into();
+    format!("{} {noun}{}", number(value), if value == 1 { "" } else { "s" })
+}
+
 /// A number in a few characters, such as 950, 12.5 k or 3 M.
 pub(crate) fn short_number(value: f64) -> String {
     let (value, unit) = match value.abs() {
@@ -74,12 +80,20 @@ pub(crate) fn cure(failed: &FailedWindow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{age, bytes, number, short_number};
+    use super::{age, bytes, count, number, short_number};
 
     #[test]
     fn numbers_are_grouped() {
         let shown: Vec<String> = [0i64, 7, 999, 1_000, -1_234_567].into_iter().map(number).collect();
         assert_eq!(shown, ["0", "7", "999", "1,000", "-1,234,567"]);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(
+            [0, 1, 2, 1_000].map(|n| count(n, "window")),
+            ["0 windows", "1 window", "2 windows", "1,000 windows"]
+        );
     }
 
     #[test]

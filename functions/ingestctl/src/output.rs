@@ -1,7 +1,7 @@
 //! Results on stdout: tables for people, JSON for machines. The only place that prints.
 use std::io::Write;
 
-use crate::numbers::{cure, number, time};
+use crate::numbers::{count, cure, number, time};
 use crate::strip;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle, presets};
 use pipeline::{
@@ -115,7 +115,7 @@ pub(crate) fn maintenance(maintenance: &Maintenance) {
     }
     for left_over in &maintenance.removed {
         let verb = if dry { "Would be removed" } else { "Removed" };
-        println!("{verb}: {} ({} bytes): {}.", left_over.object, number(left_over.bytes), left_over.why);
+        println!("{verb}: {} ({}): {}.", left_over.object, count(left_over.bytes, "byte"), left_over.why);
     }
     for postponed in &maintenance.postponed {
         println!("Not now: {}: {}. The next maintain continues with it.", postponed.what, postponed.why);
@@ -141,12 +141,12 @@ pub(crate) fn report(report: &Report) {
         println!("Nothing to do: no missing ledger can be loaded now.");
     } else {
         let mut windows = table(&[">start ledger", ">end ledger", ">rows", "status", "source"]);
-        let count = report.windows.len();
+        let all = report.windows.len();
         for (i, w) in report.windows.iter().enumerate() {
-            if count > TABLE_ROWS && i == TABLE_ROWS / 2 {
-                windows.add_row(["…", "…", "…", &format!("({} more)", count - TABLE_ROWS), ""]);
+            if all > TABLE_ROWS && i == TABLE_ROWS / 2 {
+                windows.add_row(["…", "…", "…", &format!("({} more)", all - TABLE_ROWS), ""]);
             }
-            if count > TABLE_ROWS && (TABLE_ROWS / 2..count - TABLE_ROWS / 2).contains(&i) {
+            if all > TABLE_ROWS && (TABLE_ROWS / 2..all - TABLE_ROWS / 2).contains(&i) {
                 continue;
             }
             let status = match w.status {
@@ -164,18 +164,20 @@ pub(crate) fn report(report: &Report) {
         let seconds = report.duration.as_secs_f64();
         let rate = (report.rows() as f64 / seconds.max(0.001)) as u64;
         println!(
-            "{} rows in {} windows, {seconds:.1} s, {} rows/s.",
-            number(report.rows()),
-            number(count as u64),
+            "{} in {}, {seconds:.1} s, {} rows/s.",
+            count(report.rows(), "row"),
+            count(all as u64, "window"),
             number(rate)
         );
     }
     let failed: Vec<_> = report.failed().collect();
     if !failed.is_empty() {
-        println!(
-            "{} windows failed; they are recorded, and later runs retry them:",
-            number(failed.len() as u64)
-        );
+        match failed.len() {
+            1 => println!("1 window failed; it is recorded, and later runs retry it:"),
+            n => {
+                println!("{} windows failed; they are recorded, and later runs retry them:", number(n as u64))
+            }
+        }
         for window in failed {
             let error = window.error.as_deref().unwrap_or_default();
             println!("  ledgers {}-{}: {error}", window.start_ledger, window.end_ledger);
@@ -195,20 +197,20 @@ pub(crate) fn plan(plan: &Plan) {
         println!("Ledgers below {ledger} are not retained; starting at {ledger}.");
     }
     println!(
-        "Ledgers {} to {}: the source has {} missing ledgers, in {} windows.",
+        "Ledgers {} to {}: the source has {}, in {}.",
         plan.start_ledger,
         plan.end_ledger,
-        number(plan.ledgers),
-        number(plan.windows)
+        count(plan.ledgers, "missing ledger"),
+        count(plan.windows, "window")
     );
     if plan.replaced > 0 {
-        println!("{} completed windows would be replaced.", number(plan.replaced));
+        println!("{} would be replaced.", count(plan.replaced, "completed window"));
     }
     if plan.invocations > 0 {
         println!(
-            "As a backfill: {} invocations of the function, {} PUT requests for objects of up to 5 MiB.",
-            number(plan.invocations as u64),
-            number(plan.put_requests)
+            "As a backfill: {} of the function, {} for objects of up to 5 MiB.",
+            count(plan.invocations as u64, "invocation"),
+            count(plan.put_requests, "PUT request")
         );
     }
     if !plan.first_windows.is_empty() {
@@ -263,21 +265,22 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
         "lag",
         match (status.lag_ledgers, status.lag_seconds) {
             (Some(ledgers), Some(seconds)) => {
-                format!("{} ledgers; newest row {} s old", number(ledgers), number(seconds))
+                format!("{}; newest row {} s old", count(ledgers, "ledger"), number(seconds))
             }
-            (Some(ledgers), None) => format!("{} ledgers", number(ledgers)),
+            (Some(ledgers), None) => count(ledgers, "ledger"),
             (None, Some(seconds)) => format!("newest row {} s old", number(seconds)),
             (None, None) => "–".to_owned(),
         },
     );
     fact("schedule starts at", ledger(status.schedule_start));
-    fact("not folded yet", format!("{} windows", number(status.unfolded_windows)));
-    fact("not archived yet", format!("{} windows", number(status.unarchived_windows)));
+    fact("not folded yet", count(status.unfolded_windows, "window"));
+    fact("not archived yet", count(status.unarchived_windows, "window"));
     println!("{facts}");
     if let Some(coverage) = coverage {
         println!("\nLedgers");
         println!("{}", strip::draw(coverage));
-        println!("{} ledgers are missing.", number(coverage.missing()));
+        let missing = coverage.missing();
+        println!("{} {} missing.", count(missing, "ledger"), if missing == 1 { "is" } else { "are" });
     }
     if !status.gaps.is_empty() {
         println!("\nGaps");
@@ -363,15 +366,16 @@ pub(crate) fn verification(verification: &Verification) {
         }
     }
     let compared =
-        format!("{} windows, {} rows compared", number(verification.windows), number(verification.rows));
+        format!("{}, {} compared", count(verification.windows, "window"), count(verification.rows, "row"));
     if let Some(ledger) = verification.retained_from {
         println!(
-            "Ledgers below {ledger} are not retained: {} windows were not compared.",
-            number(verification.not_retained)
+            "Ledgers below {ledger} are not retained: {} {} not compared.",
+            count(verification.not_retained, "window"),
+            if verification.not_retained == 1 { "was" } else { "were" }
         );
     }
     match verification.findings.len() {
         0 => println!("{compared}: object = entries = progress, current_states = fold, no overlap."),
-        n => println!("{compared}: {} differences.", number(n as u64)),
+        n => println!("{compared}: {}.", count(n as u64, "difference")),
     }
 }

@@ -10,11 +10,12 @@ use crate::contract::network::Network;
 use crate::error::{Error, Result};
 
 mod database;
+mod dsn;
 mod flight;
 mod staging;
 mod values;
-pub(crate) use database::LoginSource;
 pub use database::{DatabaseConfig, SslMode};
+pub(crate) use database::{LoginSource, without_brackets};
 pub(crate) use flight::ClientIdentity;
 pub use flight::FlightConfig;
 pub use staging::StagingConfig;
@@ -124,7 +125,7 @@ impl Config {
         Ok(Config {
             database: DatabaseConfig::from_lookup(&get, &aws)?,
             flight: flight::from_lookup(&get, &aws)?,
-            staging: staging::from_lookup(&get)?,
+            staging: staging::from_lookup(&get, &aws)?,
             network: Network::new(&network, get("NETWORK_PASSPHRASE").as_deref())?,
             start_ledger: start_ledger(get("START_LEDGER"))?,
             window_ledgers: at_least_one(&get, "WINDOW_LEDGERS")?.unwrap_or(64),

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod hints;
 pub(crate) mod load;
 mod migrate;
+mod password_file;
 pub(crate) mod progress;
 pub(crate) mod replace;
 mod row;

@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod footer;
 pub(crate) mod names;
 pub(crate) mod object;
+mod s3;
 mod sort;
 pub(crate) mod stage;
 #[allow(clippy::module_inception, reason = "the room holds more than the store")]

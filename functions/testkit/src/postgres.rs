@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::certificates::Certificate;
+use crate::certificates::{Authority, Certificate};
 use crate::database::{connect, rows};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/postgres");
@@ -110,6 +110,35 @@ impl PrivateServer {
         let begun = Instant::now();
         while rows(&connect(self.url()).await, &format!("show {setting}")).await != [value.as_str()] {
             assert!(begun.elapsed() < Duration::from_secs(20), "the server does not take its certificate");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// From now on, this role must also have a certificate of the authority, and TLS. The server must have a certificate.
+    pub async fn know_by_certificate(&self, role: &str, authority: &Authority) {
+        let client = connect(self.url()).await;
+        for (file, text) in [
+            ("clients.crt", authority.pem()),
+            (
+                "rules",
+                format!(
+                    "hostssl all {role} all scram-sha-256 clientcert=verify-ca\nhost all {role} all reject"
+                ),
+            ),
+        ] {
+            let text = text.trim_end();
+            let write =
+                format!("copy (select unnest(string_to_array('{text}', E'\n'))) to program 'cat > {file}'");
+            client.batch_execute(&write).await.expect("the server writes a file");
+        }
+        // the first line that matches decides
+        let first = "copy (select) to program 'cat pg_hba.conf >> rules && mv rules pg_hba.conf'";
+        client.batch_execute(first).await.expect("the server writes its rules");
+        client.batch_execute("alter system set ssl_ca_file = 'clients.crt'").await.expect("a setting");
+        client.batch_execute("select pg_reload_conf()").await.expect("the server reads its settings");
+        let begun = Instant::now();
+        while rows(&connect(self.url()).await, "show ssl_ca_file").await != ["clients.crt"] {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the server does not take the authority");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

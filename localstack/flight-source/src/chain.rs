@@ -2,7 +2,7 @@
 //! requested.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -36,6 +36,8 @@ pub struct ChainSpec {
     pub ledgers: u32,
     /// The mean number of rows per ledger, from 1 to 100,000; some ledgers are empty, a few have many more.
     pub rows_per_ledger: u32,
+    /// When the chain started: from then on the tip advances.
+    pub started_at: DateTime<Utc>,
     /// The tip at the start; `None` for the last ledger.
     pub tip: Option<u32>,
     /// The interval at which the tip advances by one ledger; `None` if it does not. With `tip` it stops at the last ledger,
@@ -61,7 +63,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Makes the contracts and entries of the chain, in well under a second, and starts its clock.
+    /// Makes the contracts and entries of the chain, in well under a second.
     ///
     /// # Errors
     /// [`Error::Options`] for parameters out of range.
@@ -95,7 +97,7 @@ impl Chain {
                 start,
                 end: if spec.tip.is_some() { last } else { u32::MAX },
                 every: spec.tip_every,
-                since: Instant::now(),
+                since: spec.started_at,
                 closed_at: DateTime::from_timestamp(spec.tip_closed_at.timestamp(), 0).unwrap_or_default(),
                 ledger_seconds: spec.ledger_seconds,
             },

@@ -11,6 +11,7 @@ use pipeline::contract::wire::PORT;
 use tracing::Level;
 
 use crate::chain::{Chain, ChainSpec};
+use crate::clock;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::lake::{Lake, LakeOptions};
@@ -68,6 +69,11 @@ pub struct Cli {
         default_value = "info"
     )]
     log_level: Level,
+    /// Keep the start of a synthetic chain in this file, so that a restart goes on with the same chain
+    ///
+    /// The first start writes the time; later ones read it. The other options must stay the same. Other sources do not use it.
+    #[arg(long, global = true, help_heading = SERVER, value_name = "FILE")]
+    clock: Option<PathBuf>,
     #[command(flatten)]
     lake: LakeArguments,
     #[command(subcommand)]
@@ -126,8 +132,8 @@ enum Source {
     flight-source synthetic
   the same rows with the same close times at every start:
     flight-source synthetic --seed 7 --tip-closed-at 2026-01-01T00:00:00Z
-  a chain that grows like the public network:
-    flight-source synthetic --ledgers 1000 --tip-every 5s
+  a chain that grows like the public network, and is the same after a restart:
+    flight-source --clock ./clock synthetic --ledgers 1000 --tip-every 5s
   a chain that starts at half its length and grows fast:
     flight-source synthetic --first-ledger 1000 --ledgers 2000 --tip 1999 --tip-every 100ms")]
     Synthetic(Synthetic),
@@ -149,9 +155,9 @@ struct Synthetic {
     #[arg(long, value_name = "N", default_value_t = 25,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rows_per_ledger: u32,
-    /// Close time of the tip at the start: now, or a time like 2026-01-01T00:00:00Z
+    /// Close time of the tip at the start: now, which is the start itself, or a time like 2026-01-01T00:00:00Z
     #[arg(long, value_name = "TIME", default_value = "now", value_parser = time)]
-    tip_closed_at: DateTime<Utc>,
+    tip_closed_at: Time,
     /// Seconds between the close times of consecutive ledgers
     #[arg(long, value_name = "SECONDS", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -167,11 +173,19 @@ struct Synthetic {
     network_passphrase: String,
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
+/// A time on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// The chain's start.
+    Now,
+    At(DateTime<Utc>),
+}
+
+fn time(text: &str) -> Result<Time, String> {
     match text {
-        "now" => Ok(Utc::now()),
+        "now" => Ok(Time::Now),
         _ => DateTime::parse_from_rfc3339(text)
-            .map(Into::into)
+            .map(|time| Time::At(time.into()))
             .map_err(|error| format!("{error}; use now, or a time like 2026-01-01T00:00:00Z")),
     }
 }
@@ -205,7 +219,10 @@ impl Cli {
                 "these options need --ledgers: options of another source come after its name".to_owned(),
             )),
             (Some(Source::Parquet { paths }), None) => Ok(Arc::new(ParquetFiles::open(paths)?)),
-            (Some(Source::Synthetic(chain)), None) => Ok(Arc::new(Chain::new(&chain.spec())?)),
+            (Some(Source::Synthetic(chain)), None) => {
+                let started_at = self.clock.as_deref().map_or_else(|| Ok(Utc::now()), clock::started_at)?;
+                Ok(Arc::new(Chain::new(&chain.spec(started_at))?))
+            }
             (None, Some(lake)) => Ok(Arc::new(Lake::open(&lake).await?)),
             (None, None) => Err(Error::Options("no source is given: see --help".to_owned())),
         }
@@ -239,15 +256,19 @@ impl LakeArguments {
 }
 
 impl Synthetic {
-    fn spec(&self) -> ChainSpec {
+    fn spec(&self, started_at: DateTime<Utc>) -> ChainSpec {
         ChainSpec {
+            started_at,
             seed: self.seed,
             first_ledger: self.first_ledger,
             ledgers: self.ledgers,
             rows_per_ledger: self.rows_per_ledger,
             tip: self.tip,
             tip_every: self.tip_every.map(Into::into),
-            tip_closed_at: self.tip_closed_at,
+            tip_closed_at: match self.tip_closed_at {
+                Time::Now => started_at,
+                Time::At(time) => time,
+            },
             ledger_seconds: self.ledger_seconds,
             network_passphrase: self.network_passphrase.clone(),
         }
@@ -275,8 +296,9 @@ mod tests {
 
     #[test]
     fn times_are_now_or_rfc_3339() {
-        assert!((Utc::now() - time("now").unwrap()).num_seconds() < 5);
-        assert_eq!(time("2026-01-01T01:00:00+01:00").unwrap().to_rfc3339(), "2026-01-01T00:00:00+00:00");
+        let first = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        assert_eq!(time("now"), Ok(Time::Now));
+        assert_eq!(time("2026-01-01T01:00:00+01:00"), Ok(Time::At(first)));
         assert!(time("yesterday").unwrap_err().contains("like 2026-01-01T00:00:00Z"));
     }
 }

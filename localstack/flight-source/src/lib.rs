@@ -14,6 +14,7 @@
 mod asset;
 mod chain;
 mod cli;
+mod clock;
 mod columns;
 mod dataset;
 mod error;

@@ -35,7 +35,7 @@ class Bootstrap:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs; negative when a signal ended it."""
+        """The exit code: None while it runs, negative if a signal ended it."""
         return self._process.poll()
 
     def peak_memory_kib(self) -> int:
@@ -52,23 +52,23 @@ class Bootstrap:
         return self._peak_kib
 
     def written(self) -> int:
-        """How many bytes it has written; a position for `output`."""
+        """The number of bytes written so far: a position for `output`."""
         return os.fstat(self._output.fileno()).st_size
 
     def output(self, since: int) -> str:
-        """What it has written since that position."""
+        """The output since that position."""
         length = self.written() - since
         return os.pread(self._output.fileno(), length, since).decode(errors="replace")
 
     def freeze(self) -> None:
-        """Stops its processes where they are, as Lambda does between invocations."""
+        """Suspends its processes, as Lambda does between invocations."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends the group at once, wherever it is; children that it left behind, too. Well done when it is gone."""
+        """Kills the process group at once, with any children left. Returns once it is gone."""
         self.peak_memory_kib()
         self._signal(signal.SIGKILL)
         self._process.wait()

@@ -14,7 +14,7 @@ INIT_SECONDS = 10  # what Lambda gives a cold start; one that takes longer begin
 
 @dataclass(frozen=True)
 class Function:
-    """What of a function's configuration an environment goes by."""
+    """The part of a function's configuration that an environment uses."""
 
     task_root: Path
     variables: dict[str, str]
@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The end of an invocation: what the caller gets, and the lines for the log."""
+    """The result of an invocation: the caller's payload, and the log lines."""
 
     body: bytes
     is_error: bool
@@ -43,7 +43,7 @@ class Answer:
 
 
 class EnvironmentFailed(Exception):
-    """The process, not the handler, failed: it was late, or it ended. Has what the caller gets instead of an answer."""
+    """The process failed, not the handler: it timed out or exited. Contains the caller's payload."""
 
     def __init__(self, error_type: str, sentence: str, body: bytes | None = None):
         super().__init__(sentence)
@@ -52,7 +52,7 @@ class EnvironmentFailed(Exception):
 
 
 class Environment:
-    """Serves one invocation at a time. `stop` may come from any thread, also in the middle of an invocation."""
+    """Serves one invocation at a time. `stop` may be called from any thread, also during an invocation."""
 
     def __init__(self, function: Function):
         self._function = function
@@ -64,7 +64,7 @@ class Environment:
         self._init_ms: float | None = None  # of a cold start ahead of its invocation
 
     def start(self) -> None:
-        """The cold start ahead of the first invocation. A failed one is in that invocation's log, which tries again."""
+        """The cold start before the first invocation. If it fails, that invocation logs the failure and tries again."""
         begun = time.monotonic()
         try:
             self._cold_start("init", begun + INIT_SECONDS)
@@ -103,7 +103,7 @@ class Environment:
         return Answer(outcome.body, outcome.is_error, log)
 
     def stop(self) -> None:
-        """Ends the environment; an invocation in it ends as one whose process was killed."""
+        """Ends the environment; a running invocation ends as if its process had been killed."""
         with self._lifecycle:
             self._stopped = True
             if self._bootstrap:
@@ -113,7 +113,7 @@ class Environment:
     # --- the parts of an invocation
 
     def _cold_start(self, phase: str, until: float) -> None:
-        """A new bootstrap, up to its first wait for an invocation."""
+        """Starts a bootstrap, and waits until it asks for an invocation."""
         with self._lifecycle:
             if self._stopped:
                 raise EnvironmentFailed(report.EXITED, f"RequestId: {phase} Error: the environment is stopped")
@@ -133,7 +133,7 @@ class Environment:
         raise failure
 
     def _serve(self, bootstrap: Bootstrap, request: Request, until: float) -> Outcome:
-        """One event through the Runtime API. That the bootstrap waits for the next one means that it is done with this."""
+        """Sends one event through the Runtime API. It is done when the bootstrap asks for the next one."""
         deadline_ms = int((time.time() + until - time.monotonic()) * 1000)
         self._api.offer(
             Invocation(request.request_id, request.function_arn, request.trace_id, request.payload, deadline_ms)
@@ -148,7 +148,7 @@ class Environment:
         raise failure
 
     def _given_up(self, bootstrap: Bootstrap, phase: str, init_error: bytes | None) -> EnvironmentFailed:
-        """Kills what is left of a bootstrap that is late, dead, or has said that it cannot start; says which it was."""
+        """Kills the rest of a bootstrap that timed out, exited or reported an init error; returns which."""
         exit_code = bootstrap.exit_code()
         bootstrap.kill()
         self._bootstrap = None
@@ -161,7 +161,7 @@ class Environment:
     # --- the process
 
     def _watch(self) -> bool:
-        """Whether the bootstrap lives. Looks at its memory on the way: of a dead one nobody can say how much it had."""
+        """Whether the bootstrap is alive. Also records its memory, which cannot be read once it is dead."""
         if self._bootstrap is None or self._bootstrap.exit_code() is not None:
             return False
         self._bootstrap.peak_memory_kib()

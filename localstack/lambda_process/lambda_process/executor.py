@@ -1,4 +1,4 @@
-"""What LocalStack calls. Selected by LAMBDA_RUNTIME_EXECUTOR=process."""
+"""The executor that LocalStack calls, selected by LAMBDA_RUNTIME_EXECUTOR=process."""
 
 from localstack import config
 from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
@@ -20,7 +20,7 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
 
 
 class ProcessExecutor(RuntimeExecutor):
-    """One execution environment, as LocalStack's Lambda service sees it. It makes as many as there are invocations at once."""
+    """One execution environment for LocalStack's Lambda service, which makes one per concurrent invocation."""
 
     def __init__(self, id: str, function_version: FunctionVersion):
         super().__init__(id=id, function_version=function_version)
@@ -72,7 +72,7 @@ class ProcessExecutor(RuntimeExecutor):
 
 
 def variables(of_localstack: dict, of_function: dict[str, str], task_root: str) -> dict[str, str]:
-    """The environment of a bootstrap: Lambda's own variables, and the function's, which win."""
+    """The environment variables of a bootstrap: Lambda's, overridden by the function's."""
     kept = {name: str(value) for name, value in of_localstack.items() if not name.startswith(NOT_OF_LAMBDA)}
     own = {"LAMBDA_TASK_ROOT": task_root, "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8"}
     return kept | own | of_function

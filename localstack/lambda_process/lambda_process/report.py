@@ -1,4 +1,4 @@
-"""Log lines and error bodies in the words of AWS Lambda, so that what reads them there reads them here."""
+"""Log lines and error bodies as AWS Lambda writes them, so that the same tools read them."""
 
 import json
 import math
@@ -13,7 +13,7 @@ TOO_LARGE = "Function.ResponseSizeTooLarge"
 
 @dataclass(frozen=True)
 class Measured:
-    """What one invocation took: milliseconds, and the most memory that the environment's process had resident."""
+    """The cost of one invocation: milliseconds, and the peak resident memory of the process."""
 
     duration_ms: float
     init_ms: float | None  # of the cold start that this invocation waited for; None when it was warm
@@ -22,12 +22,12 @@ class Measured:
 
 
 def start(request_id: str, version: str) -> str:
-    """The line that opens an invocation."""
+    """The first log line of an invocation."""
     return f"START RequestId: {request_id} Version: {version}\n"
 
 
 def end(request_id: str, measured: Measured, error_type: str | None) -> str:
-    """The two lines that close an invocation. `error_type` is set when the environment failed, not the handler."""
+    """The last two log lines of an invocation. `error_type` is set if the environment failed, not the handler."""
     fields = [
         f"REPORT RequestId: {request_id}",
         f"Duration: {measured.duration_ms:.2f} ms",
@@ -45,23 +45,23 @@ def end(request_id: str, measured: Measured, error_type: str | None) -> str:
 
 
 def failed_init(init_ms: float, error_type: str) -> str:
-    """The line of a cold start that came to nothing; the invocation tries another one."""
+    """The log line of a failed cold start; the invocation tries another one."""
     status = "timeout" if error_type == TIMED_OUT else "error"
     return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}\tError Type: {error_type}\n"
 
 
 def error_body(error_type: str, message: str) -> bytes:
-    """The payload of an invocation that failed without a word of the handler."""
+    """The payload of an invocation that failed without an answer of the handler."""
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
 def timed_out(request_id: str, timeout_seconds: float) -> str:
-    """What the caller reads after the kill at the timeout."""
+    """The caller's payload after a timeout."""
     return f"RequestId: {request_id} Error: Task timed out after {timeout_seconds:.2f} seconds"
 
 
 def exited(request_id: str, exit_code: int) -> str:
-    """What the caller reads after the process has ended; a negative code is the signal that ended it."""
+    """The caller's payload after the process exited; a negative code is the signal that ended it."""
     if exit_code < 0:
         how = f"Runtime exited with error: signal {-exit_code}"
     elif exit_code > 0:

@@ -18,7 +18,7 @@ MAX_RESPONSE = 6 * 1024 * 1024 + 100  # of a synchronous invocation
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the bootstrap gets for one event."""
+    """One event, as the bootstrap receives it."""
 
     request_id: str
     function_arn: str
@@ -37,7 +37,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the bootstrap answered: the response, or the body of its error."""
+    """The bootstrap's answer: the response, or the body of its error."""
 
     body: bytes
     is_error: bool
@@ -73,14 +73,14 @@ class RuntimeApi:
     # --- the side of the environment
 
     def expect_bootstrap(self) -> None:
-        """Forgets the bootstrap before: a new one is about to be started."""
+        """Forgets the previous bootstrap, before a new one starts."""
         with self._changed:
             self._idle, self._pending, self._current, self._outcome, self._init_error = False, None, None, None, None
             self._waiter += 1
             self._changed.notify_all()
 
     def offer(self, invocation: Invocation) -> None:
-        """Gives the bootstrap its next invocation, as soon as it asks."""
+        """Gives the bootstrap its next invocation once it asks."""
         with self._changed:
             self._outcome, self._pending = None, invocation
             self._changed.notify_all()
@@ -99,12 +99,12 @@ class RuntimeApi:
             return True
 
     def outcome(self) -> Outcome | None:
-        """The answer to the invocation that was offered last."""
+        """The answer to the last invocation."""
         with self._changed:
             return self._outcome
 
     def init_error(self) -> bytes | None:
-        """The body of the error that the bootstrap reported in place of its first wait."""
+        """The body of the init error that the bootstrap reported."""
         with self._changed:
             return self._init_error
 
@@ -118,7 +118,7 @@ class RuntimeApi:
     # --- the side of the bootstrap
 
     def next_invocation(self) -> Invocation | None:
-        """Blocks until there is one; None when the environment has ended or another bootstrap took this one's place."""
+        """Waits for an invocation; None if the environment has ended or another bootstrap has replaced this one."""
         with self._changed:
             self._waiter += 1
             me = self._waiter
@@ -154,7 +154,7 @@ class RuntimeApi:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP in front of `api`."""
+    """The HTTP server of `api`."""
 
     api: RuntimeApi
     protocol_version = "HTTP/1.1"

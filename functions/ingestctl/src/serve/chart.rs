@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use maud::{Markup, html};
 use pipeline::{Bin, Coverage, Throughput};
 
-use crate::numbers::{number, short_number};
+use crate::numbers::{count, number, short_number};
 
 /// The height of a chart in its own units; the width is the number of bins.
 const HEIGHT: f64 = 100.0;
@@ -50,11 +50,11 @@ pub(super) fn coverage(coverage: &Coverage) -> Markup {
                 format!("{} of {} loaded", number(loaded), number(all))
             }).draw())
             @if failed > 0 {
-                (lane("failed", "failed", format!("{} ledgers are in windows that failed", number(failed)),
+                (lane("failed", "failed", format!("{} in windows that failed", count(failed, "ledger")),
                     |b| f64::from(b.failed > 0), &|_| "failed".to_owned()).draw())
             }
             @if under_way > 0 {
-                (lane("under way", "under-way", format!("{} ledgers are under way", number(under_way)),
+                (lane("under way", "under-way", format!("{} under way", count(under_way, "ledger")),
                     |b| f64::from(b.under_way > 0), &|_| "under way".to_owned()).draw())
             }
             (axis([0.0, 0.25, 0.5, 0.75, 1.0].map(|place| {
@@ -126,13 +126,13 @@ pub(super) fn throughput(name: &str, throughput: &Throughput, end: DateTime<Utc>
     let top = nice(rates.iter().copied().fold(0.0, f64::max));
     let rows: i64 = throughput.bins.iter().map(|pulse| pulse.rows).sum();
     let windows: i64 = throughput.bins.iter().map(|pulse| pulse.windows).sum();
-    let summary = format!("{name}: {} rows in {} windows", number(rows), number(windows));
+    let summary = format!("{name}: {} in {}", count(rows, "row"), count(windows, "window"));
     let span = throughput.bin_seconds * throughput.bins.len() as i64;
     let begin_of = |bin: usize| end - Duration::seconds(span - throughput.bin_seconds * bin as i64);
     let width = throughput.bins.len();
     html! {
         figure class="throughput" {
-            figcaption { b { (name) } " " span class="aside" { (number(rows)) " rows, " (number(windows)) " windows" } }
+            figcaption { b { (name) } " " span class="aside" { (count(rows, "row")) ", " (count(windows, "window")) } }
             div class="plot" {
                 div class="scale" aria-hidden="true" {
                     span { (short_number(top)) } span { (short_number(top / 2.0)) } span { "0" }

@@ -1,7 +1,7 @@
 //! The HTTP server: limits the number, size and duration of connections.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,9 +10,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pipeline::{Error, Result};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-/// Concurrent connections. Further ones wait until one ends, which takes seconds.
+/// Concurrent connections. A further one takes the place of the oldest: however many are slow, a new request is answered.
 const CONNECTIONS: usize = 128;
 
 /// The longest time for the head of a request, and for an idle connection.
@@ -59,17 +59,17 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves for the life of the process.
 pub(super) fn serve(listener: TcpListener, router: Router) {
     tokio::spawn(async move {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            // It only fails if the semaphore is closed, which never happens.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((connection, _)) => {
-                    let router = router.clone();
-                    tokio::spawn(async move {
-                        look_after(connection, router).await;
-                        drop(place);
-                    });
+                    open.retain(|connection| !connection.is_finished());
+                    if open.len() >= CONNECTIONS
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    open.push_back(tokio::spawn(look_after(connection, router.clone())).abort_handle());
                 }
                 Err(error) => {
                     // For example too many open files, which is transient.

@@ -8,7 +8,7 @@ use super::chart;
 use super::standing::{Snapshot, Standing};
 use super::stylesheet::STYLESHEET;
 use super::verdict::{self, State, Verdict};
-use crate::numbers::{age, bytes, cure, number, short_number, time};
+use crate::numbers::{age, bytes, count, cure, number, short_number, time};
 
 /// The largest number of rows of a table; a line below it gives the number of further ones.
 const ROWS: usize = 20;
@@ -168,14 +168,14 @@ fn figures(overview: &Overview, missing: Option<u64>, now: DateTime<Utc>) -> Mar
             div {
                 dt { "Lag" }
                 dd {
-                    @match status.lag_ledgers { Some(lag) => { (number(lag)) " ledgers" }, None => "–" }
+                    @match status.lag_ledgers { Some(lag) => { (count(lag, "ledger")) }, None => "–" }
                     @if let Some(seconds) = status.lag_seconds {
                         small { "newest row closed " (age(seconds + (now - overview.read_at).num_seconds().max(0))) " ago" }
                     }
                 }
             }
             div { dt { "Missing ledgers" } dd { (counted(missing)) small { "gaps between windows: " (number(status.gap_count)) } } }
-            div { dt { "Rows" } dd { (number(status.rows)) small { (number(status.windows)) " windows" } } }
+            div { dt { "Rows" } dd { (number(status.rows)) small { (count(status.windows, "window")) } } }
             div {
                 dt { "Now" }
                 dd { (short_number((recent as f64 / minutes as f64).round())) small { "rows per minute, over the last five" } }

@@ -13,6 +13,7 @@ mod oracle;
 
 mod bad_data;
 mod bad_objects;
+mod cloud;
 mod concurrency;
 mod configuration;
 mod crash;

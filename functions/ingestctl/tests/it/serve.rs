@@ -1,11 +1,14 @@
 //! `serve` from the outside: the answer of each endpoint, the metrics, the limits of the HTTP server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::port::closed_port;
 use testkit::{Chain, Database, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::http::Serving;
 use crate::oracle;
@@ -206,6 +209,44 @@ async fn a_client_is_not_waited_for() {
     assert!([0, 431].contains(&serving.send(&many).await.status));
     let asked = serving.send("nonsense\r\n\r\n").await;
     assert_eq!(asked.status, 400);
+}
+
+/// A thousand clients, of which half send nothing and half a little at a time; each comes back as soon as it is cut off.
+#[tokio::test]
+async fn it_answers_beside_a_thousand_slow_clients() {
+    let world = World::new(1..=16).await;
+    let serving = Serving::start(&world, &[]).await;
+    serving.until_status("/health", 200).await;
+    let connected = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for number in 0..1_000 {
+        let (address, connected) = (serving.address().to_owned(), Arc::clone(&connected));
+        clients.spawn(async move {
+            loop {
+                let Ok(mut tcp) = TcpStream::connect(&address).await else { continue };
+                connected.fetch_add(1, Ordering::Relaxed);
+                let mut byte = [0];
+                let slow = async {
+                    while number % 2 == 0 && tcp.write_all(b"G").await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                };
+                slow.await;
+                let _ = tcp.read(&mut byte).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+    until("all of them are there", async || connected.load(Ordering::Relaxed) >= 1_000).await;
+    for _ in 0..20 {
+        for path in ["/health", "/metrics"] {
+            assert_eq!(serving.get(path).await.status, 200, "{path}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eprintln!("{} connections of slow clients", connected.load(Ordering::Relaxed));
+    clients.shutdown().await;
+    serving.ends_within(Duration::from_secs(10)).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! TLS: a valid certificate is accepted, every invalid one is refused, and the error says why.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -59,9 +60,9 @@ async fn postgresql_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one
     };
     for (shown, certificate, reason) in cases(&authority, "server does not support TLS") {
         server.serve_tls(certificate.as_ref()).await;
-        for mode in ["verify-full", "verify-ca"] {
-            // verify-ca accepts another host's certificate, and no other invalid one.
-            let reason = reason.filter(|_| !(mode == "verify-ca" && shown == "for another host"));
+        for mode in ["verify-full", "verify-ca", "require"] {
+            // verify-ca accepts another host's certificate, and no other invalid one; with a CA file, so does require.
+            let reason = reason.filter(|_| mode == "verify-full" || shown != "for another host");
             let url = url(mode);
             match reason {
                 None => {
@@ -80,6 +81,113 @@ async fn postgresql_is_let_in_with_a_good_certificate_and_refused_with_a_bad_one
     let told = world.fails("verify", &[("DATABASE_URL", &url("require"))], 5).await;
     assert!(told.contains("server does not support TLS"), "{told}");
     world.ingestctl("verify").env("DATABASE_URL", url("prefer")).run().await.expect_code(0);
+    // Without a CA file, require lets in anybody.
+    server.serve_tls(Some(&Authority::new("a stranger").server(Flaw::None))).await;
+    let url = format!("{}?sslmode=require", world.database.url());
+    world.ingestctl("verify").env("DATABASE_URL", url).run().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn postgresql_knows_this_client_by_its_certificate() {
+    let server = PrivateServer::start(&[]);
+    let world = World::with(Database::create_on(server.url()).await, chain(), oracle::ledgers(1..=16)).await;
+    let (authority, clients) = (Authority::new("the authority"), Authority::new("the authority of clients"));
+    server.serve_tls(Some(&authority.server(Flaw::None))).await;
+    world.database.execute("create role certified superuser login password 'canary'").await;
+    server.know_by_certificate("certified", &clients).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |name: &str, pem: &str, mode: u32| {
+        let path = file(&folder, name, pem);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        text(&path).to_owned()
+    };
+    let (ours, other) = (clients.client(), Authority::new("a stranger").client());
+    let (cert, key) = (pem("cert.pem", &ours.certificate, 0o644), pem("key.pem", &ours.key, 0o600));
+    let (other_cert, other_key) =
+        (pem("other.pem", &other.certificate, 0o644), pem("other-key.pem", &other.key, 0o600));
+    let open_key = pem("open-key.pem", &ours.key, 0o644);
+    let base = world.database.url();
+    let place = base.split_once('@').unwrap().1;
+    let url = format!("postgresql://certified:canary@{place}?sslmode=require");
+    let with = |cert: &str, key: &str| format!("{url}&sslcert={cert}&sslkey={key}");
+
+    let told = world.fails("verify", &[("DATABASE_URL", &url)], 5).await;
+    assert!(told.contains("requires a valid client certificate"), "{told}");
+    eprintln!("client certificate | none       | {told}");
+    let told = world.fails("verify", &[("DATABASE_URL", &with(&other_cert, &other_key))], 5).await;
+    eprintln!("client certificate | of another | {told}");
+    for (cert, key, named) in [
+        (&cert, &open_key, "DB_CLIENT_KEY: "),
+        (&cert, &"/no/such/file".to_owned(), "DB_CLIENT_KEY: "),
+        (&cert, &other_key, "DB_CLIENT_CERT: "),
+        (&key, &key, "DB_CLIENT_CERT: "),
+    ] {
+        let told = world.fails("verify", &[("DATABASE_URL", &with(cert, key))], 2).await;
+        assert!(told.contains(named), "{told}");
+        eprintln!("client certificate | unusable   | {told}");
+    }
+    world.ingestctl("run").env("DATABASE_URL", with(&cert, &key)).run().await.expect_code(0);
+    // The same by variables of either family.
+    let (host, rest) = place.split_once(':').unwrap();
+    let (port, name) = rest.split_once('/').unwrap();
+    for variables in [
+        [
+            "DB_HOST",
+            "DB_PORT",
+            "DB_NAME",
+            "DB_USER",
+            "DB_PASSWORD",
+            "DB_SSLMODE",
+            "DB_CLIENT_CERT",
+            "DB_CLIENT_KEY",
+        ],
+        ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLCERT", "PGSSLKEY"],
+    ] {
+        let values = [host, port, name, "certified", "canary", "require", &cert, &key];
+        let program =
+            world.ingestctl("verify").env("DATABASE_URL", "").envs(variables.into_iter().zip(values));
+        program.run().await.expect_code(0);
+    }
+    world.expect_whole(&[1..=16]).await;
+}
+
+#[tokio::test]
+async fn a_password_file_is_used_unless_others_may_read_it() {
+    let world = World::new(1..=16).await;
+    let url = world.database.url();
+    let (login, place) = url.split_once('@').unwrap();
+    let (user, password) = login.split_once("://").unwrap().1.split_once(':').unwrap();
+    let without = format!("postgresql://{user}@{place}");
+    let (address, name) = place.split_once('/').unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let line = format!("other.example:*:*:*:canary\n{address}:{name}:{user}:{password}\n");
+    let path = file(&home, ".pgpass", &line);
+    let run = |variables: [(&'static str, String); 2]| world.ingestctl("status").envs(variables);
+    let allow = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let ways = || {
+        [
+            [("DATABASE_URL", without.clone()), ("HOME", text(home.path()).to_owned())],
+            [("DATABASE_URL", without.clone()), ("PGPASSFILE", text(&path).to_owned())],
+            [
+                ("DATABASE_URL", format!("{without}?passfile={}", text(&path))),
+                ("PGPASSFILE", "/nowhere".to_owned()),
+            ],
+        ]
+    };
+    allow(0o600);
+    for way in ways() {
+        run(way).run().await.expect_code(0);
+    }
+    allow(0o640);
+    for way in ways() {
+        let refused = run(way).env("MAX_RETRIES", "0").run().await.expect_code(5);
+        assert!(refused.stderr.contains("others may access it"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains(password), "{}", refused.stderr);
+    }
+    // A given password wins, and the file is not read.
+    let given = run([("DATABASE_URL", url.clone()), ("PGPASSFILE", text(&path).to_owned())]);
+    let output = given.run().await.expect_code(0);
+    assert!(!output.stderr.contains("password file"), "{}", output.stderr);
 }
 
 #[tokio::test]

@@ -2,7 +2,12 @@
 //! password, else the secret of `DB_SECRET_ARN`, else an RDS token.
 
 use std::fmt;
+use std::path::PathBuf;
 
+use tokio_postgres::config::Host;
+
+use super::dsn::Dsn;
+use super::flight::ClientIdentity;
 use super::values::{boolean, is_loopback};
 use crate::aws::Aws;
 use crate::error::{Error, Result};
@@ -19,6 +24,10 @@ pub struct DatabaseConfig {
     pub(crate) ssl_mode_given: bool,
     /// Path of a PEM file with the authorities to trust instead of the system's.
     pub ca_cert: Option<String>,
+    /// The client certificate.
+    pub(crate) client: Option<ClientIdentity>,
+    /// `PGPASSFILE` or `passfile`, if set.
+    pub(crate) given_password_file: Option<PathBuf>,
     /// The source of user and password.
     pub(crate) login: LoginSource,
 }
@@ -41,7 +50,7 @@ pub enum SslMode {
     Disable,
     /// Encrypted if the server supports it; the server's identity is not checked.
     Prefer,
-    /// Encrypted; the server's identity is not checked.
+    /// Encrypted; the server's identity is not checked. With a CA file, the same as `verify-ca`.
     Require,
     /// Encrypted, with a certificate of a trusted authority.
     VerifyCa,
@@ -75,6 +84,8 @@ impl fmt::Debug for DatabaseConfig {
             .field("user", &self.postgres.get_user())
             .field("ssl_mode", &self.ssl_mode)
             .field("ca_cert", &self.ca_cert)
+            .field("client", &self.client)
+            .field("given_password_file", &self.given_password_file)
             .field("login", &self.login)
             .finish_non_exhaustive()
     }
@@ -111,32 +122,60 @@ impl DatabaseConfig {
 
     /// The address, and the password if one is given.
     fn without_login(get: &impl Fn(&str) -> Option<String>) -> Result<Self> {
-        const DB: [&str; 7] =
-            ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE", "DB_CA_CERT"];
-        const PG: [&str; 7] =
-            ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"];
+        const DB: [&str; 9] = [
+            "DB_HOST",
+            "DB_PORT",
+            "DB_NAME",
+            "DB_USER",
+            "DB_PASSWORD",
+            "DB_SSLMODE",
+            "DB_CA_CERT",
+            "DB_CLIENT_CERT",
+            "DB_CLIENT_KEY",
+        ];
+        const PG: [&str; 9] = [
+            "PGHOST",
+            "PGPORT",
+            "PGDATABASE",
+            "PGUSER",
+            "PGPASSWORD",
+            "PGSSLMODE",
+            "PGSSLROOTCERT",
+            "PGSSLCERT",
+            "PGSSLKEY",
+        ];
+        let password_file = get("PGPASSFILE").map(PathBuf::from);
         if let Some(url) = get("DATABASE_URL") {
-            return Self::from_url("DATABASE_URL", &url);
+            let config = Self::from_url("DATABASE_URL", &url)?;
+            let given_password_file = config.given_password_file.or(password_file);
+            return Ok(DatabaseConfig { given_password_file, ..config });
         }
         let is_set = |name: &&str| get(name).is_some();
         let login = ["DB_SECRET_ARN", "DB_IAM_AUTH"];
         let family = if DB.iter().chain(&login).any(is_set) { DB } else { PG };
-        let [host, port, name, user, password, ssl_mode, ca_cert] = family;
+        let [host, port, name, user, password, ssl_mode, ca_cert, certificate, key] = family;
         let mut postgres = tokio_postgres::Config::new();
         postgres
-            .host(get(host).unwrap_or_else(|| "localhost".to_owned()))
             .dbname(get(name).unwrap_or_else(|| "stellar_contracts".to_owned()))
             .user(get(user).unwrap_or_else(|| "postgres".to_owned()));
-        let port_number = match get(port) {
-            None => 5432,
-            Some(p) => p.parse().map_err(|_| Error::config(port, format!("{p:?} is not a port")))?,
-        };
-        postgres.port(port_number);
+        // like libpq, several hosts and ports, separated by commas
+        for host in get(host).as_deref().unwrap_or("localhost").split(',') {
+            postgres.host(without_brackets(host));
+        }
+        for p in get(port).as_deref().unwrap_or("5432").split(',') {
+            postgres.port(p.parse().map_err(|_| Error::config(port, format!("{p:?} is not a port")))?);
+        }
         if let Some(password) = get(password) {
             postgres.password(password);
         }
         let mode = get(ssl_mode).map(|m| SslMode::parse(ssl_mode, &m)).transpose()?;
-        Ok(Self::with_default_mode(postgres, mode, get(ca_cert)))
+        let (mode, ca_cert) = trust(ca_cert, mode, get(ca_cert))?;
+        Ok(DatabaseConfig {
+            ca_cert,
+            client: ClientIdentity::of((certificate, get(certificate)), (key, get(key)))?,
+            given_password_file: password_file,
+            ..Self::with_default_mode(postgres, mode)
+        })
     }
 
     /// With an RDS token for each connection. A token is valid for 15 minutes, so it is never sent unencrypted, and by
@@ -152,67 +191,36 @@ impl DatabaseConfig {
                 "would send its token unencrypted: use sslmode verify-full, and DB_CA_CERT for the RDS authorities",
             ));
         }
-        if !matches!(self.postgres.get_hosts(), [tokio_postgres::config::Host::Tcp(_)]) {
+        if !matches!(self.postgres.get_hosts(), [Host::Tcp(_)]) {
             return Err(Error::config(NAME, "requires exactly one host, because a token is for one host"));
         }
         self.login = LoginSource::RdsToken(aws.clone());
         Ok(self)
     }
 
-    /// Reads a URL or a key-value string. `sslmode` and `sslrootcert` are taken out first: tokio-postgres supports
-    /// neither the verifying modes nor the file.
+    /// Reads a URL or a key-value string.
     ///
     /// # Errors
     /// [`Error::Config`], which names `variable` and quotes nothing of the text.
     pub(crate) fn from_url(variable: &'static str, given: &str) -> Result<Self> {
-        let mut mode = None;
-        let mut ca_cert = None;
-        let mut take = |key: &str, value: &str| -> Result<bool> {
-            match key {
-                "sslmode" => mode = Some(SslMode::parse(variable, value)?),
-                "sslrootcert" => ca_cert = Some(value.to_owned()),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        };
-        let stripped = if given.starts_with("postgres://") || given.starts_with("postgresql://") {
-            match given.split_once('?') {
-                None => given.to_owned(),
-                Some((base, query)) => {
-                    let mut kept = Vec::new();
-                    for pair in query.split('&') {
-                        let parsed = url::form_urlencoded::parse(pair.as_bytes()).next();
-                        let taken = match parsed {
-                            Some((key, value)) => take(&key, &value)?,
-                            None => true,
-                        };
-                        if !taken {
-                            kept.push(pair);
-                        }
-                    }
-                    if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
-                }
-            }
-        } else {
-            let mut kept = Vec::new();
-            for word in given.split_whitespace() {
-                let taken = match word.split_once('=') {
-                    Some((key, value)) => take(key, value.trim_matches('\''))?,
-                    None => false,
-                };
-                if !taken {
-                    kept.push(word);
-                }
-            }
-            kept.join(" ")
-        };
-        // The parser's message describes the syntax and never quotes the text: no password leaks.
-        let mut postgres: tokio_postgres::Config = stripped.parse().map_err(|e: tokio_postgres::Error| {
-            let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            Error::config(variable, format!("is not a connection string: {cause}"))
-        })?;
+        let dsn = Dsn::parse(variable, given)?;
+        let mode = dsn.value("sslmode").map(|mode| SslMode::parse(variable, &mode)).transpose()?;
+        let (mode, ca_cert) = trust(variable, mode, dsn.value("sslrootcert"))?;
+        let client = ClientIdentity::of(
+            (&format!("{variable}: sslcert"), dsn.value("sslcert")),
+            (&format!("{variable}: sslkey"), dsn.value("sslkey")),
+        )?;
+        let given_password_file = dsn.value("passfile").map(PathBuf::from);
+        let mut postgres = dsn.postgres;
         if postgres.get_hosts().is_empty() {
-            postgres.host("localhost");
+            // like libpq, an address alone is also the name that a certificate must have
+            let addresses = postgres.get_hostaddrs().to_vec();
+            for address in &addresses {
+                postgres.host(address.to_string());
+            }
+            if addresses.is_empty() {
+                postgres.host("localhost");
+            }
         }
         if postgres.get_dbname().is_none() {
             postgres.dbname("stellar_contracts");
@@ -220,27 +228,33 @@ impl DatabaseConfig {
         if postgres.get_user().is_none() {
             postgres.user("postgres");
         }
-        Ok(Self::with_default_mode(postgres, mode, ca_cert))
+        let config = Self::with_default_mode(postgres, mode);
+        Ok(DatabaseConfig { ca_cert, client, given_password_file, ..config })
     }
 
-    /// Without an explicit mode: prefer on loopback and sockets, verify-full elsewhere.
-    pub(crate) fn with_default_mode(
-        postgres: tokio_postgres::Config,
-        mode: Option<SslMode>,
-        ca_cert: Option<String>,
-    ) -> Self {
+    /// Without an explicit mode: prefer on loopback and sockets, verify-full elsewhere. Without files and login.
+    pub(crate) fn with_default_mode(postgres: tokio_postgres::Config, mode: Option<SslMode>) -> Self {
         let local = postgres.get_hosts().iter().all(|host| match host {
-            tokio_postgres::config::Host::Tcp(name) => is_loopback(name),
-            tokio_postgres::config::Host::Unix(_) => true,
+            Host::Tcp(name) => is_loopback(name),
+            Host::Unix(_) => true,
         });
+        let local = local && postgres.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
         let ssl_mode = mode.unwrap_or(if local { SslMode::Prefer } else { SslMode::VerifyFull });
         DatabaseConfig {
             postgres,
             ssl_mode,
             ssl_mode_given: mode.is_some(),
-            ca_cert,
+            ca_cert: None,
+            client: None,
+            given_password_file: None,
             login: LoginSource::Given,
         }
+    }
+
+    /// The password file: the given one, or `.pgpass` in the home directory.
+    pub(crate) fn password_file(&self) -> Option<PathBuf> {
+        let default = || std::env::home_dir().map(|home| home.join(".pgpass"));
+        self.given_password_file.clone().or_else(default)
     }
 
     /// `user@host:port/database` for messages; if a secret contains the login, the secret's name.
@@ -249,12 +263,32 @@ impl DatabaseConfig {
             return format!("the database of {}", secret.id());
         }
         let host = self.postgres.get_hosts().first().map_or_else(String::new, |host| match host {
-            tokio_postgres::config::Host::Tcp(name) => name.clone(),
-            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
         });
         let port = self.postgres.get_ports().first().copied().unwrap_or(5432);
         let user = self.postgres.get_user().unwrap_or_default();
         let name = self.postgres.get_dbname().unwrap_or_default();
         format!("{user}@{host}:{port}/{name}")
+    }
+}
+
+/// `[::1]` is an address in brackets, as URLs have it.
+pub(crate) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// `system` as the CA file: as in libpq, the authorities of the system, and `verify-full`.
+fn trust(
+    variable: &str,
+    mode: Option<SslMode>,
+    ca_cert: Option<String>,
+) -> Result<(Option<SslMode>, Option<String>)> {
+    match (ca_cert.as_deref(), mode) {
+        (Some("system"), None | Some(SslMode::VerifyFull)) => Ok((Some(SslMode::VerifyFull), None)),
+        (Some("system"), Some(_)) => {
+            Err(Error::config(variable, "system as the CA file wants sslmode verify-full"))
+        }
+        _ => Ok((mode, ca_cert)),
     }
 }

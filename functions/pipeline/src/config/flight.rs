@@ -35,10 +35,28 @@ pub struct FlightConfig {
 /// The files of a client certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientIdentity {
-    /// `FLIGHT_CLIENT_CERT`: path of a PEM file with the certificate and its intermediates.
+    /// Path of a PEM file with the certificate and its intermediates.
     pub(crate) certificate: String,
-    /// `FLIGHT_CLIENT_KEY`: path of a PEM file with its key.
+    /// Path of a PEM file with its key.
     pub(crate) key: String,
+}
+
+impl ClientIdentity {
+    /// Both files or neither, each with the variable that names it.
+    pub(super) fn of(
+        (certificate_name, certificate): (&str, Option<String>),
+        (key_name, key): (&str, Option<String>),
+    ) -> Result<Option<Self>> {
+        let alone = |set: &str, unset: &str| {
+            Err(Error::config(set, format!("requires {unset}: set both or neither")))
+        };
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some(_), None) => alone(certificate_name, key_name),
+            (None, Some(_)) => alone(key_name, certificate_name),
+            (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
+        }
+    }
 }
 
 /// Reads the variables.
@@ -100,11 +118,9 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> R
 fn client(get: &impl Fn(&str) -> Option<String>, plain: bool) -> Result<Option<ClientIdentity>> {
     const CERT: &str = "FLIGHT_CLIENT_CERT";
     const KEY: &str = "FLIGHT_CLIENT_KEY";
-    match (get(CERT), get(KEY)) {
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(Error::config(CERT, "requires FLIGHT_CLIENT_KEY: set both or neither")),
-        (None, Some(_)) => Err(Error::config(KEY, "requires FLIGHT_CLIENT_CERT: set both or neither")),
-        (Some(_), Some(_)) if plain => Err(Error::config(CERT, "requires TLS: use a grpc+tls:// endpoint")),
-        (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
+    let client = ClientIdentity::of((CERT, get(CERT)), (KEY, get(KEY)))?;
+    if plain && client.is_some() {
+        return Err(Error::config(CERT, "requires TLS: use a grpc+tls:// endpoint"));
     }
+    Ok(client)
 }

@@ -1,8 +1,8 @@
 //! The configuration of the object store.
 
-use secrecy::SecretString;
 use url::Url;
 
+use crate::aws::{Aws, AwsCredentials};
 use crate::error::{Error, Result};
 
 /// The object store.
@@ -10,28 +10,27 @@ use crate::error::{Error, Result};
 pub struct StagingConfig {
     /// `STAGING_URL`: `file:///path` or `s3://bucket/prefix`.
     pub url: Url,
-    /// The `AWS_*` variables that are set, by lower-case name.
-    pub(crate) aws: Vec<(String, SecretString)>,
+    /// The `AWS_*` variables of S3 that are set, by lower-case name.
+    pub(crate) aws: Vec<(String, String)>,
+    /// The credentials for S3.
+    pub(crate) credentials: AwsCredentials,
 }
 
-/// The `AWS_*` variables handed to the object store.
-const AWS_VARIABLES: [&str; 12] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
+/// The `AWS_*` variables handed to the object store. Those of encryption are the object store's own: an SDK has none.
+const AWS_VARIABLES: [&str; 9] = [
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ALLOW_HTTP",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_SERVER_SIDE_ENCRYPTION",
+    "AWS_SSE_KMS_KEY_ID",
+    "AWS_SSE_BUCKET_KEY_ENABLED",
 ];
 
 /// `STAGING_URL` and `AWS_*`.
-pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<StagingConfig> {
+pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>, aws: &Aws) -> Result<StagingConfig> {
     const NAME: &str = "STAGING_URL";
     let given = get(NAME).unwrap_or_else(|| "file://./staging".to_owned());
     let url = match given.split_once("://") {
@@ -55,9 +54,10 @@ pub(super) fn from_lookup(get: &impl Fn(&str) -> Option<String>) -> Result<Stagi
             ));
         }
     };
+    let credentials = aws.credentials().clone();
     let aws = AWS_VARIABLES
         .iter()
-        .filter_map(|name| get(name).map(|value| (name.to_ascii_lowercase(), SecretString::from(value))))
+        .filter_map(|name| get(name).map(|value| (name.to_ascii_lowercase(), value)))
         .collect();
-    Ok(StagingConfig { url, aws })
+    Ok(StagingConfig { url, aws, credentials })
 }

@@ -1,18 +1,18 @@
-//! The login: a password from the configuration or from a secret, or an RDS token.
+//! The login: a password from the configuration, a password file or a secret, or an RDS token.
 
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_postgres::config::Host;
 
+use super::password_file;
 use crate::aws::Aws;
-use crate::config::{DatabaseConfig, LoginSource};
-use crate::error::{BoxError, Error, Result};
+use crate::config::{DatabaseConfig, LoginSource, without_brackets};
+use crate::error::{BoxError, Error, Result, chain};
 use crate::secret::{Reading, StoredSecret, Unreadable};
 
 /// The validity of an RDS token; RDS checks it only when the connection is established.
@@ -31,7 +31,15 @@ pub(super) struct Login {
 /// [`Error::Database`] when AWS is unreachable.
 pub(super) async fn login(config: &DatabaseConfig) -> Result<Login> {
     match &config.login {
-        LoginSource::Given => Ok(Login { config: config.clone(), reading: None }),
+        LoginSource::Given => {
+            let mut config = config.clone();
+            if config.postgres.get_password().is_none()
+                && let Some(password) = password_file::find(&config)?
+            {
+                config.postgres.password(password.expose_secret());
+            }
+            Ok(Login { config, reading: None })
+        }
         LoginSource::Secret(secret) => {
             let reading = secret.read().await.map_err(of_database)?;
             of_secret(config, secret, reading)
@@ -90,8 +98,11 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     if let Some(url) = text("url")? {
         let given = DatabaseConfig::from_url(NAME, url)?;
         let of_url = given.ssl_mode_given.then_some(given.ssl_mode);
-        let ca_cert = given.ca_cert.or_else(|| config.ca_cert.clone());
-        return Ok(DatabaseConfig::with_default_mode(given.postgres, of_url.or(mode), ca_cert));
+        return Ok(DatabaseConfig {
+            ca_cert: given.ca_cert.or_else(|| config.ca_cert.clone()),
+            client: given.client.or_else(|| config.client.clone()),
+            ..DatabaseConfig::with_default_mode(given.postgres, of_url.or(mode))
+        });
     }
     let mut postgres = tokio_postgres::Config::new();
     let (user, password) = (text("username")?, text("password")?);
@@ -99,7 +110,7 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     postgres.password(password.ok_or_else(|| bad("has no password"))?);
     match text("host")? {
         Some(host) => {
-            postgres.host(host);
+            postgres.host(without_brackets(host));
         }
         None => config.postgres.get_hosts().iter().for_each(|host| match host {
             Host::Tcp(name) => {
@@ -130,7 +141,11 @@ fn merge(config: &DatabaseConfig, secret: &SecretString) -> Result<DatabaseConfi
     if let Some(options) = config.postgres.get_options() {
         postgres.options(options);
     }
-    Ok(DatabaseConfig::with_default_mode(postgres, mode, config.ca_cert.clone()))
+    Ok(DatabaseConfig {
+        ca_cert: config.ca_cert.clone(),
+        client: config.client.clone(),
+        ..DatabaseConfig::with_default_mode(postgres, mode)
+    })
 }
 
 /// An RDS token for the configured user and host, signed with the AWS credentials of this process.
@@ -139,12 +154,11 @@ async fn rds_token(config: &DatabaseConfig, aws: &Aws) -> Result<SecretString> {
     let sdk = aws.sdk(None).await;
     let region = Aws::region(&sdk)
         .ok_or_else(|| Error::config(NAME, "requires AWS_REGION, the region of the database"))?;
-    let provider =
-        sdk.credentials_provider().ok_or_else(|| Error::config(NAME, "found no AWS credentials"))?;
-    let credentials = provider
-        .provide_credentials()
+    let credentials = aws
+        .credentials()
+        .get()
         .await
-        .map_err(|e| Error::config(NAME, format!("found no AWS credentials: {}", BoxError::from(e))))?;
+        .map_err(|e| Error::config(NAME, format!("found no AWS credentials: {}", chain(&e))))?;
     let host = match config.postgres.get_hosts() {
         [Host::Tcp(host)] => host,
         _ => return Err(Error::config(NAME, "requires exactly one host")),

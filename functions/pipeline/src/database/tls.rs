@@ -1,16 +1,17 @@
 //! TLS to PostgreSQL: rustls, with libpq's modes.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{DatabaseConfig, SslMode};
+use crate::config::{ClientIdentity, DatabaseConfig, SslMode};
 use crate::error::{Error, Result};
 
 /// The TLS connector for tokio-postgres.
@@ -21,7 +22,7 @@ pub(super) fn connector(config: &DatabaseConfig) -> Result<MakeRustlsConnect> {
         .map_err(|e| Error::Unexpected(e.to_string()))?;
     let tls = match config.ssl_mode {
         SslMode::VerifyFull => tls.with_root_certificates(roots(config)?),
-        SslMode::VerifyCa => {
+        mode if mode == SslMode::VerifyCa || (mode == SslMode::Require && config.ca_cert.is_some()) => {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(config)?), provider)
                 .build()
                 .map_err(|e| Error::config("DB_CA_CERT", e.to_string()))?;
@@ -29,7 +30,40 @@ pub(super) fn connector(config: &DatabaseConfig) -> Result<MakeRustlsConnect> {
         }
         _ => tls.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
     };
-    Ok(MakeRustlsConnect::new(tls.with_no_client_auth()))
+    let tls = match &config.client {
+        None => tls.with_no_client_auth(),
+        Some(client) => {
+            let (certificates, key) = identity(client)?;
+            tls.with_client_auth_cert(certificates, key)
+                .map_err(|e| Error::config("DB_CLIENT_CERT", format!("{}: {e}", client.certificate)))?
+        }
+    };
+    Ok(MakeRustlsConnect::new(tls))
+}
+
+/// The client certificate and its key. As for libpq, the key is a file that others cannot read.
+fn identity(client: &ClientIdentity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let ClientIdentity { certificate, key } = client;
+    let bad = |problem: String| Error::config("DB_CLIENT_CERT", format!("{certificate}: {problem}"));
+    let certificates = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| bad(e.to_string()))?;
+    if certificates.is_empty() {
+        return Err(bad("contains no certificate".to_owned()));
+    }
+    let bad = |problem: String| Error::config("DB_CLIENT_KEY", format!("{key}: {problem}"));
+    let file = std::fs::metadata(key).map_err(|e| bad(e.to_string()))?;
+    // the group of a file of root may read it
+    let forbidden = if file.uid() == 0 { 0o037 } else { 0o077 };
+    if file.mode() & forbidden != 0 {
+        return Err(bad(format!(
+            "others may read it ({:o}): set its permissions to 600",
+            file.mode() & 0o777
+        )));
+    }
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|_| bad("contains no private key in PEM that is not encrypted".to_owned()))?;
+    Ok((certificates, key))
 }
 
 /// The authorities in the CA file, or else the system's.
@@ -54,11 +88,11 @@ fn roots(config: &DatabaseConfig) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// `verify-ca`: checks the chain, but not the name.
+/// `verify-ca`, and `require` with a CA file: checks the chain, but not the name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// `prefer` and `require`: encrypted, to any server. The same as libpq in these modes.
+/// `prefer`, and `require` without a CA file: encrypted, to any server. The same as libpq in these modes.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
-use secrecy::ExposeSecret;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::s3;
 use crate::config::StagingConfig;
-use crate::error::{BoxError, Error, Result, StagingContext};
+use crate::error::{Error, Result, StagingContext};
 
 /// The object store, rooted at the staging URL: every path in this crate is relative to it.
 #[derive(Debug, Clone)]
@@ -54,7 +51,7 @@ impl Store {
                 folder = Some(path.clone());
                 Arc::new(LocalFileSystem::new_with_prefix(path).staging("open", &url)?)
             }
-            _ => Arc::new(s3(config, max_retries)?),
+            _ => Arc::new(s3::open(config, max_retries)?),
         };
         Ok(Store { store, url, folder })
     }
@@ -146,28 +143,4 @@ impl Store {
             Err(e) => Err(e).staging("remove", object),
         }
     }
-}
-
-/// The S3 client, with few and short retries, so that an error surfaces within the time of a run.
-fn s3(config: &StagingConfig, max_retries: u32) -> Result<PrefixStore<object_store::aws::AmazonS3>> {
-    let bucket = config.url.host_str().unwrap_or_default();
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: max_retries as usize,
-        retry_timeout: Duration::from_secs(60),
-    });
-    for (name, value) in &config.aws {
-        // as in the SDKs, the variable for one service overrides the one for all
-        let key = if name == "aws_endpoint_url_s3" { "aws_endpoint_url" } else { name };
-        let key: AmazonS3ConfigKey = key
-            .parse()
-            .map_err(|e: object_store::Error| Error::config(name.to_ascii_uppercase(), e.to_string()))?;
-        let value = value.expose_secret();
-        if name.starts_with("aws_endpoint_url") && value.starts_with("http://") {
-            builder = builder.with_allow_http(true);
-        }
-        builder = builder.with_config(key, value);
-    }
-    let store = builder.build().map_err(|e| Error::config("STAGING_URL", BoxError::from(e).to_string()))?;
-    Ok(PrefixStore::new(store, config.url.path()))
 }

@@ -8,13 +8,15 @@ use tokio::net::TcpStream;
 
 use super::{Listening, place, reset};
 
-/// The request line.
+/// A request's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Request {
     /// `GET`, `PUT`, `POST`, …
     pub method: String,
     /// The path with its query, from the bucket on.
     pub target: String,
+    /// The lines after the request line.
+    pub headers: String,
 }
 
 /// The fault that replaces S3's answer.
@@ -118,9 +120,11 @@ async fn read_request(client: &mut TcpStream) -> io::Result<Option<(S3Request, V
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let mut words = text.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    Ok(Some((S3Request { method: method.to_owned(), target: target.to_owned() }, bytes)))
+    let (line, headers) = text.split_once("\r\n").unwrap_or_default();
+    let mut words = line.split(' ');
+    let mut word = || words.next().unwrap_or_default().to_owned();
+    let request = S3Request { method: word(), target: word(), headers: headers.to_owned() };
+    Ok(Some((request, bytes)))
 }
 
 /// Sends the request to S3 on a new connection, and returns the whole answer.

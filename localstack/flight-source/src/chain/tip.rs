@@ -1,20 +1,20 @@
-//! The last closed ledger, which may advance while the server runs, and the close time of each ledger.
+//! The last closed ledger, which may advance, and the close time of each ledger: functions of the clock alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The tip of a chain over time.
 #[derive(Debug)]
 pub(crate) struct Tip {
-    /// The tip when the server starts.
+    /// The tip when the chain started.
     pub(crate) start: u32,
     /// The last ledger that it reaches.
     pub(crate) end: u32,
     /// The interval at which it advances by one ledger; `None` if it does not.
     pub(crate) every: Option<Duration>,
-    /// When the server started.
-    pub(crate) since: Instant,
+    /// When the chain started.
+    pub(crate) since: DateTime<Utc>,
     /// When the ledger `start` closed.
     pub(crate) closed_at: DateTime<Utc>,
     /// Seconds between the close times of consecutive ledgers.
@@ -24,7 +24,8 @@ pub(crate) struct Tip {
 impl Tip {
     /// The tip now.
     pub(crate) fn now(&self) -> u32 {
-        self.after(self.since.elapsed())
+        // a clock that was set back: as at the start
+        self.after((Utc::now() - self.since).to_std().unwrap_or_default())
     }
 
     /// The tip this long after the start.
@@ -53,7 +54,7 @@ mod tests {
             start: 100,
             end: 103,
             every,
-            since: Instant::now(),
+            since: Utc::now(),
             closed_at: DateTime::from_timestamp(1_000_000, 0).unwrap(),
             ledger_seconds: 5,
         }

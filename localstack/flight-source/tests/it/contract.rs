@@ -100,7 +100,7 @@ async fn a_window_is_limited_to_the_ledgers_from_the_first_to_the_tip() {
 
 #[tokio::test]
 async fn the_tip_advances_to_the_last_ledger_and_rows_do_not_change() {
-    let moving = ChainSpec { tip: Some(LAST - 100), tip_every: Some(Duration::from_millis(1)), ..spec() };
+    let moving = ChainSpec { tip: Some(LAST - 100), tip_every: Some(Duration::from_millis(20)), ..spec() };
     let mut source = serve(&moving).await;
     let mut tips = vec![LAST - 100];
     let moved = async {

@@ -15,7 +15,7 @@ use arrow::compute::concat_batches;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, Server, ServerOptions};
 use futures::{StreamExt, TryStreamExt};
 use testkit::asset::PUBNET;
@@ -34,6 +34,7 @@ fn spec() -> ChainSpec {
         first_ledger: FIRST,
         ledgers: 2_000,
         rows_per_ledger: 25,
+        started_at: Utc::now(),
         tip: None,
         tip_every: None,
         tip_closed_at: DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().into(),

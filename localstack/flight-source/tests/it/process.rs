@@ -37,6 +37,42 @@ async fn it_prints_its_address_and_ends_on_a_signal() {
     }
 }
 
+/// A restart is another chain without a clock: its close times are.
+#[tokio::test]
+async fn a_restart_goes_on_with_the_chain_of_the_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let growing = ["--listen", "127.0.0.1:0", "synthetic", "--ledgers", "50", "--tip-every", "20ms"];
+    let arguments = [&["--clock", clock.to_str().unwrap()], &growing[..]].concat();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let mut child = start(&arguments);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut client = connect(line.trim_end().strip_prefix("listening on ").expect(&line)).await;
+        let mut asked = async |path: &[&str]| {
+            let path = path.iter().map(|part| (*part).to_owned()).collect();
+            declared(&client.get_flight_info(FlightDescriptor::new_path(path)).await.unwrap().into_inner())
+        };
+        let first = asked(&["contract", "data", "50000000", "50000049"]).await;
+        let at_first = asked(&["contract", "data"]).await.end;
+        let mut tip = at_first;
+        // far enough for a tip that begins again to be seen
+        while tip < 50_000_150 {
+            tip = asked(&["contract", "data"]).await.end;
+        }
+        seen.push((first.latest_closed_at, first.rows, at_first, tip));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let [(closed_at, rows, _, tip), (closed_at_again, rows_again, tip_again, _)] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((closed_at, rows), (closed_at_again, rows_again));
+    assert!(tip_again >= tip, "the tip went back: {seen:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside the clock");
+}
+
 /// The credentials and the endpoint of a bucket come from the environment.
 #[tokio::test]
 async fn it_serves_a_bucket_with_the_credentials_of_its_environment() {
@@ -65,7 +101,7 @@ async fn it_serves_a_bucket_with_the_credentials_of_its_environment() {
 
 #[test]
 fn it_fails_with_a_clear_message() {
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["--network-passphrase", "x", "synthetic"], 1, "these options need --ledgers"),
         (&["--anonymous", "parquet", "x.parquet"], 1, "these options need --ledgers"),
         (&[], 2, "--ledgers <URL>"),
@@ -77,6 +113,8 @@ fn it_fails_with_a_clear_message() {
         (&["synthetic", "--tip", "1"], 1, "the tip 1 is not one of the ledgers 50000000-50039999"),
         (&["synthetic", "--ledgers", "0"], 2, "--ledgers"),
         (&["synthetic", "--tip-closed-at", "yesterday"], 2, "2026-01-01T00:00:00Z"),
+        (&["--clock", "Cargo.toml", "synthetic"], 1, "Cargo.toml: is not the time at which a chain started"),
+        (&["--clock", "nowhere/clock", "synthetic"], 1, "cannot read nowhere/clock: No such file"),
     ];
     for (arguments, code, sentence) in cases {
         let output = start(arguments).wait_with_output().unwrap();

@@ -55,6 +55,7 @@ async fn loaded() -> World {
         first_ledger: 50_000_000,
         ledgers: 600,
         rows_per_ledger: 25,
+        started_at: DateTime::parse_from_rfc3339(NOW).unwrap().into(),
         tip: None,
         tip_every: None,
         tip_closed_at: DateTime::parse_from_rfc3339(NOW).unwrap().into(),
