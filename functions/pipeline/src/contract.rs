@@ -8,6 +8,7 @@ pub(crate) mod network;
 mod numeric;
 pub mod tables;
 pub(crate) mod tuples;
+pub(crate) mod weight;
 pub(crate) mod window;
 pub mod wire;
 pub mod xdr;

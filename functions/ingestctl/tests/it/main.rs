@@ -25,6 +25,8 @@ mod http;
 mod json;
 mod left_overs;
 mod lengths;
+#[cfg(target_os = "linux")]
+mod memory;
 mod object_store;
 mod restart;
 mod restore;
