@@ -10,6 +10,7 @@ pub mod tables;
 pub(crate) mod tuples;
 pub(crate) mod values;
 mod walk;
+pub(crate) mod weight;
 pub(crate) mod window;
 pub mod wire;
 pub mod xdr;

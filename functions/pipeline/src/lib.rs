@@ -25,6 +25,7 @@ mod retry;
 mod aws;
 mod secret;
 pub mod contract;
+mod spill;
 mod config;
 mod source;
 mod store;

@@ -3,10 +3,12 @@
 mod cast;
 mod compression;
 mod connect;
+mod decode;
 mod drain;
 mod flight;
 mod numbering;
 mod offer;
+mod pieces;
 mod tls;
 
 pub(crate) use drain::{Drain, Drained, drain};

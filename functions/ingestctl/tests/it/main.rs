@@ -26,6 +26,8 @@ mod http;
 mod json;
 mod left_overs;
 mod lengths;
+#[cfg(target_os = "linux")]
+mod memory;
 mod object_store;
 mod restart;
 mod restore;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampNanosecondType, UInt32Type};
+use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
 use crate::contract::tables::{COLUMNS, Column, Kind, arrow_type, position};
@@ -46,6 +47,29 @@ impl Columns {
         Ok(Columns(indices))
     }
 
+    /// The columns of a batch that has them alone, in the order of the contract.
+    pub(crate) fn in_order() -> Self {
+        Columns(std::array::from_fn(|position| position))
+    }
+
+    /// Whether the contract has a column of this name.
+    pub(crate) fn is_one(name: &str) -> bool {
+        COLUMNS.iter().any(|column| column.name == name)
+    }
+
+    /// The positions of the columns, in the order of the contract.
+    pub(crate) fn positions(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The staged ledgers of a batch.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn ledgers(&self, batch: &RecordBatch) -> Result<ArrayRef> {
+        convert(&COLUMNS[position::LEDGER_SEQUENCE], batch.column(self.0[position::LEDGER_SEQUENCE]), None)
+    }
+
     /// The staged columns of a batch.
     ///
     /// # Errors
@@ -53,7 +77,7 @@ impl Columns {
     pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
         // The ledger column first: the errors of all others name the ledger.
         let ledger_column = &COLUMNS[position::LEDGER_SEQUENCE];
-        let ledger_array = convert(ledger_column, batch.column(self.0[position::LEDGER_SEQUENCE]), None)?;
+        let ledger_array = self.ledgers(batch)?;
         let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
         let mut arrays = Vec::with_capacity(COLUMNS.len() + 1);
         for (index, column) in self.0.iter().zip(COLUMNS) {
@@ -84,6 +108,7 @@ fn fits(kind: Kind, data_type: &DataType) -> bool {
 
 /// Casts one column, and refuses values that the cast would change.
 fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> Result<ArrayRef> {
+    let array = &unpacked(array).map_err(|e| unreadable(column, e))?;
     let bad = |row: usize, cause: String| Error::BadData {
         ledger: ledgers.map_or(0, |l| l.value(row)),
         column: column.name,
@@ -107,12 +132,7 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
     } else {
         // safe: a value that does not fit becomes null, which reveals its row
         let options = CastOptions { safe: true, ..CastOptions::default() };
-        let converted = cast_with_options(array, &target, &options).map_err(|e| Error::Source {
-            problem: format!("column {} cannot be read", column.name),
-            transient: false,
-            status: None,
-            source: Some(e.into()),
-        })?;
+        let converted = cast_with_options(array, &target, &options).map_err(|e| unreadable(column, e))?;
         if converted.null_count() != array.logical_null_count() {
             let nulls = array.logical_nulls();
             let lost = (0..array.len())
@@ -129,6 +149,23 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
         return Err(bad(row, "null in a required column".to_owned()));
     }
     Ok(converted)
+}
+
+/// The values of a dictionary column, row by row; other columns unchanged. To cast the whole dictionary first, as Arrow does,
+/// would cost its size again for each piece of a message.
+fn unpacked(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+    let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
+    unpacked(&take(dictionary.values(), dictionary.keys(), None)?)
+}
+
+/// The error for a column that Arrow cannot cast.
+fn unreadable(column: &Column, error: ArrowError) -> Error {
+    Error::Source {
+        problem: format!("column {} cannot be read", column.name),
+        transient: false,
+        status: None,
+        source: Some(error.into()),
+    }
 }
 
 /// A timestamp in the target's zone; other types unchanged.

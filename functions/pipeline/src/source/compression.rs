@@ -12,14 +12,14 @@ use arrow_flight::error::FlightError;
 #[error("its messages are compressed with {0}, which is not supported: switch Arrow IPC compression off")]
 struct Compressed(&'static str);
 
-/// Returns the message unchanged.
+/// Checks a message.
 ///
 /// # Errors
 /// If the body is marked as compressed. A header that does not parse is left to the decoder.
-pub(super) fn refuse_compressed(message: FlightData) -> Result<FlightData, FlightError> {
+pub(super) fn refuse_compressed(message: &FlightData) -> Result<(), FlightError> {
     let codec = root_as_message(&message.data_header).ok().and_then(|header| codec(&header));
     match codec {
-        None => Ok(message),
+        None => Ok(()),
         Some(CompressionType::ZSTD) => Err(FlightError::ExternalError(Box::new(Compressed("zstd")))),
         Some(_) => Err(FlightError::ExternalError(Box::new(Compressed("lz4")))),
     }

@@ -1,23 +1,23 @@
 //! Drain: reads one window of rows from Flight, and proves it complete or refuses it.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::UInt32Type;
-use arrow_flight::decode::FlightRecordBatchStream;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use tokio::time::Instant;
 
-use super::cast::Columns;
-use super::flight::{Flight, failure};
+use super::decode::Decoder;
+use super::flight::{Flight, Messages, failure};
 use super::numbering::Numbering;
 use super::offer::OfferedWindow;
+use super::pieces::Pieces;
 use crate::contract::evidence::Evidence;
 use crate::contract::tables::{STAGED_SCHEMA, position};
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
+use crate::spill::{Spill, Spilled};
 
 /// A drain may wait this many times `FLIGHT_TIMEOUT` in all: half an hour with a timeout of a minute. The timeout
 /// itself applies to each message, so a source that sends tiny or empty messages could otherwise hold a drain for days.
@@ -44,7 +44,9 @@ pub(crate) struct Drain<'a> {
     numbering: Numbering,
     received: u64,
     /// Rows of the last ledger seen, held back until a later ledger proves it whole; only for [`Evidence::BeforeLast`].
-    held: Vec<RecordBatch>,
+    held: Option<Held>,
+    /// Rows of whole ledgers that are to be returned next: first those that were held back, then the others.
+    proven: (Option<Spilled>, Option<RecordBatch>),
     timeout: Duration,
     /// The remaining total wait for the source, without the time that staging takes.
     patience: Duration,
@@ -52,8 +54,16 @@ pub(crate) struct Drain<'a> {
 
 /// The endpoint being read.
 struct OpenStream {
-    batches: FlightRecordBatchStream,
-    columns: Option<Columns>,
+    messages: Messages,
+    decoder: Decoder,
+    /// The rows of the last message that are not returned yet.
+    pieces: Option<Pieces>,
+}
+
+/// The rows of one ledger, on local disk: a ledger may have any number of them.
+struct Held {
+    ledger: u32,
+    rows: Spill,
 }
 
 /// Opens the drain of an offered window.
@@ -67,59 +77,55 @@ pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
         endpoint: 0,
         stream: None,
         received: 0,
-        held: Vec::new(),
+        held: None,
+        proven: (None, None),
     }
 }
 
 impl Drain<'_> {
-    /// The next batch, no larger than the source's.
+    /// The next batch, of 8 MiB at most.
     ///
     /// # Errors
     /// [`Error::Source`] when the stream is cut, falls silent for `FLIGHT_TIMEOUT`, takes 30 times as long in all,
     /// leaves the window, repeats a ledger in another endpoint, or ends with another number of rows than declared;
-    /// [`Error::BadData`] for a value that cannot be staged.
+    /// [`Error::BadData`] for a value that cannot be staged; [`Error::Staging`] when local disk fails.
     pub(crate) async fn next(&mut self) -> Result<Drained> {
         loop {
+            if let Some(batch) = self.next_proven()? {
+                return Ok(Drained::Batch(batch));
+            }
+            let window = self.offered.window;
             let Some(stream) = &mut self.stream else {
                 let Some(endpoint) = self.offered.endpoints.pop_front() else {
                     return self.complete();
                 };
                 let begun = Instant::now();
-                let batches = self.flight.open(endpoint, self.offered.window).await?;
+                let messages = self.flight.open(endpoint, window).await?;
                 self.patience = self.patience.saturating_sub(begun.elapsed());
                 self.endpoint += 1;
-                self.stream = Some(OpenStream { batches, columns: None });
+                self.stream = Some(OpenStream::of(messages));
                 continue;
             };
+            if let Some(pieces) = &mut stream.pieces {
+                match pieces.next()? {
+                    None => stream.pieces = None,
+                    Some(arrays) => {
+                        if let Some(drained) = self.accept(arrays)? {
+                            return Ok(drained);
+                        }
+                    }
+                }
+                continue;
+            }
             let begun = Instant::now();
-            // On contradictory lengths the decoder blames its caller and panics.
-            let next = AssertUnwindSafe(stream.batches.next()).catch_unwind();
-            let next = tokio::time::timeout(self.timeout.min(self.patience), next).await;
+            let next = tokio::time::timeout(self.timeout.min(self.patience), stream.messages.next()).await;
             self.patience = self.patience.saturating_sub(begun.elapsed());
-            let batch = match next {
+            match next {
                 Err(_) => return Err(self.gave_up()),
-                Ok(Err(_)) => {
-                    let window = self.offered.window;
-                    return Err(Error::source_transient(format!(
-                        "sent a message of ledgers {window} that cannot be decoded"
-                    )));
-                }
-                Ok(Ok(None)) => {
-                    self.stream = None;
-                    continue;
-                }
-                Ok(Ok(Some(batch))) => {
-                    batch.map_err(|e| failure("the stream broke", self.offered.window, e))?
-                }
-            };
-            let columns = match &stream.columns {
-                Some(columns) => columns,
-                None => stream.columns.insert(Columns::find(&batch.schema())?),
-            };
-            if batch.num_rows() > 0 {
-                let arrays = columns.read(&batch)?;
-                if let Some(drained) = self.accept(arrays)? {
-                    return Ok(drained);
+                Ok(None) => self.stream = None,
+                Ok(Some(message)) => {
+                    let message = message.map_err(|e| failure("the stream broke", window, e))?;
+                    stream.pieces = stream.decoder.decode(message, window)?.map(Pieces::of);
                 }
             }
         }
@@ -174,36 +180,36 @@ impl Drain<'_> {
                 "neither declares ledgers {window} nor sends its ledgers in order, so no ledger can be proven whole"
             )));
         }
-        self.hold_back(batch, last, complete_rows)
+        self.hold_back(&batch, last, complete_rows)?;
+        Ok(None)
     }
 
     /// Passes the rows of whole ledgers on, and holds back those of the last one seen.
-    fn hold_back(
-        &mut self,
-        batch: RecordBatch,
-        last: Option<u32>,
-        complete_rows: usize,
-    ) -> Result<Option<Drained>> {
-        let mut whole = Vec::new();
-        if self.held_ledger() != last {
-            whole.append(&mut self.held);
-        }
-        if complete_rows > 0 {
-            whole.push(batch.slice(0, complete_rows));
-        }
-        self.held.push(batch.slice(complete_rows, batch.num_rows() - complete_rows));
-        if whole.is_empty() {
-            return Ok(None);
-        }
-        let batch = arrow::compute::concat_batches(&STAGED_SCHEMA, &whole)
-            .map_err(|e| Error::Unexpected(format!("cannot concatenate batches: {e}")))?;
-        Ok(Some(Drained::Batch(batch)))
+    fn hold_back(&mut self, batch: &RecordBatch, last: Option<u32>, complete_rows: usize) -> Result<()> {
+        let Some(ledger) = last else { return Ok(()) };
+        let mut held = match self.held.take() {
+            Some(held) if held.ledger == ledger => held,
+            earlier => {
+                let spilled = earlier.map(|held| held.rows.finish()).transpose()?;
+                let whole = (complete_rows > 0).then(|| batch.slice(0, complete_rows));
+                self.proven = (spilled, whole);
+                Held { ledger, rows: Spill::create()? }
+            }
+        };
+        held.rows.write(&batch.slice(complete_rows, batch.num_rows() - complete_rows))?;
+        self.held = Some(held);
+        Ok(())
     }
 
-    /// The ledger whose rows are held back.
-    fn held_ledger(&self) -> Option<u32> {
-        let batch = self.held.first()?;
-        batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values().first().copied()
+    /// The next rows of whole ledgers that were held back, or came with those that are.
+    fn next_proven(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(spilled) = &mut self.proven.0 {
+            if let Some(batch) = spilled.next()? {
+                return Ok(Some(batch));
+            }
+            self.proven.0 = None;
+        }
+        Ok(self.proven.1.take())
     }
 
     /// The end of the last stream proves nothing; the declared number of rows does.
@@ -218,10 +224,17 @@ impl Drain<'_> {
         let proven = match self.offered.evidence {
             Evidence::Declared | Evidence::TrustedEnd => Some(window),
             Evidence::BeforeLast => {
-                self.held_ledger().and_then(|last| last.checked_sub(1)).and_then(|end| window.until(end))
+                let last = self.held.as_ref().and_then(|held| held.ledger.checked_sub(1));
+                last.and_then(|end| window.until(end))
             }
         };
         Ok(Drained::Complete(self.offered.evidence, proven))
+    }
+}
+
+impl OpenStream {
+    fn of(messages: Messages) -> Self {
+        OpenStream { messages, decoder: Decoder::default(), pieces: None }
     }
 }
 

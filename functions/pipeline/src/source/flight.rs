@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use futures::StreamExt;
+use arrow_flight::{FlightClient, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use super::compression::refuse_compressed;
 use super::connect::Connector;
 use super::offer::{Offer, Trust};
 use super::tls;
@@ -29,6 +28,9 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// Bytes that all streams of a connection may send ahead: no bound of its own, so that a stream that waits to be read does not
 /// hold up the others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// The messages of a stream.
+pub(super) type Messages = BoxStream<'static, Result<FlightData, FlightError>>;
 
 /// A connection to the source. It connects on first use, and reconnects by itself.
 pub(crate) struct Flight {
@@ -199,30 +201,19 @@ impl Flight {
 
     /// `DoGet` of one endpoint with a timeout, and once more if the token was rotated. Locations are ignored: tickets
     /// are redeemed on the same connection.
-    pub(super) async fn open(
-        &self,
-        endpoint: FlightEndpoint,
-        window: LedgerWindow,
-    ) -> Result<FlightRecordBatchStream> {
+    pub(super) async fn open(&self, endpoint: FlightEndpoint, window: LedgerWindow) -> Result<Messages> {
         let ticket: Ticket = endpoint.ticket.ok_or_else(|| {
             Error::source_permanent(format!("offers an endpoint without a ticket for ledgers {window}"))
         })?;
         self.with_bearer(|bearer| self.open_as(bearer, ticket.clone(), window)).await
     }
 
-    async fn open_as(
-        &self,
-        bearer: Bearer,
-        ticket: Ticket,
-        window: LedgerWindow,
-    ) -> Result<FlightRecordBatchStream> {
+    async fn open_as(&self, bearer: Bearer, ticket: Ticket, window: LedgerWindow) -> Result<Messages> {
         let mut client = self.client(&bearer)?;
         let mut request = tonic::Request::new(ticket);
         *request.metadata_mut() = client.metadata().clone();
         match tokio::time::timeout(self.timeout, client.inner_mut().do_get(request)).await {
-            Ok(Ok(stream)) => Ok(FlightRecordBatchStream::new_from_flight_data(
-                stream.into_inner().map(|message| refuse_compressed(message?)),
-            )),
+            Ok(Ok(stream)) => Ok(stream.into_inner().map_err(FlightError::from).boxed()),
             Ok(Err(status)) => Err(failure("the stream cannot be opened", window, status.into())),
             Err(_) => Err(Error::source_transient(format!(
                 "no stream for ledgers {window} within {}",

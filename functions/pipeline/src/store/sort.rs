@@ -1,186 +1,266 @@
-//! Sorts a window whose ledgers arrive out of order: rows wait on local disk, memory holds only their positions.
+//! Sorts a window whose ledgers arrive out of order: sorted runs wait on local disk and are merged, so that memory holds a
+//! buffer and the beginning of a few runs, whatever the order of the rows.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::UInt32Type;
-use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::FileWriter;
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::datatypes::{Int32Type, UInt32Type};
 
-use crate::contract::tables::{STAGED_SCHEMA, position};
+use crate::config::BATCH_BYTES;
+use crate::contract::tables::position;
+use crate::contract::weight::weights;
 use crate::error::{Result, StagingContext};
+use crate::spill::{Spill, Spilled};
 
-/// Rows per chunk on disk, the unit of reading back.
-const CHUNK_ROWS: usize = 4_096;
-/// Chunks cached when read back.
-const CHUNKS_KEPT: usize = 4;
-/// The file's name in messages.
-const NAME: &str = "the temporary file of rows to sort";
-
-/// Consecutive rows of one ledger in one chunk.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    ledger: u32,
-    chunk: usize,
-    offset: usize,
-    rows: usize,
-}
+/// A run is written once this many bytes of rows wait in memory.
+const RUN_BYTES: usize = BATCH_BYTES;
+/// Rows are written to a run, and returned, in batches of this many bytes, or of one row.
+const PIECE_BYTES: usize = 1 << 20;
+/// This many runs are merged into one: a merge holds a piece of each in memory.
+const FAN_IN: usize = 8;
+/// The bytes of a batch beside its rows: many small batches are not free.
+const OVERHEAD_BYTES: usize = 4 << 10;
+/// The rows in messages.
+const NAME: &str = "the rows to sort";
 
 /// Accepts rows in any order of ledgers; within a ledger, in their order.
 pub(super) struct Sorter {
-    file: FileWriter<File>,
-    chunks: usize,
-    runs: Vec<Run>,
+    /// The bytes of a run.
+    run_bytes: usize,
+    /// Rows in memory, each batch in order.
+    waiting: Vec<RecordBatch>,
+    /// Their bytes.
+    bytes: usize,
+    /// Runs on disk; those of a level are merged from [`FAN_IN`] of the level below.
+    levels: Vec<Vec<Spilled>>,
 }
 
 impl Sorter {
-    /// An empty sorter, on a file that disappears with the process.
-    pub(super) fn create() -> Result<Self> {
-        let file = tempfile::tempfile().staging("create", NAME)?;
-        let file = FileWriter::try_new(file, &STAGED_SCHEMA).staging("write", NAME)?;
-        Ok(Sorter { file, chunks: 0, runs: Vec::new() })
+    /// An empty sorter.
+    pub(super) fn new() -> Self {
+        Sorter::with_runs_of(RUN_BYTES)
     }
 
-    /// Stores rows.
+    fn with_runs_of(run_bytes: usize) -> Self {
+        Sorter { run_bytes, waiting: Vec::new(), bytes: 0, levels: Vec::new() }
+    }
+
+    /// Stores rows, a copy of them.
+    ///
+    /// # Errors
+    /// [`Error::Staging`](crate::Error::Staging), like all functions of this module, when local disk fails.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        for start in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
-            let chunk = batch.slice(start, CHUNK_ROWS.min(batch.num_rows() - start));
-            let ledgers = chunk.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
-            let mut offset = 0;
-            for run in ledgers.values().chunk_by(|a, b| a == b) {
-                self.runs.push(Run { ledger: run[0], chunk: self.chunks, offset, rows: run.len() });
-                offset += run.len();
-            }
-            self.file.write(&chunk).staging("write", NAME)?;
-            self.chunks += 1;
+        let bytes = weights(batch.columns()).iter().sum::<usize>() + OVERHEAD_BYTES;
+        if self.bytes > 0 && self.bytes + bytes > self.run_bytes {
+            self.write_run()?;
         }
+        self.waiting.push(sorted(batch)?);
+        self.bytes += bytes;
         Ok(())
     }
 
-    /// All stored rows, by ledger; rows of one ledger in arrival order.
+    /// All stored rows, by ledger and change index.
     pub(super) fn finish(mut self) -> Result<Sorted> {
-        self.file.finish().staging("write", NAME)?;
-        let file = self.file.into_inner().staging("write", NAME)?;
-        // stable: runs of one ledger keep their order
-        self.runs.sort_by_key(|run| run.ledger);
-        let reader = FileReader::try_new(file, None).staging("read", NAME)?;
-        Ok(Sorted { reader, runs: self.runs.into(), kept: VecDeque::new() })
+        let mut runs: Vec<Spilled> = self.levels.drain(..).flatten().collect();
+        while runs.len() > FAN_IN {
+            let rest = runs.split_off(FAN_IN); // the first are the shortest
+            let merged = merged(runs.into_iter().map(Run::Disk).collect())?;
+            runs = rest;
+            runs.push(merged);
+        }
+        let waiting = self.waiting.into_iter().map(Run::waiting);
+        Sorted::merge(runs.into_iter().map(Run::Disk).chain(waiting).collect())
+    }
+
+    /// Moves the rows in memory to disk, and merges the runs there while there are enough of a level.
+    fn write_run(&mut self) -> Result<()> {
+        self.bytes = 0;
+        let mut run = merged(self.waiting.drain(..).map(Run::waiting).collect())?;
+        for level in 0.. {
+            if level == self.levels.len() {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(run);
+            if self.levels[level].len() < FAN_IN {
+                break;
+            }
+            run = merged(self.levels[level].drain(..).map(Run::Disk).collect())?;
+        }
+        Ok(())
     }
 }
 
-/// The rows in order.
+/// A copy of the rows by ledger, and in their order within it. A slice would keep the whole message in memory.
+fn sorted(batch: &RecordBatch) -> Result<RecordBatch> {
+    let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values();
+    let mut order: Vec<u32> = (0..).take(ledgers.len()).collect();
+    order.sort_by_key(|row| ledgers[*row as usize]); // stable
+    take_record_batch(batch, &UInt32Array::from(order)).staging("sort", NAME)
+}
+
+/// One run of all these, on disk.
+fn merged(runs: Vec<Run>) -> Result<Spilled> {
+    let (mut run, mut rows) = (Spill::create()?, Sorted::merge(runs)?);
+    while let Some(piece) = rows.next()? {
+        run.write(&piece)?;
+    }
+    run.finish()
+}
+
+/// Rows in order.
+enum Run {
+    /// One batch of them, until it is taken.
+    Waiting(Option<RecordBatch>),
+    /// A file of them.
+    Disk(Spilled),
+}
+
+impl Run {
+    fn waiting(batch: RecordBatch) -> Self {
+        Run::Waiting(Some(batch))
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Run::Waiting(batch) => Ok(batch.take()),
+            Run::Disk(file) => file.next(),
+        }
+    }
+}
+
+/// A batch of a run, of which the rows before `row` are merged.
+struct Front {
+    batch: RecordBatch,
+    weights: Vec<usize>,
+    row: usize,
+}
+
+impl Front {
+    fn of(batch: RecordBatch) -> Self {
+        Front { weights: weights(batch.columns()), batch, row: 0 }
+    }
+
+    /// The place of the next row, ledger and change index; `None` after the last.
+    fn place(&self) -> Option<(u32, i32)> {
+        let ledgers = self.batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
+        let indices = self.batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
+        Some((*ledgers.values().get(self.row)?, *indices.values().get(self.row)?))
+    }
+}
+
+/// Runs being merged.
 pub(super) struct Sorted {
-    reader: FileReader<File>,
-    runs: VecDeque<Run>,
-    kept: VecDeque<(usize, RecordBatch)>,
+    runs: Vec<Run>,
+    /// The batch that each run has come to; `None` at the run's end.
+    fronts: Vec<Option<Front>>,
+    /// The next row of each run, and the run.
+    next: BinaryHeap<Reverse<((u32, i32), usize)>>,
 }
 
 impl Sorted {
-    /// The next rows, about a chunk of them; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let mut pieces = Vec::new();
-        let mut rows = 0;
-        while rows < CHUNK_ROWS
-            && let Some(run) = self.runs.pop_front()
-        {
-            pieces.push(self.chunk(run.chunk)?.slice(run.offset, run.rows));
-            rows += run.rows;
+    fn merge(runs: Vec<Run>) -> Result<Self> {
+        let fronts = runs.iter().map(|_| None).collect();
+        let mut sorted = Sorted { runs, fronts, next: BinaryHeap::new() };
+        for run in 0..sorted.runs.len() {
+            sorted.advance(run)?;
         }
-        if pieces.is_empty() {
-            return Ok(None);
-        }
-        arrow::compute::concat_batches(&Arc::clone(&STAGED_SCHEMA), &pieces).staging("read", NAME).map(Some)
+        Ok(sorted)
     }
 
-    /// A chunk from disk, or one of the last few.
-    fn chunk(&mut self, number: usize) -> Result<RecordBatch> {
-        if let Some((_, batch)) = self.kept.iter().find(|(n, _)| *n == number) {
-            return Ok(batch.clone());
+    /// Takes the next batch of a run that has come to the end of one; returns that one.
+    fn advance(&mut self, run: usize) -> Result<Option<RecordBatch>> {
+        let mut batch = self.runs[run].next()?;
+        while batch.as_ref().is_some_and(|batch| batch.num_rows() == 0) {
+            batch = self.runs[run].next()?;
         }
-        self.reader.set_index(number).staging("read", NAME)?;
-        let batch = self
-            .reader
-            .next()
-            .unwrap_or_else(|| Err(arrow::error::ArrowError::IpcError("a chunk is missing".to_owned())))
-            .staging("read", NAME)?;
-        if self.kept.len() == CHUNKS_KEPT {
-            self.kept.pop_front();
+        let front = batch.map(Front::of);
+        if let Some(place) = front.as_ref().and_then(Front::place) {
+            self.next.push(Reverse((place, run)));
         }
-        self.kept.push_back((number, batch.clone()));
-        Ok(batch)
+        Ok(std::mem::replace(&mut self.fronts[run], front).map(|front| front.batch))
+    }
+
+    /// The next rows, about 1 MiB of them; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let mut picked = Picked::default();
+        while picked.bytes < PIECE_BYTES
+            && let Some(Reverse((_, run))) = self.next.pop()
+        {
+            let Some(front) = &mut self.fronts[run] else { continue };
+            picked.add(run, front);
+            match front.place() {
+                Some(place) => self.next.push(Reverse((place, run))),
+                None => {
+                    if let Some(ended) = self.advance(run)? {
+                        picked.ended(run, ended);
+                    }
+                }
+            }
+        }
+        picked.copy(&self.fronts)
+    }
+}
+
+/// The rows of the next piece.
+#[derive(Default)]
+struct Picked {
+    bytes: usize,
+    /// The batch of each row, and its place there. Batches that have ended come first, then the fronts of the runs.
+    rows: Vec<(Batch, usize)>,
+    ended: Vec<RecordBatch>,
+}
+
+/// Where a row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    /// In the front of this run.
+    Front(usize),
+    /// In this one of the batches that have ended.
+    Ended(usize),
+}
+
+impl Picked {
+    /// Adds the next row of a front.
+    fn add(&mut self, run: usize, front: &mut Front) {
+        self.bytes += front.weights[front.row];
+        self.rows.push((Batch::Front(run), front.row));
+        front.row += 1;
+    }
+
+    /// Keeps a front that has ended, until its rows are copied.
+    fn ended(&mut self, run: usize, batch: RecordBatch) {
+        for (of, _) in &mut self.rows {
+            if *of == Batch::Front(run) {
+                *of = Batch::Ended(self.ended.len());
+            }
+        }
+        self.ended.push(batch);
+    }
+
+    /// A copy of the rows; `None` if there are none.
+    fn copy(&self, fronts: &[Option<Front>]) -> Result<Option<RecordBatch>> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let mut places = vec![0; fronts.len()];
+        let mut batches: Vec<&RecordBatch> = self.ended.iter().collect();
+        for (place, front) in places.iter_mut().zip(fronts) {
+            *place = batches.len();
+            batches.extend(front.as_ref().map(|front| &front.batch));
+        }
+        let rows: Vec<(usize, usize)> = self
+            .rows
+            .iter()
+            .map(|(batch, row)| match batch {
+                Batch::Front(run) => (places[*run], *row),
+                Batch::Ended(place) => (*place, *row),
+            })
+            .collect();
+        interleave_record_batch(&batches, &rows).staging("sort", NAME).map(Some)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::array::{Array, Int32Array};
-    use arrow::datatypes::Int32Type;
-    use proptest::prelude::*;
-    use testkit::Row;
-
-    use super::*;
-
-    /// A staged batch of one row per ledger given, numbered on from `first` to tell the rows apart.
-    fn staged(ledgers: &[u32], first: usize) -> RecordBatch {
-        let row = testkit::rows::batch(&[Row::at(1)]);
-        let indices = arrow::array::UInt32Array::from(vec![0; ledgers.len()]);
-        let mut columns: Vec<_> =
-            row.columns().iter().map(|c| arrow::compute::take(c, &indices, None).unwrap()).collect();
-        columns[position::LEDGER_SEQUENCE] = Arc::new(arrow::array::UInt32Array::from(ledgers.to_vec()));
-        columns.push(Arc::new((first as i32..).take(ledgers.len()).collect::<Int32Array>()));
-        RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
-    }
-
-    /// Sorts these ledgers, stored `per_batch` at a time: every row comes out, by ledger and then in arrival order.
-    fn check_sorted(ledgers: &[u32], per_batch: usize) {
-        let mut sorter = Sorter::create().unwrap();
-        for (n, batch) in ledgers.chunks(per_batch).enumerate() {
-            sorter.add(&staged(batch, n * per_batch)).unwrap();
-        }
-        let mut expected: Vec<(u32, i32)> = ledgers.iter().copied().zip(0..).collect();
-        expected.sort_unstable();
-        let mut sorted = sorter.finish().unwrap();
-        let mut found = Vec::new();
-        while let Some(batch) = sorted.next().unwrap() {
-            assert!((1..2 * CHUNK_ROWS).contains(&batch.num_rows()), "{} rows at once", batch.num_rows());
-            assert_eq!(batch.schema(), *STAGED_SCHEMA);
-            assert_eq!(batch.column(position::CONTRACT_ID).null_count(), 0);
-            let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
-            let places = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
-            found.extend(ledgers.values().iter().copied().zip(places.values().iter().copied()));
-        }
-        assert!(found == expected, "{} rows in, {} out, or in another order", expected.len(), found.len());
-        assert!(sorted.next().unwrap().is_none(), "the end stays the end");
-    }
-
-    #[test]
-    fn nothing_put_aside_is_nothing() {
-        check_sorted(&[], 1);
-    }
-
-    #[test]
-    fn ledgers_backwards_over_many_chunks_come_out_forwards() {
-        let ledgers: Vec<u32> = (0..9 * CHUNK_ROWS as u32).rev().map(|n| n / 700).collect();
-        check_sorted(&ledgers, 10_000);
-    }
-
-    #[test]
-    fn ledgers_spread_over_more_chunks_than_are_kept_come_out_whole() {
-        let ledgers: Vec<u32> = (0..7 * CHUNK_ROWS as u32).map(|n| u32::MAX - n % 5).collect();
-        check_sorted(&ledgers, CHUNK_ROWS + 1);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn any_order_comes_out_by_ledger_and_then_as_it_came(
-            runs in prop::collection::vec((0..40u32, 1..900usize), 1..50),
-            per_batch in 1_000..9_000usize,
-        ) {
-            let ledgers: Vec<u32> = runs.iter().flat_map(|(ledger, rows)| vec![*ledger; *rows]).collect();
-            check_sorted(&ledgers, per_batch);
-        }
-    }
-}
+mod tests;

@@ -119,7 +119,7 @@ pub(crate) async fn stage_sorted(
     mut drain: Drain<'_>,
 ) -> Result<Staged> {
     let begun = Instant::now();
-    let mut sorter = Sorter::create()?;
+    let mut sorter = Sorter::new();
     let (evidence, proven) = loop {
         match drain.next().await? {
             Drained::Batch(batch) | Drained::OutOfOrder(batch) => {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, TimeUnit};
 use pipeline::{Error, LedgerWindow, ReplayOptions};
 use testkit::{Asset, Chain, Row, Step};
 use tonic::{Code, Status};
@@ -292,4 +292,56 @@ async fn a_message_over_64_mib_is_refused_and_one_below_is_loaded() {
     source.answer_with(move |request| chain.answer(request));
     assert_eq!(world.replay(10, 10).await.unwrap().rows(), rows as u64);
     world.verified().await;
+}
+
+/// The chain with a column that shares one value of this size through a dictionary.
+fn sharing(bytes: usize) -> Chain {
+    let value: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(bytes)]));
+    chain().reshape(move |batch| {
+        reshaped(&batch, |field, array| {
+            let keys = Int32Array::from(vec![0; array.len()]);
+            let shared =
+                || -> ArrayRef { Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::clone(&value))) };
+            Some(if field.name() == "val_xdr" { shared() } else { Arc::clone(array) })
+        })
+    })
+}
+
+#[tokio::test]
+async fn a_row_over_8_mib_is_bad_data_however_small_its_message() {
+    let source = sharing(9 << 20).serve();
+    let world = World::around(&source).await;
+    let report = world.replay(10, 13).await.unwrap();
+    let failed = &report.windows[0];
+    assert!(failed.bad_data, "{failed:?}");
+    let problem = failed.error.clone().unwrap();
+    assert!(problem.starts_with("bad data in ledger 10, column val_xdr: the row has 9437"), "{problem}");
+    assert_eq!(world.database.value("select count(*) from contract_data.entries").await, "0");
+}
+
+#[tokio::test]
+async fn dictionaries_over_32_mib_are_refused() {
+    let source = sharing(33 << 20).serve();
+    let world = World::around(&source).await;
+    world.set("FLIGHT_TIMEOUT", "30s");
+    let problem = world.refused(10, 13).await.chain();
+    assert!(problem.starts_with("source: sent dictionaries of more than 32 MiB: "), "{problem}");
+}
+
+#[tokio::test]
+async fn a_dictionary_that_nobody_asked_for_may_have_any_size() {
+    let source = chain().serve();
+    let world = World::around(&source).await;
+    world.set("FLIGHT_TIMEOUT", "30s");
+    let plain = digest(&world, "plain", chain()).await;
+    let value: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(33 << 20)]));
+    let unasked = chain().reshape(move |batch| {
+        let keys = Int32Array::from(vec![0; batch.num_rows()]);
+        let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let mut columns = batch.columns().to_vec();
+        fields.insert(3, Field::new("theirs", dictionary(DataType::Int32, DataType::Utf8), true));
+        columns.insert(3, Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::clone(&value))));
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    });
+    assert_eq!(digest(&world, "with a column of their own", unasked).await, plain);
 }

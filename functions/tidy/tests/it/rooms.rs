@@ -4,7 +4,7 @@ use crate::modules::{Modules, Name, file_of};
 use crate::tree;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "failpoint",
     "error",
     "metrics",
@@ -12,6 +12,7 @@ const ROOMS: [&str; 14] = [
     "aws",
     "secret",
     "contract",
+    "spill",
     "config", // the foundation
     "source",
     "store",

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::*;
 use crate::config::Config;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
-use crate::source::compression::refuse_compressed;
 
 /// The outcome of a drain.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,8 +38,7 @@ fn recorded() -> (Vec<FlightData>, u64) {
 /// Drains these messages as a declared window of ledgers 10 to 15.
 async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
     let flight = Flight::new(&Config::from_lookup(|_| None).unwrap().flight).unwrap();
-    let stream = futures::stream::iter(messages).map(refuse_compressed);
-    let batches = FlightRecordBatchStream::new_from_flight_data(stream);
+    let messages = futures::stream::iter(messages).map(Ok).boxed();
     let offered = OfferedWindow {
         window: LedgerWindow::new(10, 15).unwrap(),
         evidence: Evidence::Declared,
@@ -50,7 +48,7 @@ async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
         latest_closed_at: None,
     };
     let mut drain = drain(&flight, offered);
-    drain.stream = Some(OpenStream { batches, columns: None });
+    drain.stream = Some(OpenStream::of(messages));
     let (mut digest, mut tuples) = (RowsDigest::default(), Tuples::default());
     loop {
         match drain.next().await {
