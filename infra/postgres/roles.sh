@@ -3,6 +3,7 @@
 # PGPASSWORD. It may run again at any time: what is there already stays, and the passwords are set anew.
 set -euo pipefail
 
+export PGOPTIONS=--client-min-messages=warning # not that something is there already
 psql=(psql --no-psqlrc --quiet --set ON_ERROR_STOP=1)
 "${psql[@]}" --dbname postgres --set name="$DB_NAME" <<'SQL'
 select format('create database %I', :'name') where not exists (select from pg_database where datname = :'name') \gexec

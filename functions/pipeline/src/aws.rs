@@ -108,26 +108,34 @@ impl Aws {
 impl AwsCredentials {
     /// The credentials to use now.
     pub(crate) async fn get(&self) -> Result<Credentials, CredentialsError> {
-        let chain = &*self.0;
-        if let Some(key) = &chain.key {
-            return Ok(key.clone());
+        match &self.0.key {
+            Some(key) => Ok(key.clone()),
+            None => Box::pin(tokio::time::timeout(TIMEOUT, self.0.found()))
+                .await
+                .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(TIMEOUT))),
         }
-        let mut held = chain.held.lock().await;
+    }
+}
+
+impl Chain {
+    /// The credentials that the SDK finds, kept until shortly before their end.
+    async fn found(&self) -> Result<Credentials, CredentialsError> {
+        let mut held = self.held.lock().await;
         let now = SystemTime::now();
         if let Some((credentials, _)) = held.credentials.as_ref().filter(|(_, until)| *until > now) {
             return Ok(credentials.clone());
         }
-        match Box::pin(tokio::time::timeout(TIMEOUT, held.fetch(chain.region.as_deref()))).await {
-            Ok(Ok(credentials)) => {
+        match held.fetch(self.region.as_deref()).await {
+            Ok(credentials) => {
                 let until = credentials.expiry().map_or(now + KEPT, |end| end - EARLY);
                 Ok(held.credentials.insert((credentials, until)).0.clone())
             }
-            failed => match &held.credentials {
-                // shortly before their end: the next request tries again
+            // Those at hand are still good for a while: the next request tries again.
+            Err(error) => match &held.credentials {
                 Some((credentials, _)) if credentials.expiry().is_none_or(|end| end > now) => {
                     Ok(credentials.clone())
                 }
-                _ => failed.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(TIMEOUT))),
+                _ => Err(error),
             },
         }
     }

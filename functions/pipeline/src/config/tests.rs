@@ -177,6 +177,56 @@ fn tls_is_verified_unless_the_host_is_this_machine() {
 }
 
 #[test]
+fn hosts_are_read_as_libpq_reads_them() {
+    let database = |pairs: &[(&str, &str)]| config(pairs).unwrap().database;
+    let hosts = |pairs: &[(&str, &str)]| {
+        let database = database(pairs);
+        let names = database.postgres.get_hosts().iter().map(|host| match host {
+            tokio_postgres::config::Host::Tcp(name) => name.clone(),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+        });
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(&[("DB_HOST", "[::1]")]), ["::1"]);
+    assert_eq!(database(&[("DB_HOST", "[::1]")]).ssl_mode, SslMode::Prefer);
+    let two = [("PGHOST", "a.example,/run/postgresql"), ("PGPORT", "1,2")];
+    assert_eq!(hosts(&two), ["a.example", "/run/postgresql"]);
+    assert_eq!(database(&two).postgres.get_ports(), [1, 2]);
+    // an address alone is the host, and decides how it is verified
+    let address = [("DATABASE_URL", "hostaddr=192.0.2.1 user=u")];
+    assert_eq!(hosts(&address), ["192.0.2.1"]);
+    assert_eq!(database(&address).ssl_mode, SslMode::VerifyFull);
+    let hidden = [("DATABASE_URL", "host=localhost hostaddr=192.0.2.1")];
+    assert_eq!(database(&hidden).ssl_mode, SslMode::VerifyFull, "the address is not this machine");
+}
+
+#[test]
+fn the_authorities_of_the_system_want_verify_full() {
+    for pairs in [
+        [("DATABASE_URL", "host=localhost sslrootcert=system"), ("DB_CA_CERT", "not read")],
+        [("DB_HOST", "localhost"), ("DB_CA_CERT", "system")],
+    ] {
+        let database = config(&pairs).unwrap().database;
+        assert_eq!((database.ssl_mode, database.ca_cert), (SslMode::VerifyFull, None));
+    }
+    let weaker = refusal(&[("DATABASE_URL", "host=h sslmode=require sslrootcert=system")]);
+    assert!(weaker.contains("DATABASE_URL: system as the CA file wants sslmode verify-full"), "{weaker}");
+}
+
+#[test]
+fn a_client_certificate_is_two_files() {
+    for (pairs, told) in [
+        ([("DB_CLIENT_CERT", "c")], "DB_CLIENT_CERT: requires DB_CLIENT_KEY"),
+        ([("PGSSLKEY", "k")], "PGSSLKEY: requires PGSSLCERT"),
+        ([("DATABASE_URL", "host=h sslcert=c")], "DATABASE_URL: sslcert: requires DATABASE_URL: sslkey"),
+        ([("FLIGHT_CLIENT_KEY", "k")], "FLIGHT_CLIENT_KEY: requires FLIGHT_CLIENT_CERT"),
+    ] {
+        let refused = refusal(&pairs);
+        assert!(refused.contains(told), "{refused}");
+    }
+}
+
+#[test]
 fn no_debug_shows_a_secret() {
     let c = config(&[
         ("DATABASE_URL", "postgres://u:canary1@h/n"),
