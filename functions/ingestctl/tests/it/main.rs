@@ -39,6 +39,7 @@ mod serve_end;
 mod serve_page;
 mod serve_trouble;
 mod source;
+mod stolen_login;
 mod store_trouble;
 mod tls;
 mod trouble;
