@@ -9,7 +9,7 @@ use crate::oracle;
 use crate::support::{World, all_succeed, json, until};
 
 /// No two transactions waited for each other.
-async fn expect_no_deadlock(world: &World) {
+pub(crate) async fn expect_no_deadlock(world: &World) {
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(world.database.value(deadlocks).await, "0", "deadlocks");
 }

@@ -25,6 +25,7 @@ mod http;
 mod json;
 mod left_overs;
 mod lengths;
+mod lock_order;
 mod object_store;
 mod restart;
 mod restore;
