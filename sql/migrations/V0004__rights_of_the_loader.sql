@@ -46,3 +46,18 @@ end $$;
 
 create trigger entries_claimed before insert on contract_data.entries
   for each statement execute function contract_data.refuse_unclaimed_rows();
+
+-- Rows of entries have no key. Where a publication covers all tables, a row without an identity cannot be deleted, and
+-- `replay --force` deletes rows. Full: the whole row; it costs only where rows go, and only with wal_level = logical.
+alter table contract_data.entries replica identity full;
+do $$
+declare
+  part regclass;
+begin
+  for part in
+    select c.oid from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'contract_data.entries'::regclass order by c.relname
+  loop
+    execute format('alter table %s replica identity full', part);
+  end loop;
+end $$;
