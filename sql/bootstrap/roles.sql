@@ -76,10 +76,10 @@ begin
   execute format('alter role %I set idle_in_transaction_session_timeout = ''5min''', reader);
   execute format('alter role %I set default_transaction_read_only = on', reader);
 
-  -- The database is for these three. A forced replay notes keys in a temporary table.
+  -- The database is for these three, and nobody needs temporary tables: an earlier release granted them to the loader.
   execute format('revoke all on database %I from public', current_database());
   execute format('grant connect on database %I to %I, %I, %I', current_database(), owner, loader, reader);
-  execute format('grant temporary on database %I to %I', current_database(), loader);
+  execute format('revoke temporary on database %I from %I', current_database(), loader);
   revoke all on schema public from public;
 
   -- As the owner, from here on. Who creates a role on PostgreSQL 16 or later may not yet act as it.

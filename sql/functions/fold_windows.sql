@@ -1,8 +1,8 @@
 -- Folds the given windows into contract_assets and key_states: fold_statement over the newest change of each key in them.
 -- Everything that writes these tables takes the same lock first, and writes in key order. Exactly the given windows are marked
--- as folded. Returns their number.
+-- as folded. Returns their number. SECURITY DEFINER, as all that changes the state: the loader itself has no right to.
 create or replace function contract_data.fold_windows(window_ids bigint[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- The join below must be a hash join, whatever the planner knows of rows that were just copied: a merge join would sort all
 -- values of the windows, a nested loop without statistics would not end.
 set work_mem = '64MB' set jit = off set enable_mergejoin = off set enable_nestloop = off
@@ -40,4 +40,5 @@ begin
   get diagnostics folded_windows = row_count;
   return folded_windows;
 end $$;
+revoke all on function contract_data.fold_windows(bigint[]) from public;
 comment on function contract_data.fold_windows(bigint[]) is 'Brings key_states and contract_assets up to the given completed windows.';

@@ -9,7 +9,7 @@ use crate::oracle;
 use crate::support::{World, all_succeed, json, until};
 
 /// No two transactions waited for each other.
-async fn expect_no_deadlock(world: &World) {
+pub(crate) async fn expect_no_deadlock(world: &World) {
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(world.database.value(deadlocks).await, "0", "deadlocks");
 }
@@ -128,7 +128,7 @@ async fn a_window_loaded_by_another_during_the_drain_is_left_alone() {
 /// Whether a session waits for the claim of another.
 async fn somebody_waits(world: &World) -> bool {
     let waiting = "select count(*) from pg_stat_activity
-                   where datname = current_database() and wait_event_type = 'Lock' and query like '%ingestion_progress%'";
+                   where datname = current_database() and wait_event_type = 'Lock' and query like '%claim_window%'";
     world.database.value(waiting).await != "0"
 }
 

@@ -78,6 +78,38 @@ async fn a_forced_replay_killed_anywhere_leaves_old_or_new_and_never_neither() {
     }
 }
 
+/// Tables whose rows may be published and have neither a key nor another identity: no such row can be deleted.
+const WITHOUT_IDENTITY: &str = "
+    select c.relname from pg_class c where c.relnamespace = 'contract_data'::regnamespace and c.relkind in ('r', 'p')
+      and c.relpersistence = 'p' and c.relreplident = 'd'
+      and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)";
+
+#[tokio::test]
+async fn a_forced_replay_works_where_a_publication_covers_all_tables() {
+    let world = loaded().await;
+    world.database.execute("create publication everything for all tables").await;
+    assert_eq!(world.database.rows(WITHOUT_IDENTITY).await, Vec::<String>::new());
+
+    world.succeeds(FORCE).await;
+
+    world.database.value("select contract_data.refresh_current_states()").await;
+    world.expect_whole(&[1..=40]).await;
+}
+
+#[tokio::test]
+async fn the_migration_gives_partitions_of_earlier_releases_an_identity() {
+    let world = loaded().await;
+    let earlier = "alter table contract_data.entries replica identity default;
+                   alter table contract_data.entries_0000000000 replica identity default";
+    world.database.execute(earlier).await;
+    let without = world.database.rows(WITHOUT_IDENTITY).await;
+    assert_eq!(without, ["entries", "entries_0000000000"]);
+    let migration = include_str!("../../../../sql/migrations/V0004__rights_of_the_loader.sql");
+    let (_, identity) = migration.split_once("-- Rows of entries have no key.").unwrap();
+    world.database.execute(&format!("--{identity}")).await;
+    assert_eq!(world.database.rows(WITHOUT_IDENTITY).await, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_source_that_fails_replaces_nothing() {
     let mut world = loaded().await;

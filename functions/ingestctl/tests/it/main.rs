@@ -26,6 +26,7 @@ mod http;
 mod json;
 mod left_overs;
 mod lengths;
+mod lock_order;
 #[cfg(target_os = "linux")]
 mod memory;
 mod object_store;
@@ -42,6 +43,7 @@ mod serve_end;
 mod serve_page;
 mod serve_trouble;
 mod source;
+mod stolen_login;
 mod store_trouble;
 mod tls;
 mod trouble;

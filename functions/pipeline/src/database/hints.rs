@@ -32,7 +32,10 @@ pub(crate) async fn hint(
 ) -> Result<()> {
     let (start, end) = (i64::from(window.start()), i64::from(window.end()));
     client
-        .execute(sql::HINT_WINDOW, &[&batch_id, &start, &end, &lifetime.as_secs_f64(), &source.as_str()])
+        .execute(
+            "select contract_data.hint_window($1, $2, $3, $4, $5)",
+            &[&batch_id, &start, &end, &lifetime.as_secs_f64(), &source.as_str()],
+        )
         .await
         .database("write the hint")
         .map(drop)
@@ -41,10 +44,7 @@ pub(crate) async fn hint(
 /// Removes a hint.
 pub(crate) async fn unhint(client: &Client, batch_id: Uuid) -> Result<()> {
     client
-        .execute(
-            "delete from contract_data.ingestion_progress where batch_id = $1 and status = 'processing'",
-            &[&batch_id],
-        )
+        .execute("select contract_data.unhint_window($1)", &[&batch_id])
         .await
         .database("remove the hint")
         .map(drop)

@@ -63,7 +63,7 @@ pub(crate) async fn load(
         ensure_partition(client, window).await?;
     }
     let tx = begin(client).await?;
-    enter(&tx, object, "pg_advisory_xact_lock_shared").await?;
+    enter(&tx, object).await?;
     let id = match progress::claim(&tx, object, facts).await? {
         Claim::Taken(id) => id,
         Claim::Covered => return Ok(Loaded::AlreadyThere),
@@ -81,7 +81,7 @@ pub(crate) async fn load(
     if fold_when == FoldWhen::Inline {
         fold::fold_window(&tx, id).await?;
     }
-    progress::finish(&tx, id, window, load_ms).await?;
+    progress::finish(&tx, id, load_ms).await?;
     failpoint!("before_commit");
     commit(tx, "commit the window").await?;
     failpoint!("committed");
@@ -99,16 +99,12 @@ pub(super) async fn ensure_partition(client: &Client, window: LedgerWindow) -> R
         .map(drop)
 }
 
-/// Names the session after the batch, and takes the lock that loads share and replacements hold exclusively: no load
-/// may see a replacement half done.
-pub(super) async fn enter(tx: &Transaction<'_>, object: &StagedObject, lock: &str) -> Result<()> {
+/// Names the session after the batch.
+pub(super) async fn enter(tx: &Transaction<'_>, object: &StagedObject) -> Result<()> {
     let batch = object.footer.batch_id;
-    tx.batch_execute(&format!(
-        "set local application_name = 'contract-data-loader {batch}';
-         select {lock}(hashtextextended('contract_data.load', 0))"
-    ))
-    .await
-    .database("wait for the replacement of a window")
+    tx.batch_execute(&format!("set local application_name = 'contract-data-loader {batch}'"))
+        .await
+        .database("name the session")
 }
 
 /// COMMIT answers Ok even for an aborted transaction: only the row itself proves success.

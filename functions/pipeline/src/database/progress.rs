@@ -59,8 +59,8 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
     let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
     let attempts = i32::try_from(facts.attempts).unwrap_or(i32::MAX);
     let claimed = tx
-        .query_opt(
-            sql::CLAIM_WINDOW,
+        .query_one(
+            "select contract_data.claim_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as id",
             &[
                 &footer.batch_id,
                 &i64::from(window.start()),
@@ -78,8 +78,8 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
         )
         .await
         .database("claim the window")?;
-    if let Some(row) = claimed {
-        return Ok(Claim::Taken(get(&row, "id")?));
+    if let Some(id) = get(&claimed, "id")? {
+        return Ok(Claim::Taken(id));
     }
     // A window lies within one partition, so it is retained as a whole or not at all.
     if window.end() < retained_from(tx.client()).await? {
@@ -93,8 +93,8 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
 }
 
 /// The last statement before COMMIT: writes the times, and removes the hints for these ledgers.
-pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, window: LedgerWindow, load_ms: i64) -> Result<()> {
-    tx.execute(sql::FINISH_WINDOW, &[&id, &load_ms, &i64::from(window.start()), &i64::from(window.end())])
+pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, load_ms: i64) -> Result<()> {
+    tx.execute("select contract_data.finish_window($1, $2)", &[&id, &load_ms])
         .await
         .database("finish the window")
         .map(drop)
@@ -150,7 +150,8 @@ pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<Ledg
     windows(client, sql::DUE, range).await
 }
 
-/// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept.
+/// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept, and
+/// `object` itself if nothing was recorded, because the window is loaded meanwhile.
 pub(crate) async fn mark_failed(
     client: &Client,
     window: LedgerWindow,
@@ -159,16 +160,17 @@ pub(crate) async fn mark_failed(
 ) -> Result<Vec<String>> {
     let row = client
         .query_one(
-            sql::FAIL_WINDOW,
-            &[&Uuid::new_v4(), &i64::from(window.start()), &i64::from(window.end()), &error, &object],
+            "select contract_data.fail_window($1, $2, $3, $4) as superseded",
+            &[&i64::from(window.start()), &i64::from(window.end()), &error, &object],
         )
         .await
         .database("record the failed window")?;
     get(&row, "superseded")
 }
 
-/// Replaces the progress row of a completed window, inside the transaction that replaces its rows. False if the row no
-/// longer exists, or its ledgers are not retained.
+/// Replaces the progress row of a completed window and removes its rows, inside the transaction that loads the new ones.
+/// The keys of the old rows are folded again, without them. False if the row no longer exists, or its ledgers are not
+/// retained.
 pub(crate) async fn replace(
     tx: &Transaction<'_>,
     id: i64,
@@ -178,26 +180,27 @@ pub(crate) async fn replace(
     let footer = &object.footer;
     let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
     let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
-    tx.execute(
-        sql::REPLACE_WINDOW,
-        &[
-            &id,
-            &i64::from(footer.start_ledger),
-            &i64::from(footer.end_ledger),
-            &footer.batch_id,
-            &rows,
-            &facts.source.as_str(),
-            &footer.evidence.as_str(),
-            &object.path.as_ref(),
-            &bytes,
-            &footer.rows_digest,
-            &facts.drain_ms,
-            &footer.last_closed_at,
-        ],
-    )
-    .await
-    .database("replace the window")
-    .map(|rows| rows == 1)
+    let row = tx
+        .query_one(
+            "select contract_data.replace_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            &[
+                &id,
+                &i64::from(footer.start_ledger),
+                &i64::from(footer.end_ledger),
+                &footer.batch_id,
+                &rows,
+                &facts.source.as_str(),
+                &footer.evidence.as_str(),
+                &object.path.as_ref(),
+                &bytes,
+                &footer.rows_digest,
+                &facts.drain_ms,
+                &footer.last_closed_at,
+            ],
+        )
+        .await
+        .database("replace the window")?;
+    get(&row, "replace_window")
 }
 
 /// Completed windows whose object is still in staging/, with the object's name.
@@ -216,13 +219,10 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
         .collect()
 }
 
-/// Records that the object of a window is in the archive.
-pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Result<()> {
+/// Records that the object of a batch is in the archive. A window that was replaced meanwhile stays as it is.
+pub(crate) async fn mark_archived(client: &Client, id: i64, batch_id: Uuid, object: &str) -> Result<()> {
     client
-        .execute(
-            "update contract_data.ingestion_progress set archived = true, object = $2 where id = $1 and status = 'completed'",
-            &[&id, &object],
-        )
+        .execute("select contract_data.mark_archived($1, $2, $3)", &[&id, &batch_id, &object])
         .await
         .database("record that the window is archived")
         .map(drop)

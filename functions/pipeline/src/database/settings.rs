@@ -1,6 +1,6 @@
 //! The settings of a database, and the check that this loader may use it.
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::digest::entries_digest;
@@ -122,10 +122,7 @@ pub(crate) async fn retained_from(client: &Client) -> Result<u32> {
 /// Stores where the schedule begins, unless an earlier run has; returns what is stored.
 pub(crate) async fn store_schedule_start(client: &Client, ledger: u32) -> Result<u32> {
     let row = client
-        .query_one(
-            "update contract_data.settings set schedule_start = coalesce(schedule_start, $1) returning schedule_start",
-            &[&i64::from(ledger)],
-        )
+        .query_one("select contract_data.store_schedule_start($1) as schedule_start", &[&i64::from(ledger)])
         .await
         .database("store where the schedule begins")?;
     u32::try_from(get::<i64>(&row, "schedule_start")?)
@@ -142,24 +139,8 @@ pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
     let ledger: i64 = get(&row, "ledger")?;
     let digest = entries_digest(client, LedgerWindow::from_row(ledger, ledger)?).await?;
     client
-        .execute(
-            "update contract_data.settings set fingerprint_ledger = $1, fingerprint_digest = $2
-             where fingerprint_ledger is null",
-            &[&ledger, &digest],
-        )
+        .execute("select contract_data.store_fingerprint($1, $2)", &[&ledger, &digest])
         .await
         .database("store the fingerprint")
         .map(drop)
-}
-
-/// Deletes the fingerprint if an operator replaces its ledger, because the new rows may differ.
-pub(crate) async fn forget_fingerprint(tx: &Transaction<'_>, window: LedgerWindow) -> Result<()> {
-    tx.execute(
-        "update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null
-         where fingerprint_ledger between $1 and $2",
-        &[&i64::from(window.start()), &i64::from(window.end())],
-    )
-    .await
-    .database("forget the fingerprint")
-    .map(drop)
 }

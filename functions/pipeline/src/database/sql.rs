@@ -1,6 +1,5 @@
 //! The statements of `sql/loader`, by name, and the files of `sql/functions`.
 
-pub(crate) const CLAIM_WINDOW: &str = include_str!("../../../../sql/loader/claim_window.sql");
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
 pub(crate) const CONDENSABLE_PARTITIONS: &str =
     include_str!("../../../../sql/loader/condensable_partitions.sql");
@@ -9,17 +8,14 @@ pub(crate) const COVERAGE_BINS: &str = include_str!("../../../../sql/loader/cove
 pub(crate) const COVERING_WINDOWS: &str = include_str!("../../../../sql/loader/covering_windows.sql");
 pub(crate) const DROPPABLE_PARTITIONS: &str = include_str!("../../../../sql/loader/droppable_partitions.sql");
 pub(crate) const DUE: &str = include_str!("../../../../sql/loader/due.sql");
-pub(crate) const FAIL_WINDOW: &str = include_str!("../../../../sql/loader/fail_window.sql");
 pub(crate) const FALSE_ASSETS: &str = include_str!("../../../../sql/loader/false_assets.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
-pub(crate) const FINISH_WINDOW: &str = include_str!("../../../../sql/loader/finish_window.sql");
 pub(crate) const FOLD_DIFFERENCES: &str = include_str!("../../../../sql/loader/fold_differences.sql");
 pub(crate) const FUNCTION_DIGESTS: &str = include_str!("../../../../sql/loader/function_digests.sql");
 pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/given_up_windows.sql");
 pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql");
 pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
-pub(crate) const HINT_WINDOW: &str = include_str!("../../../../sql/loader/hint_window.sql");
 pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
 pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
 pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");
@@ -27,7 +23,6 @@ pub(crate) const NEWEST_LEDGER: &str = include_str!("../../../../sql/loader/newe
 pub(crate) const OPEN_WINDOWS: &str = include_str!("../../../../sql/loader/open_windows.sql");
 pub(crate) const OVERLAPPING_WINDOWS: &str = include_str!("../../../../sql/loader/overlapping_windows.sql");
 pub(crate) const PACE: &str = include_str!("../../../../sql/loader/pace.sql");
-pub(crate) const REPLACE_WINDOW: &str = include_str!("../../../../sql/loader/replace_window.sql");
 pub(crate) const RETAINED_PARTITIONS: &str = include_str!("../../../../sql/loader/retained_partitions.sql");
 pub(crate) const RETENTION_BOUNDARY: &str = include_str!("../../../../sql/loader/retention_boundary.sql");
 pub(crate) const ROWS_BINARY: &str = include_str!("../../../../sql/loader/rows_binary.sql");
@@ -56,6 +51,12 @@ macro_rules! functions {
 /// the views that it reads. PL/pgSQL looks up names only when it runs.
 pub(super) const FUNCTIONS: &[Function] = functions![
     "refuse_unretained_window",
+    "refuse_unclaimed_rows",
+    "check_replaced_window",
+    "check_window",
+    "check_object",
+    "check_load",
+    "check_partition",
     "ensure_partition",
     "tend_table",
     "tend_partition",
@@ -67,8 +68,16 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "fold_statement",
     "fold_windows",
     "fold_pending",
-    "remove_replaced_rows",
-    "refold_replaced_keys",
+    "hint_window",
+    "unhint_window",
+    "claim_window",
+    "replace_window",
+    "finish_window",
+    "fail_window",
+    "mark_archived",
+    "add_assets",
+    "store_schedule_start",
+    "store_fingerprint",
     "refresh_current_states",
     "retain_from",
     "condense_partition",

@@ -38,24 +38,16 @@ pub async fn add_assets(config: &Config, assets: &[String]) -> Result<Vec<KnownA
     let mut client = connect(&config.database).await?;
     Settings::checked(&client, config).await?;
     let tx = begin(&mut client).await?;
-    tx.batch_execute("select pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0))")
-        .await
-        .database("wait for the fold")?;
-    let mut contracts = Vec::new();
+    let (mut contracts, mut types, mut codes, mut issuers) = (vec![], vec![], vec![], vec![]);
     for Parsed { asset, code, issuer } in parsed {
-        let contract = config.network.asset_contract(&asset)?;
-        tx.execute(
-            "insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)
-             values ($1, $2, $3, $4, 'derived') on conflict do nothing",
-            &[&contract, &asset_type(&asset), &code, &issuer],
-        )
-        .await
-        .database("add the asset")?;
-        contracts.push(contract);
+        contracts.push(config.network.asset_contract(&asset)?);
+        types.push(asset_type(&asset));
+        codes.push(code);
+        issuers.push(issuer);
     }
-    tx.execute("select contract_data.spread_assets($1)", &[&contracts])
+    tx.execute("select contract_data.add_assets($1, $2, $3, $4)", &[&contracts, &types, &codes, &issuers])
         .await
-        .database("fill the balances")?;
+        .database("add the assets")?;
     commit(tx, "add the assets").await?;
     let known = list_assets(config).await?;
     let added: Vec<KnownAsset> =

@@ -5,8 +5,8 @@ use tokio_postgres::Client;
 
 use super::context::Context;
 use crate::contract::window::LedgerWindow;
-use crate::database::fold;
 use crate::database::progress::{self, CompletedWindow};
+use crate::database::{Session, fold};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
 use crate::store::archive::{archived_names, archived_object, move_to_archive, staged_objects};
@@ -18,7 +18,8 @@ use crate::store::archive::{archived_names, archived_object, move_to_archive, st
 /// [`Error::Staging`], [`Error::Database`].
 pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
     let archived = finish_archiving(context, client).await?;
-    let folded = fold::fold_pending(client).await?;
+    let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
+    let folded = context.retry_on_session("fold", fold).await?;
     if archived > 0 || folded > 0 {
         tracing::info!(archived, folded, "finished the work of an earlier run");
     }
@@ -33,15 +34,15 @@ pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<St
 pub(super) async fn archive(
     context: &Context,
     client: &Client,
-    id: i64,
-    window: LedgerWindow,
+    completed: &CompletedWindow,
     staged: &Path,
 ) -> Result<()> {
     let partition_ledgers = context.settings.partition_ledgers;
     let target =
-        move_to_archive(context.store(), context.network(), partition_ledgers, window, staged).await?;
+        move_to_archive(context.store(), context.network(), partition_ledgers, completed.window, staged)
+            .await?;
     failpoint!("archive_moved");
-    progress::mark_archived(client, id, target.as_ref()).await?;
+    progress::mark_archived(client, completed.id, completed.batch_id, target.as_ref()).await?;
     failpoint!("archive_recorded");
     Ok(())
 }
@@ -51,9 +52,10 @@ pub(super) async fn archive(
 async fn finish_archiving(context: &Context, client: &Client) -> Result<usize> {
     let left = progress::unarchived(client).await?;
     let count = left.len();
-    for (CompletedWindow { id, window, .. }, object) in left {
-        match archive(context, client, id, window, &Path::from(object)).await {
+    for (completed, object) in left {
+        match archive(context, client, &completed, &Path::from(object)).await {
             Err(Error::Corrupt { object, problem }) => {
+                let window = completed.window;
                 tracing::warn!(%object, %problem, start_ledger = window.start(), end_ledger = window.end(), "not archived");
             }
             other => other?,

@@ -206,7 +206,7 @@ async fn load_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     if let Loaded::Completed(id) = outcome {
         log_loaded(&report, begun);
-        archive_window(context, id, window, &object.path, facts.source).await?;
+        archive_window(context, id, &object, facts.source).await?;
         return Ok(report);
     }
     let covering = progress::covering(&*context.session().await?, window).await?;
@@ -214,7 +214,7 @@ async fn load_window(
     match ours {
         // Another process may have loaded the object and may be archiving it: archiving twice does no harm.
         Some(ours) if !ours.archived => {
-            archive_window(context, ours.id, window, &object.path, facts.source).await?;
+            archive_window(context, ours.id, &object, facts.source).await?;
         }
         Some(_) => {}
         None if facts.source == RowSource::Archive => {}
@@ -250,7 +250,7 @@ async fn replace_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     report.status = WindowStatus::Replaced;
     log_loaded(&report, begun);
-    archive_window(context, id, window, &object.path, facts.source).await?;
+    archive_window(context, id, &object, facts.source).await?;
     Ok(report)
 }
 
@@ -320,18 +320,14 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 }
 
 /// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
-async fn archive_window(
-    context: &Context,
-    id: i64,
-    window: LedgerWindow,
-    object: &Path,
-    source: RowSource,
-) -> Result<()> {
+async fn archive_window(context: &Context, id: i64, object: &StagedObject, source: RowSource) -> Result<()> {
+    if source == RowSource::Archive {
+        return Ok(()); // claimed as archived
+    }
+    let (window, batch_id) = (object.window()?, object.footer.batch_id);
     let attempt = |client: Session, _| async move {
-        if source == RowSource::Archive {
-            return progress::mark_archived(&client, id, object.as_ref()).await; // already in the archive
-        }
-        archive(context, &client, id, window, object).await
+        let completed = CompletedWindow { id, batch_id, window, archived: false };
+        archive(context, &client, &completed, &object.path).await
     };
     context.retry_on_session("archive", attempt).await
 }

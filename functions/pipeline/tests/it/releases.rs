@@ -1,9 +1,11 @@
 //! Upgrades: the loader of one release on the functions of the next, and tables that get a column.
 
 use pipeline::{ReplayKind, ReplayOptions};
+use testkit::rows::issuer;
 use testkit::{Asset, Chain, Database, Row, asset};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
 
 use crate::support::World;
 
@@ -15,15 +17,69 @@ const NOTE: &str = "select contract_data.note_load(id) from contract_data.ingest
                     where status = 'completed' order by start_ledger limit 1";
 
 /// The calls of loaders, with the types of arguments and result: the contract between releases. A call stays as long as
-/// `settings.oldest_loader` admits a loader that sends it.
-const CALLS: [(&str, &[Type], Type); 8] = [
+/// `settings.oldest_loader` admits a loader that sends it. Loaders before schema version 4 wrote tables instead, and are
+/// refused: a right to write them is a right to destroy what they hold.
+const CALLS: [(&str, &[Type], Type); 15] = [
     ("select contract_data.ensure_partition($1)", &[Type::INT8], Type::TEXT),
     ("select contract_data.tend_partition($1)", &[Type::INT8], Type::VOID),
     ("select contract_data.fold_windows(array[$1::bigint])", &[Type::INT8], Type::INT8),
     ("select contract_data.fold_pending($1) as windows", &[Type::INT8], Type::INT8),
-    ("select contract_data.spread_assets($1)", &[Type::TEXT_ARRAY], Type::INT8),
-    ("select contract_data.remove_replaced_rows($1)", &[Type::INT8], Type::INT8),
-    ("select contract_data.refold_replaced_keys($1, $2)", &[Type::INT8, Type::INT8], Type::INT8),
+    (
+        "select contract_data.add_assets($1, $2, $3, $4)",
+        &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+        Type::INT8,
+    ),
+    (
+        "select contract_data.claim_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as id",
+        &[
+            Type::UUID,
+            Type::INT8,
+            Type::INT8,
+            Type::INT8,
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+            Type::INT8,
+            Type::TEXT,
+            Type::INT4,
+            Type::INT8,
+            Type::TIMESTAMPTZ,
+        ],
+        Type::INT8,
+    ),
+    (
+        "select contract_data.replace_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        &[
+            Type::INT8,
+            Type::INT8,
+            Type::INT8,
+            Type::UUID,
+            Type::INT8,
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+            Type::INT8,
+            Type::TEXT,
+            Type::INT8,
+            Type::TIMESTAMPTZ,
+        ],
+        Type::BOOL,
+    ),
+    ("select contract_data.finish_window($1, $2)", &[Type::INT8, Type::INT8], Type::VOID),
+    (
+        "select contract_data.fail_window($1, $2, $3, $4) as superseded",
+        &[Type::INT8, Type::INT8, Type::TEXT, Type::TEXT],
+        Type::TEXT_ARRAY,
+    ),
+    ("select contract_data.mark_archived($1, $2, $3)", &[Type::INT8, Type::UUID, Type::TEXT], Type::BOOL),
+    (
+        "select contract_data.hint_window($1, $2, $3, $4, $5)",
+        &[Type::UUID, Type::INT8, Type::INT8, Type::FLOAT8, Type::TEXT],
+        Type::VOID,
+    ),
+    ("select contract_data.unhint_window($1)", &[Type::UUID], Type::VOID),
+    ("select contract_data.store_schedule_start($1) as schedule_start", &[Type::INT8], Type::INT8),
+    ("select contract_data.store_fingerprint($1, $2)", &[Type::INT8, Type::TEXT], Type::VOID),
     ("select contract_data.refresh_current_states()", &[], Type::INT8),
 ];
 
@@ -57,10 +113,31 @@ fn chain() -> Chain {
 
 /// Sends every call for the window of these ledgers. The state is the same afterwards.
 async fn call_all(session: &mut Client, statements: &[Statement], start: i64, end: i64) {
-    let [ensure, tend, fold, pending, spread, remove, refold, refresh] = statements else { panic!("calls") };
-    let window =
-        "select id from contract_data.ingestion_progress where start_ledger = $1 and status = 'completed'";
-    let id: i64 = session.query_one(window, &[&start]).await.unwrap().get(0);
+    let [
+        ensure,
+        tend,
+        fold,
+        pending,
+        assets,
+        claim,
+        replace,
+        finish,
+        fail,
+        archived,
+        hint,
+        unhint,
+        schedule,
+        fingerprint,
+        refresh,
+    ] = statements
+    else {
+        panic!("calls")
+    };
+    let window = "select id, batch_id, object, entries_processed from contract_data.ingestion_progress
+                  where start_ledger = $1 and status = 'completed'";
+    let window = session.query_one(window, &[&start]).await.unwrap();
+    let (id, batch): (i64, Uuid) = (window.get(0), window.get(1));
+    let (object, rows): (String, i64) = (window.get(2), window.get(3));
     let name: String = session.query_one(ensure, &[&start]).await.unwrap().get(0);
     assert_eq!(name, "entries_0000000000");
     session.query_one(tend, &[&start]).await.unwrap();
@@ -72,21 +149,79 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
         let argument = if std::ptr::eq(call, fold) { id } else { 500_000 };
         assert_eq!(session.query_one(call, &[&argument]).await.unwrap().get::<_, i64>(0), 1);
     }
-    let contracts = [Asset::credit("USDC", 1).contract_id(asset::PUBNET)];
-    session.query_one(spread, &[&contracts.as_slice()]).await.unwrap();
+    let known: [Vec<String>; 4] = [
+        vec![Asset::credit("USDC", 1).contract_id(asset::PUBNET)],
+        vec!["credit_alphanum4".to_owned()],
+        vec!["USDC".to_owned()],
+        vec![issuer(1)],
+    ];
+    session.query_one(assets, &[&known[0], &known[1], &known[2], &known[3]]).await.unwrap();
+    assert!(session.query_one(archived, &[&id, &batch, &object]).await.unwrap().get::<_, bool>(0));
+    session.query_one(hint, &[&batch, &start, &end, &60.0, &"flight"]).await.unwrap();
+    session.query_one(unhint, &[&batch]).await.unwrap();
+    session.query_one(fingerprint, &[&start, &"0".repeat(64)]).await.unwrap();
 
     let tx = session.transaction().await.unwrap();
-    let keys = format!(
-        "create temporary table replaced_keys (
-           ledger_key_hash text collate \"C\" primary key, contract_id text collate \"C\" not null) on commit drop;
-         insert into pg_temp.replaced_keys select distinct ledger_key_hash, contract_id from contract_data.entries
-           where ledger_sequence between {start} and {end};
-         update contract_data.ingestion_progress set attempts = attempts where id = {id}"
+    tx.query_one(schedule, &[&start]).await.unwrap();
+    let failed = tx.query_one(fail, &[&start, &end, &"why", &None::<String>]).await.unwrap();
+    assert_eq!(failed.get::<_, Vec<String>>(0), Vec::<String>::new());
+    let (new, none) = (Uuid::new_v4(), None::<i64>);
+    let staged = format!("staging/network=pubnet/{start}-{end}-{new}.parquet");
+    let digest = "0".repeat(64);
+    let closed = None::<chrono::DateTime<chrono::Utc>>;
+    let taken = tx
+        .query_one(
+            claim,
+            &[
+                &new,
+                &start,
+                &end,
+                &rows,
+                &"flight",
+                &"declared",
+                &staged,
+                &1_i64,
+                &digest,
+                &1_i32,
+                &none,
+                &closed,
+            ],
+        )
+        .await
+        .unwrap();
+    assert_eq!(taken.get::<_, Option<i64>>(0), None, "the ledgers are loaded");
+    let old = format!(
+        "create temporary table old on commit drop as
+           select * from contract_data.entries where ledger_sequence between {start} and {end};
+         update old set batch_id = '{new}'"
     );
-    tx.batch_execute(&keys).await.unwrap();
-    assert_eq!(tx.query_one(remove, &[&id]).await.unwrap().get::<_, i64>(0), 0, "all rows are of its batch");
-    assert!(tx.query_one(refold, &[&start, &end]).await.unwrap().get::<_, i64>(0) > 0);
-    tx.commit().await.unwrap();
+    tx.batch_execute(&old).await.unwrap();
+    let replaced = tx
+        .query_one(
+            replace,
+            &[
+                &id,
+                &start,
+                &end,
+                &new,
+                &rows,
+                &"flight",
+                &"declared",
+                &staged,
+                &1_i64,
+                &digest,
+                &none,
+                &closed,
+            ],
+        )
+        .await
+        .unwrap();
+    assert!(replaced.get::<_, bool>(0));
+    tx.batch_execute("insert into contract_data.entries select * from old").await.unwrap();
+    assert_eq!(tx.query_one(fold, &[&id]).await.unwrap().get::<_, i64>(0), 1);
+    tx.query_one(finish, &[&id, &1_i64]).await.unwrap();
+    tx.batch_execute("set constraints all immediate").await.unwrap();
+    tx.rollback().await.unwrap();
     session.query_one(refresh, &[]).await.unwrap();
 }
 

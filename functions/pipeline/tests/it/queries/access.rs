@@ -11,31 +11,30 @@ use uuid::Uuid;
 use crate::support::World;
 
 /// All that a role needs to load, without owning anything.
-pub(super) const GRANTS: [(&str, &str); 13] = [
+pub(super) const GRANTS: [(&str, &str); 12] = [
     ("usage", "schema contract_data"),
     ("select", "contract_data.schema_history"),
     ("select", "contract_data.settings"),
     ("select", "contract_data.entries"),
     ("insert", "contract_data.entries"),
-    ("select, insert", "contract_data.ingestion_progress"),
-    ("update", "contract_data.ingestion_progress"),
-    ("delete", "contract_data.ingestion_progress"),
-    ("select, insert", "contract_data.key_states"),
-    ("update", "contract_data.key_states"),
-    ("select, insert", "contract_data.contract_assets"),
-    ("execute", "function contract_data.ensure_partition(bigint)"),
-    ("execute", "function contract_data.tend_partition(bigint)"),
+    ("select", "contract_data.ingestion_progress"),
+    ("execute", "function contract_data.ensure_partition"),
+    ("execute", "function contract_data.tend_partition"),
+    ("execute", "function contract_data.claim_window"),
+    ("execute", "function contract_data.finish_window"),
+    ("execute", "function contract_data.mark_archived"),
+    ("execute", "function contract_data.fold_pending"),
 ];
 
 /// Needed once, by the first load: it stores the fingerprint.
-pub(super) const FINGERPRINT: &str =
-    "update (fingerprint_ledger, fingerprint_digest) on contract_data.settings";
+pub(super) const FINGERPRINT: &str = "execute on function contract_data.store_fingerprint";
 
-/// Needed once, by the first scheduled run: it stores where the schedule begins.
-const SCHEDULE: &str = "update (schedule_start) on contract_data.settings";
+/// Needed by scheduled runs: the first stores where the schedule begins, and each folds with the load.
+const SCHEDULE: &str = "execute on function contract_data.store_schedule_start, contract_data.fold_windows";
 
-/// Needed to verify: what retention left of older ledgers is history too.
-const VERIFY: &str = "select on contract_data.retained_states";
+/// Needed to verify: the state, and what retention left of older ledgers.
+pub(super) const VERIFY: &str =
+    "select on contract_data.retained_states, contract_data.key_states, contract_data.contract_assets";
 
 /// Ledgers 1 to 30 in each of which an asset is learnt, a balance changes and an entry comes.
 fn chain() -> Chain {
@@ -89,7 +88,7 @@ async fn check_role(world: &World, role: &str) {
 
     world.set("WINDOW_LEDGERS", "5");
     let error = world.run().await.unwrap_err().chain();
-    assert!(error.contains("permission denied for table settings"), "{error}");
+    assert!(error.contains("permission denied for function store_schedule_start"), "{error}");
     owner.execute(&format!("grant {SCHEDULE} to {role}")).await;
     world.run().await.unwrap();
     assert_eq!(owner.value("select count(distinct ledger_sequence) from contract_data.entries").await, "30");

@@ -8,7 +8,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 create or replace function contract_data.fold_windows(window_ids bigint[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   ledgers int8multirange;
   folded_windows bigint;

@@ -1,0 +1,17 @@
+-- The deferred trigger of a replaced window, at COMMIT or before: its rows are those that it declares, and no others. Without
+-- it, the removal alone could be committed.
+create or replace function contract_data.check_replaced_window() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  mine bigint;
+  others bigint;
+begin
+  select count(*) filter (where batch_id = new.batch_id), count(*) filter (where batch_id <> new.batch_id) into mine, others
+  from contract_data.entries where ledger_sequence between new.start_ledger and new.end_ledger;
+  if mine <> new.entries_processed or others > 0 then
+    raise exception 'ledgers % to %: the window is replaced by % rows, but % of its batch and % others are there',
+      new.start_ledger, new.end_ledger, new.entries_processed, mine, others using errcode = '55000';
+  end if;
+  return null;
+end $$;
+comment on function contract_data.check_replaced_window() is 'Refuses to commit a replaced window whose rows are not there.';
