@@ -138,7 +138,7 @@ async fn who_waits_for_a_frozen_holder_finds_its_work_done_or_does_it() {
         let world = World::new(1..=16).await;
         let holder = world.ingestctl("run").env("FAILPOINTS", "copied=sleep(1500)").spawn();
         let claimed = "select count(*) from pg_stat_activity where datname = current_database()
-                       and application_name like 'contract-data-loader %' and query like 'copy %' and state = 'idle in transaction'";
+                       and application_name like 'contract-data-loader %' and query like 'set local statement_timeout%' and state = 'idle in transaction'";
         until("the claim is held", async || world.database.value(claimed).await != "0").await;
         holder.signal("STOP").await;
 

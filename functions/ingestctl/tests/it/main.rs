@@ -38,6 +38,7 @@ mod serve;
 mod serve_end;
 mod serve_page;
 mod serve_trouble;
+mod silence;
 mod source;
 mod store_trouble;
 mod tls;

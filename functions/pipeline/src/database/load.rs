@@ -1,12 +1,11 @@
 //! Load: writes one staged object into `entries`, in one transaction with its progress row.
 
-use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::{SinkExt, TryStreamExt};
-use tokio_postgres::{Client, CopyInSink, Transaction};
+use futures::TryStreamExt;
 
+use super::client::{Client, Transaction};
 use super::fold;
 use super::progress::{self, Claim, ClaimFacts};
 use super::transaction::{begin, commit};
@@ -135,11 +134,10 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         return Err(Error::corrupt(object.path.to_string(), "its footer has changed"));
     }
     let mut rows = opened.rows()?;
-    let sink: CopyInSink<Bytes> = tx.copy_in(&statement()).await.database("begin the COPY")?;
-    let mut sink = pin!(sink);
+    let mut copying = tx.copy_in(&statement()).await.database("begin the COPY")?;
     let mut tuples = Tuples::default();
     let mut digest = RowsDigest::default();
-    sink.feed(Bytes::from_static(&HEADER)).await.database("send rows")?;
+    copying.send(Bytes::from_static(&HEADER)).await.database("send rows")?;
     while let Some(batch) = rows.try_next().await? {
         encode(&batch, object.footer.batch_id, &mut tuples)?;
         digest.update(&tuples);
@@ -147,7 +145,7 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         let mut bytes = Bytes::from(std::mem::replace(&mut tuples.bytes, Vec::with_capacity(capacity)));
         while !bytes.is_empty() {
             let message = bytes.split_to(MESSAGE_BYTES.min(bytes.len()));
-            sink.feed(message).await.database("send rows")?;
+            copying.send(message).await.database("send rows")?;
         }
         failpoint!("copying");
     }
@@ -162,8 +160,8 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
             ),
         ));
     }
-    sink.feed(Bytes::from_static(&TRAILER)).await.database("send rows")?;
-    let stored = sink.as_mut().finish().await.database("end the COPY")?;
+    copying.send(Bytes::from_static(&TRAILER)).await.database("send rows")?;
+    let stored = copying.finish().await.database("end the COPY")?;
     if stored != sent {
         return Err(Error::Database {
             action: "load the window",

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use tokio_postgres::Client;
-
+use super::client::Client;
 use super::load::{copy, ensure_partition, enter, read_back};
 use super::progress::{self, ClaimFacts};
 use super::settings;

@@ -1,12 +1,11 @@
 //! Recovery: finishes the work of earlier runs: unarchived, unfolded, and sealed but unloaded windows.
 
 use object_store::path::Path;
-use tokio_postgres::Client;
 
 use super::context::Context;
 use crate::contract::window::LedgerWindow;
-use crate::database::fold;
 use crate::database::progress::{self, CompletedWindow};
+use crate::database::{Client, Session, fold};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
 use crate::store::archive::{archived_names, archived_object, move_to_archive, staged_objects};
@@ -18,7 +17,8 @@ use crate::store::archive::{archived_names, archived_object, move_to_archive, st
 /// [`Error::Staging`], [`Error::Database`].
 pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
     let archived = finish_archiving(context, client).await?;
-    let folded = fold::fold_pending(client).await?;
+    let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
+    let folded = context.retry_on_session("fold", fold).await?;
     if archived > 0 || folded > 0 {
         tracing::info!(archived, folded, "finished the work of an earlier run");
     }

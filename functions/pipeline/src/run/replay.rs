@@ -14,7 +14,7 @@ use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
 use crate::database::load::FoldWhen;
 use crate::database::settings::store_fingerprint;
-use crate::database::{health, progress};
+use crate::database::{Client, health, progress};
 use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
 use crate::source::Trust;
@@ -164,7 +164,7 @@ async fn load_range(
 /// [`Error::Source`] when the source ends before the end of a window to replace.
 async fn force(
     context: &Context,
-    client: &tokio_postgres::Client,
+    client: &Client,
     mut wanted: Wanted,
     sealed: Vec<StagedObject>,
     report: &mut Report,
