@@ -13,17 +13,28 @@ use super::{credentials, tls};
 use crate::config::{DatabaseConfig, SslMode};
 use crate::error::{DatabaseContext, Error, Result};
 
-/// Settings of every session, whatever server, database or role have as defaults. Keepalives free the locks of a client that
-/// vanished from the network within 40 seconds, and a statement outlives its client by at most 5; an idle transaction belongs
-/// to a dead client. Statements outside of our transactions read what was committed a moment ago, so isolation is READ COMMITTED
-/// there too. Sessions may idle, and the transaction that holds a lock for a whole run may last: PostgreSQL 17 has a timeout for
-/// that. A default of read only stays: it is the operator's brake. The answer says what this session is.
+/// Settings of every session, whatever server, database or role have as defaults: all that change what a statement of ours
+/// means, how long it may last, or what a commit is worth. What only changes speed or the place of data is the operator's.
+///
+/// Keepalives free the locks of a client that vanished from the network within 40 seconds, and a statement outlives its client
+/// by at most 5; an idle transaction belongs to a dead client. Statements outside of our transactions read what was committed a
+/// moment ago, so isolation is READ COMMITTED there too. Sessions may idle. A default of read only stays: it is the operator's
+/// brake. The last statement changes what not every server has, or not everybody may change, only where it differs, and the
+/// answer says what this session is.
 const SESSION: &str = "
-    set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4;
-    set client_connection_check_interval = '5s'; set idle_in_transaction_session_timeout = '15min';
-    set default_transaction_isolation = 'read committed'; set idle_session_timeout = 0;
-    set timezone = 'UTC'; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8';
-    select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout';
+    set quote_all_identifiers = off; set search_path = pg_catalog, pg_temp; set client_encoding = 'UTF8';
+    set standard_conforming_strings = on;
+    set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 4; set tcp_user_timeout = '40s';
+    set client_connection_check_interval = '5s';
+    set idle_in_transaction_session_timeout = '15min'; set idle_session_timeout = 0;
+    set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off; set exit_on_error = off;
+    set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set extra_float_digits = 1;
+    set bytea_output = 'hex'; set array_nulls = on; set transform_null_equals = off;
+    set check_function_bodies = on; set default_table_access_method = 'heap';
+    select set_config(name, ours, false) from pg_settings join (values
+        ('transaction_timeout', '0'), ('restrict_nonsystem_relation_kind', ''), ('session_replication_role', 'origin'),
+        ('synchronous_commit', 'on')) as wanted (name, ours) using (name)
+      where setting <> ours and (name <> 'synchronous_commit' or setting = 'off');
     select current_setting('transaction_read_only') as read_only, pid, backend_start as begun
       from pg_stat_activity where pid = pg_backend_pid()";
 
