@@ -143,6 +143,26 @@ async fn sessions_set_what_matters_themselves() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_encoding_is_refused_before_migrating() {
+    let rows = oracle::ledgers(1..=16);
+    let database = Database::create().await;
+    let name = format!("{}_latin1", database.name());
+    let create = format!("create database {name} template template0 encoding 'LATIN1' locale 'C'");
+    database.execute(&create).await;
+    let url = database.url().replace(database.name(), &name);
+    let world = World::without_schema(database, Source::of_rows(rows.clone()), rows, Store::folder());
+    for line in ["migrate", "migrate --check"] {
+        let told = world.fails(line, &[("DATABASE_URL", &url)], 5).await;
+        assert!(told.starts_with("ingestctl: database: its encoding is LATIN1"), "{line}: {told}");
+    }
+    let other = testkit::database::connect(&url).await;
+    let schema = "select to_regnamespace('contract_data') is null";
+    assert_eq!(testkit::database::rows(&other, schema).await, ["t"]);
+    drop(other);
+    world.database.execute(&format!("drop database {name} with (force)")).await;
+}
+
+#[tokio::test]
 async fn defaults_of_the_database_change_nothing() {
     let world = World::new(1..=16).await;
     hostile_defaults(&world, true).await;

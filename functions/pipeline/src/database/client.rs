@@ -67,6 +67,8 @@ pub(crate) struct Client {
 pub(super) struct Server {
     /// Whether it may write.
     pub(super) is_read_only: bool,
+    /// How the database stores text.
+    pub(super) encoding: String,
     /// Its process, which no other client of this process uses.
     pub(super) live: Live,
 }
@@ -128,6 +130,11 @@ impl Client {
     /// The number of the server's process.
     pub(super) fn pid(&self) -> i32 {
         self.server.live.backend().pid
+    }
+
+    /// How the database stores text, such as `UTF8`.
+    pub(super) fn encoding(&self) -> &str {
+        &self.server.encoding
     }
 
     /// Whether the connection has ended.

@@ -35,7 +35,8 @@ const SESSION: &str = "
         ('transaction_timeout', '0'), ('restrict_nonsystem_relation_kind', ''), ('session_replication_role', 'origin'),
         ('synchronous_commit', 'on')) as wanted (name, ours) using (name)
       where setting <> ours and (name <> 'synchronous_commit' or setting = 'off');
-    select current_setting('transaction_read_only') as read_only, pid, backend_start as begun
+    select current_setting('transaction_read_only') as read_only, current_setting('server_encoding') as encoding,
+        pid, backend_start as begun
       from pg_stat_activity where pid = pg_backend_pid()";
 
 /// The default of `connect_timeout`.
@@ -89,14 +90,15 @@ fn server(answer: &[SimpleQueryMessage]) -> Result<Server> {
         let SimpleQueryMessage::Row(row) = message else { return None };
         Some((
             row.get("read_only")? == "on",
+            row.get("encoding")?.to_owned(),
             row.get("pid")?.parse().ok()?,
             row.get("begun")?.to_owned(),
         ))
     });
-    let (is_read_only, pid, begun) = described.ok_or_else(|| {
+    let (is_read_only, encoding, pid, begun) = described.ok_or_else(|| {
         Error::Unexpected("PostgreSQL does not list the session in pg_stat_activity".to_owned())
     })?;
-    Ok(Server { is_read_only, live: Live::new(Backend { pid, begun })? })
+    Ok(Server { is_read_only, encoding, live: Live::new(Backend { pid, begun })? })
 }
 
 /// Opens a connection with a complete login.

@@ -31,8 +31,8 @@ pub struct Migration {
 /// loaders. If the schema is newer than this loader, its functions and grants stay.
 ///
 /// # Errors
-/// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size or a newer
-/// schema.
+/// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size, a newer schema or
+/// another encoding than UTF8.
 pub async fn migrate(config: &Config) -> Result<Migration> {
     // One migration at a time. The lock is held by a transaction on a separate connection, because each migration is a
     // transaction too.
@@ -135,6 +135,13 @@ pub async fn check(config: &Config) -> Result<Migration> {
 
 /// The migrations between the database and this loader.
 async fn pending(client: &Client) -> Result<Migration> {
+    let encoding = client.encoding();
+    if encoding != "UTF8" {
+        return Err(Error::Schema(format!(
+            "its encoding is {encoding}, which cannot hold every text of the chain: create a database with `encoding 'UTF8' \
+             template template0`"
+        )));
+    }
     let from = schema::version(client).await?;
     let mut missing: Vec<_> = schema::migrations::runner()
         .get_migrations()
