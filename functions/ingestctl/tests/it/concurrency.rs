@@ -174,3 +174,13 @@ async fn a_source_that_grows_during_the_run_gives_no_partial_ledger() {
 
     world.expect_whole(&[1..=40]).await;
 }
+
+#[tokio::test]
+async fn many_workers_of_many_processes_find_every_new_partition() {
+    for _ in 0..3 {
+        let world = World::new(1..=1600).await;
+        let line = "replay -s 1 -e 1600 --parallel 16 --window-ledgers 16";
+        all_succeed((0..3).map(|_| world.ingestctl(line).spawn()).collect()).await;
+        world.expect_whole(&[1..=1600]).await;
+    }
+}

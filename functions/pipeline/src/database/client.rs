@@ -19,7 +19,7 @@ use super::backend::{Backend, Live};
 use super::patience::{Limits, Patience};
 use super::tls;
 use crate::config::{DatabaseConfig, SslMode};
-use crate::error::{DatabaseContext, Error, Result};
+use crate::error::{DatabaseContext, Error, Result, is_outdated_catalogue};
 
 /// The server's limit for a whole COPY; on this side each message is limited.
 const COPY_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -164,8 +164,8 @@ impl Client {
         cancel(&self.login, self.inner.cancel_token()).await
     }
 
-    /// Waits for an answer, a little longer than the server may take. A session that is silent is not used
-    /// again.
+    /// Waits for an answer, a little longer than the server may take. A session that is silent, or whose view of the tables
+    /// is outdated, is not used again.
     async fn bounded<T>(
         &self,
         limit: Duration,
@@ -179,7 +179,12 @@ impl Client {
                     error.code() == Some(&SqlState::QUERY_CANCELED) && begun.elapsed() >= limit
                 });
                 self.patience.answered(begun.elapsed(), timed_out);
-                answer.map_err(Failure::Answer)
+                answer.map_err(|error| {
+                    if is_outdated_catalogue(&error) {
+                        self.driver.task.abort();
+                    }
+                    Failure::Answer(error)
+                })
             }
             Err(_) => {
                 self.give_up();

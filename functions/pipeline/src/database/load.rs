@@ -11,7 +11,6 @@ use super::progress::{self, Claim, ClaimFacts};
 use super::transaction::{begin, commit};
 use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{HEADER, RowsDigest, TRAILER, Tuples, encode};
-use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::metrics;
 use crate::store::{StagedObject, Store, object};
@@ -59,7 +58,7 @@ pub(crate) async fn load(
     // In a separate, earlier transaction: the lock that ATTACH takes on the parent must not last as long as a COPY.
     // Below the retention boundary this creates no partition, and the claim refuses later: the boundary only moves up.
     if object.footer.rows > 0 {
-        ensure_partition(client, window).await?;
+        ensure_partition(client, window.start()).await?;
     }
     let tx = begin(client).await?;
     enter(&tx, object, "pg_advisory_xact_lock_shared").await?;
@@ -89,10 +88,10 @@ pub(crate) async fn load(
     Ok(Loaded::Completed(id))
 }
 
-/// Creates the partition of a window, if it is missing.
-pub(super) async fn ensure_partition(client: &Client, window: LedgerWindow) -> Result<()> {
+/// Creates the partition of a ledger, if it is missing.
+pub(crate) async fn ensure_partition(client: &Client, ledger: u32) -> Result<()> {
     client
-        .execute("select contract_data.ensure_partition($1)", &[&i64::from(window.start())])
+        .execute("select contract_data.ensure_partition($1)", &[&i64::from(ledger)])
         .await
         .database("create the partition")
         .map(drop)

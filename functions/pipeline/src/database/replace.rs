@@ -28,7 +28,7 @@ pub(crate) async fn replace(
     if progress::is_completed(client, id, object.footer.batch_id).await? {
         return Ok(()); // loaded by an earlier attempt whose answer was lost
     }
-    ensure_partition(client, window).await?;
+    ensure_partition(client, window.start()).await?;
     let tx = begin(client).await?;
     enter(&tx, object, "pg_advisory_xact_lock").await?;
     if !progress::replace(&tx, id, object, facts).await? {
