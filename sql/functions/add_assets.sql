@@ -6,12 +6,12 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   wrong text;
 begin
-  select contract into wrong from unnest(p_contracts, p_types, p_codes, p_issuers) as a (contract, type, code, issuer)
-  where (contract ~ '^C[A-Z2-7]{55}$' and issuer ~ '^G[A-Z2-7]{55}$' and code ~ '^[A-Za-z0-9]{1,12}$'
-    and type = case when length(code) <= 4 then 'credit_alphanum4' else 'credit_alphanum12' end) is not true
+  select contract into wrong
+  from unnest(p_contracts, p_types, p_codes, p_issuers) as a (contract, type, code, issuer), contract_data.settings s
+  where contract_data.asset_contract(s.network_id, type, code, issuer) is distinct from contract
   limit 1;
   if found then
-    raise exception 'add_assets: % has no asset of code and issuer', wrong using errcode = '22023';
+    raise exception 'add_assets: % is not the contract of its asset', wrong using errcode = '22023';
   end if;
   perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
   insert into contract_data.contract_assets (contract_id, asset_type, asset_code, asset_issuer, learnt_from)

@@ -1,5 +1,7 @@
 //! PostgreSQL: connections and sessions, the schema, and the transaction that loads a window.
 
+mod backend;
+mod client;
 mod connect;
 mod credentials;
 pub(crate) mod digest;
@@ -10,6 +12,7 @@ pub(crate) mod hints;
 pub(crate) mod load;
 mod migrate;
 mod password_file;
+mod patience;
 pub(crate) mod progress;
 pub(crate) mod replace;
 mod row;
@@ -20,8 +23,10 @@ pub(crate) mod sql;
 mod tls;
 mod transaction;
 
+pub(crate) use client::Client;
 pub(crate) use connect::connect;
 pub use migrate::{Migration, check, migrate};
+pub(crate) use patience::{LONG_WORK, Limits};
 pub(crate) use row::{get, ledger, window};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use transaction::{begin, commit, try_lock};

@@ -185,6 +185,7 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
     };
     let code = code.code();
     code.starts_with("08")
+        || is_outdated_catalogue(error)
         || matches!(
             code,
             "25006"
@@ -199,6 +200,16 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
                 | "57P03"
                 | "57P05"
         )
+}
+
+/// Whether the session does not know a new partition: none was found for a row (23514 without a constraint), or one is created
+/// that exists (42P07). It may stay so; another session knows it.
+pub(crate) fn is_outdated_catalogue(error: &tokio_postgres::Error) -> bool {
+    let Some(error) = error.as_db_error() else { return false };
+    match error.code().code() {
+        "23514" => error.constraint().is_none(),
+        code => code == "42P07",
+    }
 }
 
 /// Whether a TLS handshake failed because this side does not trust the server's certificate; this is not transient.

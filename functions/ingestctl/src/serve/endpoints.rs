@@ -47,6 +47,8 @@ struct Health<'a> {
     healthy: bool,
     database: Reach<'a>,
     source: Reach<'a>,
+    /// How long the loader has taken no step; `null` while it moves.
+    standstill_seconds: Option<u64>,
     /// When both were last checked; `null` if that was too long ago.
     observed_at: Option<DateTime<Utc>>,
     loading: &'a Loading,
@@ -124,6 +126,7 @@ async fn of_health(State(sources): State<Sources>) -> Response {
         healthy,
         database: Reach { reachable: database.0, error: database.1.as_deref() },
         source: Reach { reachable: source.0, error: source.1.as_deref() },
+        standstill_seconds: snapshot.standstill.map(|since| since.as_secs()),
         observed_at: seen.map(|seen| seen.at),
         loading: &snapshot.loading,
     };

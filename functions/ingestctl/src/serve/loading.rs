@@ -19,11 +19,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Permanent errors, as long as nothing was planned.
-pub(super) async fn load_for_ever(clients: &Arc<Clients>, standing: &Standing) -> Result<()> {
+pub(super) async fn load_for_ever(clients: &Arc<Clients>, standing: &Arc<Standing>) -> Result<()> {
     let has_begun = Arc::new(AtomicBool::new(false));
     while !standing.stop.is_asked() {
         standing.loading(|loading| loading.phase = Phase::Loading);
-        let outcome = Box::pin(pipeline::run_until_stopped(clients, &standing.stop, watch(&has_begun))).await;
+        let outcome =
+            Box::pin(pipeline::run_until_stopped(clients, &standing.stop, watch(&has_begun, standing))).await;
         let pause = match outcome {
             Ok(report) => {
                 has_begun.store(true, Ordering::Relaxed);
@@ -40,10 +41,11 @@ pub(super) async fn load_for_ever(clients: &Arc<Clients>, standing: &Standing) -
     Ok(())
 }
 
-/// Notes that a run has passed its checks of schema, network and source.
-fn watch(has_begun: &Arc<AtomicBool>) -> Watch {
-    let has_begun = Arc::clone(has_begun);
+/// Notes every step of a run, and that it has passed its checks of schema, network and source.
+fn watch(has_begun: &Arc<AtomicBool>, standing: &Arc<Standing>) -> Watch {
+    let (has_begun, standing) = (Arc::clone(has_begun), Arc::clone(standing));
     Arc::new(move |event| {
+        standing.loading(|_| {});
         if matches!(event, Event::Planned(_)) {
             has_begun.store(true, Ordering::Relaxed);
         }

@@ -11,6 +11,9 @@ use serde::Serialize;
 /// Observations older than this are ignored.
 pub(super) const OBSERVATION_LIFE: Duration = Duration::from_secs(15);
 
+/// A run that takes no step for longer than this stands still. Nothing that moves takes as long for one window.
+pub(super) const STANDSTILL: Duration = Duration::from_secs(30 * 60);
+
 /// The state shared by all parts of `serve`.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -31,6 +34,7 @@ pub(super) struct Standing {
 #[derive(Debug, Default)]
 struct Now {
     loading: Loading,
+    stepped: Option<Instant>,
     seen: Option<(Instant, Arc<Seen>)>,
     is_ready: bool,
     overview: Option<Arc<Overview>>,
@@ -96,6 +100,8 @@ pub(super) struct Snapshot {
     pub(super) loading: Loading,
     /// The last observation, unless it is too old.
     pub(super) seen: Option<Arc<Seen>>,
+    /// How long the loop has been standing still; `None` while it moves or waits.
+    pub(super) standstill: Option<Duration>,
     /// Whether the schema has been checked successfully.
     pub(super) is_ready: bool,
     /// The last overview.
@@ -121,9 +127,11 @@ impl Standing {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the loop's state.
+    /// Changes the loop's state, and notes that it takes a step.
     pub(super) fn loading(&self, change: impl FnOnce(&mut Loading)) {
-        change(&mut self.lock().loading);
+        let mut now = self.lock();
+        now.stepped = Some(Instant::now());
+        change(&mut now.loading);
     }
 
     /// Records an observation.
@@ -152,6 +160,7 @@ impl Standing {
         Snapshot {
             loading: Loading { ending: self.stop.is_asked(), ..now.loading.clone() },
             seen: seen.map(|(_, seen)| Arc::clone(seen)),
+            standstill: standstill(now.loading.phase, now.stepped.map(|at| at.elapsed())),
             is_ready: now.is_ready,
             overview: now.overview.clone(),
             overview_error: now.overview_error.clone(),
@@ -159,16 +168,37 @@ impl Standing {
     }
 }
 
+/// How long a run has taken no step, if that is too long.
+fn standstill(phase: Phase, since: Option<Duration>) -> Option<Duration> {
+    since.filter(|since| phase == Phase::Loading && *since > STANDSTILL)
+}
+
 impl Snapshot {
-    /// Whether database and source answered recently.
+    /// Whether database and source answered recently, and the loop moves.
     pub(super) fn is_healthy(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| {
-            seen.reachable.database_error.is_none() && seen.reachable.source_error.is_none()
-        })
+        self.standstill.is_none()
+            && self.seen.as_ref().is_some_and(|seen| {
+                seen.reachable.database_error.is_none() && seen.reachable.source_error.is_none()
+            })
     }
 
     /// Whether the schema has been checked and the loop runs.
     pub(super) fn may_be_sent_traffic(&self) -> bool {
         self.is_ready && !self.loading.ending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_takes_no_step_stands_still_and_a_pause_does_not() {
+        let long = STANDSTILL + Duration::from_secs(1);
+        assert_eq!(standstill(Phase::Loading, Some(STANDSTILL)), None);
+        assert_eq!(standstill(Phase::Loading, Some(long)), Some(long));
+        for phase in [Phase::Waiting, Phase::Pausing, Phase::StandingBy] {
+            assert_eq!(standstill(phase, Some(long)), None, "{phase:?}");
+        }
     }
 }

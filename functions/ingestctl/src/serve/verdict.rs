@@ -160,6 +160,15 @@ fn troubles(snapshot: &Snapshot, standing: &Standing, now: DateTime<Utc>) -> Vec
             }
         }
     }
+    if let Some(since) = snapshot.standstill {
+        let minutes = since.as_secs() / 60;
+        troubles.push(Point {
+            what: format!("The loader has taken no step for {minutes} minutes."),
+            details: None,
+            advice: "Source, store or database hardly move, or this process gets no processor time: check its log. Restarting it \
+                     loses nothing.",
+        });
+    }
     let loading = &snapshot.loading;
     if loading.failures_in_a_row > 0 && troubles.is_empty() {
         let times = match loading.failures_in_a_row {

@@ -138,7 +138,7 @@ async fn who_waits_for_a_frozen_holder_finds_its_work_done_or_does_it() {
         let world = World::new(1..=16).await;
         let holder = world.ingestctl("run").env("FAILPOINTS", "copied=sleep(1500)").spawn();
         let claimed = "select count(*) from pg_stat_activity where datname = current_database()
-                       and application_name like 'contract-data-loader %' and query like 'copy %' and state = 'idle in transaction'";
+                       and application_name like 'contract-data-loader %' and query like 'set local statement_timeout%' and state = 'idle in transaction'";
         until("the claim is held", async || world.database.value(claimed).await != "0").await;
         holder.signal("STOP").await;
 
@@ -173,4 +173,14 @@ async fn a_source_that_grows_during_the_run_gives_no_partial_ledger() {
     world.succeeds("run").await;
 
     world.expect_whole(&[1..=40]).await;
+}
+
+#[tokio::test]
+async fn many_workers_of_many_processes_find_every_new_partition() {
+    for _ in 0..3 {
+        let world = World::new(1..=1600).await;
+        let line = "replay -s 1 -e 1600 --parallel 16 --window-ledgers 16";
+        all_succeed((0..3).map(|_| world.ingestctl(line).spawn()).collect()).await;
+        world.expect_whole(&[1..=1600]).await;
+    }
 }

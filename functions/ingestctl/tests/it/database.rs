@@ -47,24 +47,136 @@ async fn a_database_that_accepts_connections_and_never_answers_is_exit_code_5_in
     }
 }
 
+/// Defaults that would change what statements mean, how long they may last, or what a commit is worth.
+const HOSTILE: [(&str, &str); 33] = [
+    ("array_nulls", "off"),
+    ("bytea_output", "'escape'"),
+    ("check_function_bodies", "off"),
+    ("client_connection_check_interval", "0"),
+    ("client_encoding", "'LATIN1'"),
+    ("client_min_messages", "'error'"),
+    ("datestyle", "'German, DMY'"),
+    ("default_toast_compression", "'pglz'"),
+    ("default_transaction_deferrable", "on"),
+    ("default_transaction_isolation", "'serializable'"),
+    ("enable_indexscan", "off"),
+    ("enable_nestloop", "off"),
+    ("enable_partition_pruning", "off"),
+    ("exit_on_error", "on"),
+    ("extra_float_digits", "-15"),
+    ("idle_in_transaction_session_timeout", "'300ms'"),
+    ("idle_session_timeout", "'1s'"),
+    ("intervalstyle", "'sql_standard'"),
+    ("jit", "on"),
+    ("lock_timeout", "'1ms'"),
+    ("plan_cache_mode", "'force_generic_plan'"),
+    ("quote_all_identifiers", "on"),
+    ("restrict_nonsystem_relation_kind", "'view'"),
+    ("row_security", "off"),
+    ("search_path", "'public'"),
+    ("session_replication_role", "'replica'"),
+    ("standard_conforming_strings", "off"),
+    ("statement_timeout", "'300ms'"),
+    ("synchronous_commit", "off"),
+    ("tcp_user_timeout", "'1s'"),
+    ("timezone", "'Pacific/Auckland'"),
+    ("transaction_timeout", "'500ms'"),
+    ("transform_null_equals", "on"),
+];
+
+/// Sets them for the database of this world, or resets them, where the server has them.
+async fn hostile_defaults(world: &World, set: bool) {
+    let there = world.database.rows("select lower(name) from pg_settings").await;
+    for (name, value) in HOSTILE.into_iter().filter(|(name, _)| there.iter().any(|there| there == name)) {
+        let change = if set { format!("set {name} = {value}") } else { format!("reset {name}") };
+        world.database.execute(&format!("alter database {} {change}", world.database.name())).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_set_what_matters_themselves() {
+    let world = World::new(1..=16).await;
+    world.database.execute("create table public.seen (name text, setting text)").await;
+    hostile_defaults(&world, true).await;
+    world
+        .database
+        .execute(
+            "create function public.look() returns trigger language plpgsql as
+               $$ begin insert into public.seen select name, setting from pg_settings; return null; end $$;
+             create trigger look before insert on contract_data.entries for each statement execute function public.look();
+             alter table contract_data.entries enable always trigger look",
+        )
+        .await;
+    world.succeeds("run").await;
+    let expected = [
+        "DateStyle | ISO, DMY",
+        "IntervalStyle | postgres",
+        "TimeZone | UTC",
+        "array_nulls | on",
+        "bytea_output | hex",
+        "check_function_bodies | on",
+        "client_connection_check_interval | 5000",
+        "client_encoding | UTF8",
+        "default_transaction_deferrable | off",
+        "default_transaction_isolation | read committed",
+        "exit_on_error | off",
+        "extra_float_digits | 1",
+        "idle_in_transaction_session_timeout | 900000",
+        "idle_session_timeout | 0",
+        "lock_timeout | 30000",
+        "quote_all_identifiers | off",
+        "search_path | pg_catalog, pg_temp",
+        "session_replication_role | origin",
+        "standard_conforming_strings | on",
+        "statement_timeout | 900000",
+        "synchronous_commit | on",
+        "transaction_isolation | read committed",
+        "transform_null_equals | off",
+    ];
+    let seen = world
+        .database
+        .rows("select distinct name collate \"C\" as name, setting from public.seen order by 1")
+        .await;
+    for setting in expected {
+        assert!(seen.iter().any(|seen| seen == setting), "{setting}: {seen:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused_before_migrating() {
+    let rows = oracle::ledgers(1..=16);
+    let database = Database::create().await;
+    let name = format!("{}_latin1", database.name());
+    let create = format!("create database {name} template template0 encoding 'LATIN1' locale 'C'");
+    database.execute(&create).await;
+    let url = database.url().replace(database.name(), &name);
+    let world = World::without_schema(database, Source::of_rows(rows.clone()), rows, Store::folder());
+    for line in ["migrate", "migrate --check"] {
+        let told = world.fails(line, &[("DATABASE_URL", &url)], 5).await;
+        assert!(told.starts_with("ingestctl: database: its encoding is LATIN1"), "{line}: {told}");
+    }
+    let other = testkit::database::connect(&url).await;
+    let schema = "select to_regnamespace('contract_data') is null";
+    assert_eq!(testkit::database::rows(&other, schema).await, ["t"]);
+    drop(other);
+    world.database.execute(&format!("drop database {name} with (force)")).await;
+}
+
 #[tokio::test]
 async fn defaults_of_the_database_change_nothing() {
     let world = World::new(1..=16).await;
-    for setting in [
-        "default_transaction_isolation = 'serializable'",
-        "idle_session_timeout = '1s'",
-        "lock_timeout = '1ms'",
-    ] {
-        let sql = format!("alter database {} set {setting}", world.database.name());
-        world.database.execute(&sql).await;
-    }
-    if world.database.value("show server_version_num").await.parse::<u32>().unwrap() >= 170_000 {
-        let sql = format!("alter database {} set transaction_timeout = '500ms'", world.database.name());
-        world.database.execute(&sql).await;
-    }
-    // Longer than either timeout, with the lock of the schedule held all along.
+    hostile_defaults(&world, true).await;
+    world.succeeds("migrate").await;
+    world.succeeds("migrate --check").await;
+    // Longer than any of these timeouts, with the lock of the schedule held all along.
     let line = world.ingestctl("run").env("WINDOW_LEDGERS", "8");
     line.env("FAILPOINTS", "copied=sleep(1500)").run().await.expect_code(0);
+    world.succeeds("replay -s 1 -e 16 --force").await;
+    for line in ["status", "verify", "maintain"] {
+        world.succeeds(line).await;
+    }
+    hostile_defaults(&world, false).await;
+    world.succeeds("migrate --check").await;
     world.expect_whole(&[1..=16]).await;
 }
 

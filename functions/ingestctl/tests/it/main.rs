@@ -42,6 +42,7 @@ mod serve;
 mod serve_end;
 mod serve_page;
 mod serve_trouble;
+mod silence;
 mod source;
 mod stolen_login;
 mod store_trouble;

@@ -106,8 +106,11 @@ fn large() -> Vec<Row> {
     };
     (0..12_000)
         .map(|n| {
-            let text: String = (0..96).map(|_| format!("{:016x}", word())).collect();
-            Row { val_xdr: Some(text), ..Row::at(1 + n / 6_000).key(n) }
+            let bytes: Vec<u8> = (0..144).flat_map(|_| word().to_be_bytes()).collect();
+            Row {
+                val_xdr: Some(testkit::xdr::base64(&bytes.try_into().unwrap())),
+                ..Row::at(1 + n / 6_000).key(n)
+            }
         })
         .collect()
 }

@@ -128,6 +128,30 @@ async fn a_serialisation_failure_is_survived_by_trying_again() {
 }
 
 #[tokio::test]
+async fn a_session_that_does_not_know_a_new_partition_is_replaced() {
+    for (code, message) in [
+        ("23514", "no partition of relation \"entries\" found for row"),
+        ("42P07", "relation already exists"),
+    ] {
+        let world = World::new(1..=16).await;
+        // The first session to load never finds the partition; any other does.
+        let sequence = "create sequence public.outdated minvalue 0; create table public.seen (pid integer)";
+        world.database.execute(sequence).await;
+        let meddling = format!(
+            "if nextval('public.outdated') = 0 then perform setval('public.outdated', pg_backend_pid(), false); end if;
+             if (select last_value from public.outdated) in (pg_backend_pid(), pg_backend_pid() + 1)
+               then perform setval('public.outdated', pg_backend_pid(), false);
+                    raise exception '{message}' using errcode = '{code}'; end if;
+             insert into public.seen values (pg_backend_pid());"
+        );
+        before_each_copy(&world, &meddling).await;
+        let output = world.succeeds("run").await;
+        assert_eq!(attempts_again(&output, "load"), 1, "{code}: {}", output.stderr);
+        world.expect_whole(&[1..=16]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_a_free_connection_is_waited_for() {
     let server = PrivateServer::start(&["max_connections=8", "superuser_reserved_connections=0"]);
     let ledgers = oracle::ledgers(1..=16);

@@ -78,7 +78,7 @@ async fn whatever_is_changed_in_the_database_is_found() {
         world.database.execute(&change).await;
         let output = world.ingestctl("verify").run().await.expect_code(7);
         assert!(output.stdout.contains(finding), "{change}: {}", output.stdout);
-        assert!(output.stdout.ends_with("differences.\n"), "{}", output.stdout);
+        assert!(output.stdout.contains(" difference"), "{}", output.stdout);
         for table in TABLES {
             let identity = if table == "ingestion_progress" { "overriding system value" } else { "" };
             let restore = format!(

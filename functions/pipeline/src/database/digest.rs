@@ -1,11 +1,8 @@
 //! The digest of stored rows, from the database's own COPY BINARY.
 
-use std::pin::pin;
-
-use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use tokio_postgres::Client;
 
+use super::client::Client;
 use super::sql;
 use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{HEADER, TRAILER};
@@ -19,12 +16,12 @@ pub(crate) async fn entries_digest(client: &Client, window: LedgerWindow) -> Res
         .replace("{columns}", &staged_columns().collect::<Vec<_>>().join(", "))
         .replace("{start}", &window.start().to_string())
         .replace("{end}", &window.end().to_string());
-    let mut stream = pin!(client.copy_out(&sql).await.database("read the rows of a window")?);
+    let mut rows = client.copy_out(&sql).await.database("read the rows of a window")?;
     let mut hash = Sha256::new();
     let mut header = HEADER.len();
     // The last message may contain only the trailer, so hashing stays one trailer length behind.
     let mut tail: Vec<u8> = Vec::new();
-    while let Some(bytes) = stream.try_next().await.database("read the rows of a window")? {
+    while let Some(bytes) = rows.next().await.database("read the rows of a window")? {
         let skipped = header.min(bytes.len());
         header -= skipped;
         tail.extend_from_slice(&bytes[skipped..]);

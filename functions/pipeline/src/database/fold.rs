@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use tokio_postgres::{Client, Transaction};
-
+use super::client::{Client, Transaction};
 use super::row::get;
 use super::sql;
 use crate::error::{DatabaseContext, Result};

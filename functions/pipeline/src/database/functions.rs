@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::{Client, Transaction};
 
+use super::client::{Client, Transaction};
 use super::row::get;
 use super::sql::{self, FUNCTIONS, Function};
 use crate::contract::xdr::base16;

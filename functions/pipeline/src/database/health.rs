@@ -1,7 +1,6 @@
 //! Health: the state of the database, for the metrics.
 
-use tokio_postgres::Client;
-
+use super::client::Client;
 use super::row::get;
 use super::sql;
 use crate::error::{DatabaseContext, Result};

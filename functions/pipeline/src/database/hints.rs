@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::client::Client;
 use super::row::{get, window};
 use super::sql;
 use crate::contract::evidence::RowSource;

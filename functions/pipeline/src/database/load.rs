@@ -1,18 +1,16 @@
 //! Load: writes one staged object into `entries`, in one transaction with its progress row.
 
-use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::{SinkExt, TryStreamExt};
-use tokio_postgres::{Client, CopyInSink, Transaction};
+use futures::TryStreamExt;
 
+use super::client::{Client, Transaction};
 use super::fold;
 use super::progress::{self, Claim, ClaimFacts};
 use super::transaction::{begin, commit};
 use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{HEADER, RowsDigest, TRAILER, Tuples, encode};
-use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::metrics;
 use crate::store::{StagedObject, Store, object};
@@ -60,7 +58,7 @@ pub(crate) async fn load(
     // In a separate, earlier transaction: the lock that ATTACH takes on the parent must not last as long as a COPY.
     // Below the retention boundary this creates no partition, and the claim refuses later: the boundary only moves up.
     if object.footer.rows > 0 {
-        ensure_partition(client, window).await?;
+        ensure_partition(client, window.start()).await?;
     }
     let tx = begin(client).await?;
     enter(&tx, object).await?;
@@ -90,10 +88,10 @@ pub(crate) async fn load(
     Ok(Loaded::Completed(id))
 }
 
-/// Creates the partition of a window, if it is missing.
-pub(super) async fn ensure_partition(client: &Client, window: LedgerWindow) -> Result<()> {
+/// Creates the partition of a ledger, if it is missing.
+pub(crate) async fn ensure_partition(client: &Client, ledger: u32) -> Result<()> {
     client
-        .execute("select contract_data.ensure_partition($1)", &[&i64::from(window.start())])
+        .execute("select contract_data.ensure_partition($1)", &[&i64::from(ledger)])
         .await
         .database("create the partition")
         .map(drop)
@@ -131,11 +129,10 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         return Err(Error::corrupt(object.path.to_string(), "its footer has changed"));
     }
     let mut rows = opened.rows()?;
-    let sink: CopyInSink<Bytes> = tx.copy_in(&statement()).await.database("begin the COPY")?;
-    let mut sink = pin!(sink);
+    let mut copying = tx.copy_in(&statement()).await.database("begin the COPY")?;
     let mut tuples = Tuples::default();
     let mut digest = RowsDigest::default();
-    sink.feed(Bytes::from_static(&HEADER)).await.database("send rows")?;
+    copying.send(Bytes::from_static(&HEADER)).await.database("send rows")?;
     while let Some(batch) = rows.try_next().await? {
         encode(&batch, object.footer.batch_id, &mut tuples)?;
         digest.update(&tuples);
@@ -143,7 +140,7 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         let mut bytes = Bytes::from(std::mem::replace(&mut tuples.bytes, Vec::with_capacity(capacity)));
         while !bytes.is_empty() {
             let message = bytes.split_to(MESSAGE_BYTES.min(bytes.len()));
-            sink.feed(message).await.database("send rows")?;
+            copying.send(message).await.database("send rows")?;
         }
         failpoint!("copying");
     }
@@ -158,8 +155,8 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
             ),
         ));
     }
-    sink.feed(Bytes::from_static(&TRAILER)).await.database("send rows")?;
-    let stored = sink.as_mut().finish().await.database("end the COPY")?;
+    copying.send(Bytes::from_static(&TRAILER)).await.database("send rows")?;
+    let stored = copying.finish().await.database("end the COPY")?;
     if stored != sent {
         return Err(Error::Database {
             action: "load the window",

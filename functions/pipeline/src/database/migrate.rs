@@ -1,8 +1,8 @@
 //! Migrate: brings the schema up to date, writes its settings once, and grants the rights of loader and reader.
 
-use tokio_postgres::Client;
-
+use super::client::Client;
 use super::connect::connect;
+use super::patience::LONG_WORK;
 use super::row::get;
 use super::settings::Settings;
 use super::transaction::{begin, commit};
@@ -31,28 +31,30 @@ pub struct Migration {
 /// loaders. If the schema is newer than this loader, its functions and grants stay.
 ///
 /// # Errors
-/// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size or a newer
-/// schema.
+/// [`Error::Database`]; [`Error::Schema`] when the database has another network, another partition size, a newer schema or
+/// another encoding than UTF8.
 pub async fn migrate(config: &Config) -> Result<Migration> {
     // One migration at a time. The lock is held by a transaction on a separate connection, because each migration is a
     // transaction too.
     let mut lock = connect(&config.database).await?;
-    let held = lock.transaction().await.database("lock the schema")?;
-    held.batch_execute("select pg_advisory_xact_lock(hashtextextended('contract_data.migrate', 0))")
-        .await
-        .database("lock the schema")?;
-
     let mut client = connect(&config.database).await?;
+    client.limit(LONG_WORK).await?;
+    let held = begin(&mut lock).await?;
+    held.batch_execute(
+        "set local idle_in_transaction_session_timeout = 0;
+         select pg_advisory_xact_lock(hashtextextended('contract_data.migrate', 0))",
+    )
+    .await
+    .database("lock the schema")?;
+
     let mut migration = pending(&client).await?;
     if !migration.applied.is_empty() {
         create_schema(&client).await?;
         let mut runner = schema::migrations::runner();
         runner.set_migration_table_name(schema::HISTORY);
-        runner.run_async(&mut client).await.map_err(|e| Error::Database {
-            action: "migrate",
-            transient: false,
-            source: e.into(),
-        })?;
+        let migrated =
+            client.lend(async |client| runner.run_async(client).await).await.database("migrate")?;
+        migrated.map_err(|e| Error::Database { action: "migrate", transient: false, source: e.into() })?;
     }
     let replaced = complete(&mut client, config, &migration).await?;
     if migration.from > 0 {
@@ -139,6 +141,13 @@ pub async fn check(config: &Config) -> Result<Migration> {
 
 /// The migrations between the database and this loader.
 async fn pending(client: &Client) -> Result<Migration> {
+    let encoding = client.encoding();
+    if encoding != "UTF8" {
+        return Err(Error::Schema(format!(
+            "its encoding is {encoding}, which cannot hold every text of the chain: create a database with `encoding 'UTF8' \
+             template template0`"
+        )));
+    }
     let from = schema::version(client).await?;
     let mut missing: Vec<_> = schema::migrations::runner()
         .get_migrations()

@@ -1,8 +1,8 @@
 //! Progress: reads and writes `ingestion_progress`, which decides what is loaded.
 
-use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
+use super::client::{Client, Transaction};
 use super::row::{get, window};
 use super::settings::retained_from;
 use super::sql;

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use tokio_postgres::Client;
-
+use super::client::Client;
 use super::fold;
 use super::load::{copy, ensure_partition, enter, read_back};
 use super::progress::{self, ClaimFacts};
@@ -30,7 +29,7 @@ pub(crate) async fn replace(
     if progress::is_completed(client, id, object.footer.batch_id).await? {
         return Ok(()); // loaded by an earlier attempt whose answer was lost
     }
-    ensure_partition(client, window).await?;
+    ensure_partition(client, window.start()).await?;
     let tx = begin(client).await?;
     enter(&tx, object).await?;
     if !progress::replace(&tx, id, object, facts).await? {

@@ -1,7 +1,6 @@
 //! The schema: the version that this loader requires, and the version of a database.
 
-use tokio_postgres::Client;
-
+use super::client::Client;
 use super::row::get;
 use crate::error::{DatabaseContext, Result};
 

@@ -1,19 +1,24 @@
 //! Sessions: PostgreSQL connections that are kept for the next step or the next run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
-use super::connect::{cancel, connect};
+use super::backend::pooled;
+use super::client::Client;
+use super::connect::connect_with;
+use super::patience::Patience;
 use crate::config::DatabaseConfig;
-use crate::error::{DatabaseContext, Error, Result};
+use crate::error::{Error, Result};
 
 /// More than any run needs at once; reaching the limit means that sessions leak.
 const SESSIONS: usize = 256;
 
 /// How long a returned session may stay busy before its statement is cancelled.
-const PATIENCE: Duration = Duration::from_millis(200);
+const BRIEF: Duration = Duration::from_millis(200);
 
 /// How long it may take after that to answer.
 const PROOF: Duration = Duration::from_secs(2);
@@ -28,59 +33,101 @@ pub(crate) type Session = Object<Connections>;
 #[derive(Debug)]
 pub(crate) struct Sessions(Pool<Connections>);
 
-/// Asks whether the session may write.
-const IS_READ_ONLY: &str = "show transaction_read_only";
-
 /// Creates connections, and checks that kept ones are alive.
 #[derive(Debug)]
-pub(crate) struct Connections(DatabaseConfig);
+pub(crate) struct Connections {
+    config: DatabaseConfig,
+    patience: Arc<Patience>,
+    /// Whether a session was found on another process of the server than before.
+    is_pooled: AtomicBool,
+}
+
+/// Asks whether the session may write, and which process serves it.
+const WHAT_IT_IS: &str =
+    "select current_setting('transaction_read_only') as read_only, pg_backend_pid() as pid";
 
 impl Manager for Connections {
     type Type = Client;
     type Error = Error;
 
     async fn create(&self) -> Result<Client> {
-        let client = connect(&self.0).await?;
-        let answer = client.simple_query(IS_READ_ONLY).await.database("set up the session")?;
-        if is_off(&answer) {
-            return Ok(client);
+        if self.is_pooled.load(Ordering::Relaxed) {
+            return Err(pooled());
         }
-        let problem = "it is read only: the server is a standby, or default_transaction_read_only is on";
-        Err(Error::Database { action: "use the session", transient: true, source: problem.into() })
+        let client = connect_with(&self.config, &self.patience).await?;
+        if client.is_read_only() {
+            let problem = "it is read only: the server is a standby, or default_transaction_read_only is on";
+            return Err(Error::Database {
+                action: "use the session",
+                transient: true,
+                source: problem.into(),
+            });
+        }
+        Ok(client)
     }
 
     /// The session must answer a query in time, and must be writable: a server that became a standby keeps its
     /// sessions. Answers come in order, so this answer also proves that an abandoned transaction has been rolled back.
     /// A statement that nobody waits for is cancelled.
     async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
-        let answer = client.simple_query(IS_READ_ONLY);
+        if client.is_closed() {
+            client.abandon();
+            return Err(RecycleError::message("the session has ended"));
+        }
+        let limits = self.patience.limits();
+        let question = format!("{}; {WHAT_IT_IS}", limits.sql());
+        let answer = client.simple_query(&question);
         tokio::pin!(answer);
-        let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
+        let answered = match tokio::time::timeout(BRIEF, &mut answer).await {
             Ok(answered) => Ok(answered),
             Err(_) => {
-                let cancelled = tokio::time::timeout(PROOF, cancel(&self.0, client)).await;
+                let cancelled = tokio::time::timeout(PROOF, client.cancel()).await;
                 tracing::debug!(?cancelled, "cancelled an abandoned statement");
                 tokio::time::timeout(PROOF, answer).await
             }
         };
         match answered {
-            Ok(Ok(answer)) if is_off(&answer) => Ok(()),
-            Ok(Ok(_)) => Err(RecycleError::message("the session is read-only")),
-            Ok(Err(error)) => Err(RecycleError::message(format!("the session has ended: {error}"))),
-            Err(_) => Err(RecycleError::message("the session does not answer")),
+            Ok(Ok(answer)) => match what_it_is(&answer) {
+                Some((_, pid)) if pid != client.pid() => {
+                    self.is_pooled.store(true, Ordering::Relaxed);
+                    Err(RecycleError::message("the session is another one"))
+                }
+                Some(("off", _)) => {
+                    client.note_limits(limits);
+                    Ok(())
+                }
+                _ => Err(RecycleError::message("the session is read-only")),
+            },
+            Ok(Err(failure)) => {
+                client.abandon();
+                Err(RecycleError::message(format!("the session has ended: {failure:?}")))
+            }
+            Err(_) => {
+                client.abandon();
+                Err(RecycleError::message("the session does not answer"))
+            }
         }
     }
 }
 
-/// Whether the queried setting is off.
-fn is_off(answer: &[SimpleQueryMessage]) -> bool {
-    answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("off")))
+/// Reads the answer to [`WHAT_IT_IS`]: `on` or `off`, and the process.
+fn what_it_is(answer: &[SimpleQueryMessage]) -> Option<(&str, i32)> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get("read_only")?, row.get("pid")?.parse().ok()?)),
+        _ => None,
+    })
 }
 
 impl Sessions {
     /// Sessions of this database; the first connection is established on first use.
     pub(crate) fn new(config: &DatabaseConfig) -> Result<Self> {
-        let pool = Pool::builder(Connections(config.clone())).max_size(SESSIONS).build();
+        let pool = Pool::builder(Connections {
+            config: config.clone(),
+            patience: Arc::default(),
+            is_pooled: AtomicBool::new(false),
+        })
+        .max_size(SESSIONS)
+        .build();
         pool.map(Sessions).map_err(|e| Error::Unexpected(format!("cannot create the session pool: {e}")))
     }
 
@@ -89,10 +136,26 @@ impl Sessions {
     /// # Errors
     /// Those of [`connect`].
     pub(crate) async fn get(&self) -> Result<Session> {
-        self.0.get().await.map_err(|error| match error {
+        let session = self.0.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             other => Error::Unexpected(format!("cannot get a session: {other}")),
-        })
+        })?;
+        // Abandoned sessions may still hold locks, which this one needs.
+        for backend in self.0.manager().patience.take_abandoned() {
+            if let Err(error) = session.end(&backend).await {
+                tracing::warn!(error = %error.chain(), "an abandoned session may keep its locks");
+            }
+        }
+        Ok(session)
+    }
+
+    /// Ends abandoned sessions, if there are any: their locks would outlast this process.
+    pub(crate) async fn end_abandoned(&self) {
+        let has_ended = !self.0.manager().patience.has_abandoned()
+            || tokio::time::timeout(REST, self.get()).await.is_ok_and(|session| session.is_ok());
+        if !has_ended {
+            tracing::warn!("cannot end an abandoned session: its locks last until its connection ends");
+        }
     }
 
     /// Waits, for a second at most, until the server has rolled back abandoned work: a host that is frozen before that

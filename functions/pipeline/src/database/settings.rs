@@ -1,8 +1,8 @@
 //! The settings of a database, and the check that this loader may use it.
 
-use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::client::{Client, Transaction};
 use super::digest::entries_digest;
 use super::row::get;
 use super::{schema, sql};

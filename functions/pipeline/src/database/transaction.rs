@@ -1,8 +1,8 @@
 //! Transactions: begin, commit, and transaction-level locks.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
 
+use super::client::{Client, Failure, Transaction};
 use super::row::get;
 use crate::error::{DatabaseContext, Error, Result};
 
@@ -10,14 +10,9 @@ use crate::error::{DatabaseContext, Error, Result};
 /// a claim would be stale. A standby refuses it with an error code that usually means a missing feature. This counts as
 /// transient, because the standby may be promoted, or the next connection may reach the primary.
 pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
-    let begun = client
-        .build_transaction()
-        .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
-        .read_only(false)
-        .start()
-        .await;
+    let begun = client.transaction("begin isolation level read committed, read write").await;
     match begun {
-        Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+        Err(Failure::Answer(error)) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
             Err(Error::Database { action: "begin a transaction", transient: true, source: error.into() })
         }
         begun => begun.database("begin a transaction"),
@@ -27,7 +22,7 @@ pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
 /// Takes an advisory lock for the duration of the transaction, which may idle; `None` when another session holds the
 /// lock.
 pub(crate) async fn try_lock<'a>(client: &'a mut Client, name: &str) -> Result<Option<Transaction<'a>>> {
-    let tx = client.transaction().await.database("begin a transaction")?;
+    let tx = client.transaction("begin").await.database("begin a transaction")?;
     let row = tx
         .query_one(
             "select set_config('idle_in_transaction_session_timeout', '0', true),
@@ -44,7 +39,6 @@ pub(crate) async fn try_lock<'a>(client: &'a mut Client, name: &str) -> Result<O
 
 /// The only place that commits; `action` is for the error. Its Ok proves nothing: COMMIT answers Ok even for an aborted
 /// transaction. Callers read back what they wrote.
-#[allow(clippy::disallowed_methods, reason = "its callers read back what they wrote")]
 pub(crate) async fn commit(tx: Transaction<'_>, action: &'static str) -> Result<()> {
     tx.commit().await.database(action)
 }

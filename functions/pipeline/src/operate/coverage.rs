@@ -1,12 +1,11 @@
 //! Coverage: which ledgers are loaded. PostgreSQL counts any number of windows into the requested number of bins.
 
 use serde::Serialize;
-use tokio_postgres::Client;
 
 use super::status::Status;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
-use crate::database::{get, sql};
+use crate::database::{Client, get, sql};
 use crate::error::{DatabaseContext, Result};
 
 /// A range of ledgers in bins of equal length, within one ledger.

@@ -5,14 +5,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::maintenance::{LeftOver, Maintenance};
 use crate::config::Config;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{get, sql};
+use crate::database::{Client, get, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::archive::contradiction;
 use crate::store::names::{parse_staging_path, staging_folder};

@@ -1,19 +1,19 @@
 //! Maintenance: the schema owner's regular work, safe while loaders load and analysts read.
 
-use tokio_postgres::Client;
+use std::time::Duration;
 
 use super::maintenance::Maintenance;
 use super::{left_overs, retention};
 use crate::config::Config;
 use crate::database::settings::Settings;
-use crate::database::{connect, get, sql, try_lock};
+use crate::database::{Client, Limits, connect, get, sql, try_lock};
 use crate::error::{DatabaseContext, Result};
 
 /// Partitions created in advance.
 const PARTITIONS_AHEAD: i64 = 2;
 
 /// Short lock waits: a step that has to wait longer is left to the next maintenance.
-const BRIEF_WAITS: &str = "set lock_timeout = '5s'; set statement_timeout = '15min'";
+const BRIEF_WAITS: Limits = Limits { lock: Duration::from_secs(5), statement: Duration::from_secs(15 * 60) };
 
 /// Creates the partitions for the next ledgers; drops those beyond `RETAIN_LEDGERS` and `RETAIN_DAYS`; updates BRIN
 /// summaries and statistics; removes left-overs from staging/. Safe beside loaders and long queries, and if it is
@@ -46,7 +46,7 @@ pub async fn maintain(config: &Config, dry_run: bool) -> Result<Maintenance> {
 /// The work of [`maintain`].
 async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: bool) -> Result<Maintenance> {
     let mut maintenance = Maintenance { dry_run, ..Maintenance::default() };
-    client.batch_execute(BRIEF_WAITS).await.database("prepare the maintenance")?;
+    client.limit(BRIEF_WAITS).await?;
     make_partitions(client, &mut maintenance).await?;
     let boundary = retention::apply(client, config, stored, &mut maintenance).await?;
     if !dry_run {
@@ -100,7 +100,7 @@ async fn make_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
 /// the whole table.
 async fn tend(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
     const TEND: &str = "summarise and analyse the partition";
-    client.batch_execute(BRIEF_WAITS).await.database(TEND)?;
+    client.limit(BRIEF_WAITS).await?;
     let partitions = retained_partitions(client).await?;
     for partition in &partitions {
         let table = format!("contract_data.{partition}");

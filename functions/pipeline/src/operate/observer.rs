@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
-
 use super::gauges;
 use super::overview::{Overview, overview};
 use super::status::{Answer, read};
 use crate::config::Config;
 use crate::contract::wire::SourceRange;
-use crate::database::connect;
 use crate::database::settings::Settings;
+use crate::database::{Client, Limits, connect};
 use crate::error::{Error, Result};
 use crate::source::Flight;
 
@@ -112,9 +110,7 @@ async fn taken<'a>(kept: &'a mut Option<Client>, config: &Config) -> Result<&'a 
         _ => {
             let client = connect(&config.database).await?;
             // No caller waits longer for an answer, nor for another session's lock.
-            client.batch_execute("set statement_timeout = '30s'; set lock_timeout = '5s'").await.map_err(
-                |e| Error::Database { action: "set up the session", transient: true, source: e.into() },
-            )?;
+            client.limit(Limits { lock: PATIENCE, statement: OVERVIEW_PATIENCE }).await?;
             client
         }
     };

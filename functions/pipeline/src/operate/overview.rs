@@ -3,12 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio_postgres::Client;
 
 use super::coverage::{Coverage, coverage};
 use super::status::{Status, ask, read};
 use crate::config::Config;
-use crate::database::{get, sql};
+use crate::database::{Client, get, sql};
 use crate::error::{DatabaseContext, Result};
 
 /// The data of the status page.

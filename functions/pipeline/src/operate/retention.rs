@@ -6,23 +6,21 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
-
 use super::maintenance::{DroppedPartition, Maintenance};
 use crate::config::Config;
 use crate::database::settings::{Settings, retained_from};
-use crate::database::{fold, get, sql};
+use crate::database::{Client, LONG_WORK, Limits, fold, get, sql};
 use crate::error::{DatabaseContext, Error, Result};
 
 /// The longest wait for loads that began before the boundary was committed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Condensing a large partition may take long; it blocks nothing, and at its end it waits for a fold.
-const LONG_WORK: &str = "set lock_timeout = '5min'; set statement_timeout = 0";
+const CONDENSING: Limits = Limits { lock: Duration::from_secs(5 * 60), ..LONG_WORK };
 
 /// A detach waits for every query that reads entries, so the wait is short. An interrupted detach stays pending, and
 /// the next maintenance finishes it.
-const BRIEF_WORK: &str = "set lock_timeout = '5s'; set statement_timeout = '30s'";
+const DETACHING: Limits = Limits { lock: Duration::from_secs(5), statement: Duration::from_secs(30) };
 
 /// Moves the boundary as configured, and drops the partitions below. Returns the boundary; 0 keeps everything.
 ///
@@ -98,7 +96,7 @@ async fn condense(client: &Client, maintenance: &mut Maintenance) -> Result<bool
         maintenance.postpone("retention", "a load that began before the boundary was set is still running");
         return Ok(false);
     }
-    client.batch_execute(LONG_WORK).await.database("condense a partition")?;
+    client.limit(CONDENSING).await?;
     // No new window below the boundary can appear, so after this all of them are folded.
     let folded = fold::fold_pending(client).await;
     if maintenance.unless_busy("the fold before retention", folded)?.is_none() {
@@ -174,7 +172,7 @@ async fn drop_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
         .query_one("select coalesce(condensed_to, 0) as ledger from contract_data.settings", &[])
         .await
         .database("read condensed_to")?;
-    client.batch_execute(BRIEF_WORK).await.database("drop a partition")?;
+    client.limit(DETACHING).await?;
     for Droppable { report, state } in droppable(client, get(&row, "ledger")?).await? {
         let partition = &report.partition;
         let how = match state.as_str() {

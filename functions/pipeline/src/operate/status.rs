@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio_postgres::Client;
 
 use crate::config::Config;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
-use crate::database::{connect, get, ledger, sql, window};
+use crate::database::{Client, connect, get, ledger, sql, window};
 use crate::error::{DatabaseContext, Result};
 use crate::source::Flight;
 

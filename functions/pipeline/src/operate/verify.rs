@@ -3,7 +3,6 @@
 use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::Serialize;
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -12,7 +11,7 @@ use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
 use crate::database::digest::entries_digest;
 use crate::database::settings::{Settings, retained_from};
-use crate::database::{self, connect, get, progress, sql};
+use crate::database::{self, Client, LONG_WORK, connect, get, progress, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::report::{Event, Watch};
 use crate::store::archive::contradiction;
@@ -87,6 +86,7 @@ struct Recorded {
 /// [`Finding`].
 pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) -> Result<Verification> {
     let client = connect(&config.database).await?;
+    client.limit(LONG_WORK).await?;
     let stored = Settings::checked(&client, config).await?;
     let store = Store::open(&config.staging, config.max_retries)?;
     let range = match range {

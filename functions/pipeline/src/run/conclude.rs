@@ -20,6 +20,7 @@ pub(super) async fn conclude(
     if budget.ends() || is_stopped {
         clients.sessions.settle().await;
     }
+    clients.sessions.end_abandoned().await;
     report.windows.sort_by_key(|window| window.start_ledger);
     match outcome {
         Some(outcome) => outcome,

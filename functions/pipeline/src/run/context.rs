@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::Client;
-
 use super::budget::Budget;
 use super::pace;
 use crate::config::Config;
 use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
-use crate::database::{Session, Sessions, hints};
+use crate::database::{Client, Session, Sessions, hints};
 use crate::error::Result;
 use crate::retry::retry;
 use crate::source::{Flight, Trust};
@@ -69,6 +67,8 @@ impl Context {
         trust: Trust,
     ) -> Result<(Arc<Self>, Session)> {
         let client = retry(clients.config.max_retries, "connect", |_| clients.sessions.get()).await?;
+        // Every run needs a second session soon. Here it shows a pooler that gives both the same session of the server.
+        drop(clients.sessions.get().await?);
         let settings = Settings::checked(&client, &clients.config).await?;
         let (clients, budget) = (Arc::clone(clients), Arc::clone(budget));
         // A new connection, established on first use: a host may have been frozen since the last run.

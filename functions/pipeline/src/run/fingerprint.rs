@@ -1,12 +1,12 @@
 //! The fingerprint: the digest of one ledger, stored in the database, to refuse a source of another chain or of a reset
 //! network before two histories mix.
 
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
+use crate::database::Client;
 use crate::database::settings::{Settings, store_fingerprint};
 use crate::error::{Error, Result};
 use crate::source::{Drained, Flight, Offer, Trust, drain};

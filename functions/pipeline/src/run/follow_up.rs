@@ -19,12 +19,13 @@ pub(super) async fn tend(context: &Context, report: &Report) -> Result<()> {
         report.windows.iter().filter(|w| w.rows > 0).map(|w| w.start_ledger / size * size).collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let client = context.session().await?;
     for partition in partitions {
-        client
-            .execute("select contract_data.tend_partition($1)", &[&i64::from(partition)])
-            .await
-            .database("summarise and analyse the partition")?;
+        let tend = |client: Session, _| async move {
+            let tended =
+                client.execute("select contract_data.tend_partition($1)", &[&i64::from(partition)]).await;
+            tended.database("summarise and analyse the partition")
+        };
+        context.retry_on_session("tend", tend).await?;
     }
     Ok(())
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
-
-use crate::database::{get, sql};
+use crate::database::{Client, get, sql};
 use crate::error::{DatabaseContext, Result};
 
 /// The fixed time of a window, independent of its length: a claim, a commit, an object or two.

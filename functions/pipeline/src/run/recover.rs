@@ -1,12 +1,11 @@
 //! Recovery: finishes the work of earlier runs: unarchived, unfolded, and sealed but unloaded windows.
 
 use object_store::path::Path;
-use tokio_postgres::Client;
 
 use super::context::Context;
 use crate::contract::window::LedgerWindow;
 use crate::database::progress::{self, CompletedWindow};
-use crate::database::{Session, fold};
+use crate::database::{Client, Session, fold};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
 use crate::store::archive::{archived_names, archived_object, move_to_archive, staged_objects};

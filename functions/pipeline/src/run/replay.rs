@@ -12,9 +12,9 @@ use super::recover::{archived_objects, recover};
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
-use crate::database::load::FoldWhen;
+use crate::database::load::{FoldWhen, ensure_partition};
 use crate::database::settings::store_fingerprint;
-use crate::database::{health, progress};
+use crate::database::{Client, Session, health, progress};
 use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
 use crate::source::Trust;
@@ -141,6 +141,7 @@ async fn load_range(
         ReplayKind::Force { .. } => force(&context, &client, wanted, sealed, report).await?,
     };
     let Some(work) = work else { return Ok(()) };
+    make_partitions(&context, &work, tip.is_some()).await?;
     // If time may run out, fold each window inline, because a later fold may not happen.
     let fold_when = if budget.ends() { FoldWhen::Inline } else { FoldWhen::Later };
     let job = Job { work, fold_when, workers: options.parallel.unwrap_or(WORKERS) };
@@ -157,6 +158,33 @@ async fn load_range(
     Ok(())
 }
 
+/// The largest number of partitions that are created before the workers start; workers create the others.
+const PARTITIONS_AHEAD: usize = 1_000;
+
+/// Creates the partitions of the work before its workers start: a session may miss one that another has just created. If the
+/// end of the source is unknown, the workers create what they need.
+async fn make_partitions(context: &Context, work: &Work, is_bounded: bool) -> Result<()> {
+    let size = context.settings.partition_ledgers;
+    let mut partitions: Vec<u32> = Vec::new();
+    for range in work.ranges()? {
+        if is_bounded || range.ledgers() <= u64::from(size) {
+            let starts = (range.start() / size..=range.end() / size).map(|number| number * size);
+            partitions.extend(starts.take(PARTITIONS_AHEAD));
+        }
+    }
+    partitions.sort_unstable();
+    partitions.dedup();
+    partitions.truncate(PARTITIONS_AHEAD);
+    if partitions.len() < 2 {
+        return Ok(());
+    }
+    for partition in partitions {
+        let make = |client: Session, _| async move { ensure_partition(&client, partition).await };
+        context.retry_on_session("partition", make).await?;
+    }
+    Ok(())
+}
+
 /// The work of a forced replay: the range widened to whole windows, and the completed windows to replace. Also the last
 /// ledger of the source, if it is declared.
 ///
@@ -164,7 +192,7 @@ async fn load_range(
 /// [`Error::Source`] when the source ends before the end of a window to replace.
 async fn force(
     context: &Context,
-    client: &tokio_postgres::Client,
+    client: &Client,
     mut wanted: Wanted,
     sealed: Vec<StagedObject>,
     report: &mut Report,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio_postgres::Client;
-
 use super::budget::Budget;
 use super::conclude::conclude;
 use super::context::{Clients, Context};
@@ -17,7 +15,7 @@ use crate::config::StartLedger;
 use crate::contract::window::LedgerWindow;
 use crate::database::load::FoldWhen;
 use crate::database::settings::{store_fingerprint, store_schedule_start};
-use crate::database::{health, progress, try_lock};
+use crate::database::{Client, health, progress, try_lock};
 use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
 use crate::source::Trust;

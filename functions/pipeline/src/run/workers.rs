@@ -13,6 +13,7 @@ use super::context::Context;
 use super::follow_up::{fold_pending, tend};
 use super::planner::{Planned, Planner, Wanted};
 use super::window::{Performed, perform};
+use crate::contract::window::LedgerWindow;
 use crate::database::load::FoldWhen;
 use crate::database::progress::{self, CompletedWindow};
 use crate::error::{Error, Result};
@@ -46,6 +47,14 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// The ranges that rows may be loaded for.
+    pub(super) fn ranges(&self) -> Result<Vec<LedgerWindow>> {
+        match self {
+            Work::Missing { wanted, .. } | Work::Replace { wanted, .. } => Ok(vec![wanted.range]),
+            Work::Archived { objects, .. } => objects.iter().map(StagedObject::window).collect(),
+        }
+    }
+
     /// The whole scope.
     fn wanted(&self) -> Wanted {
         match self {
