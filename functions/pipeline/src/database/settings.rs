@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::client::{Client, Transaction};
+use super::client::Client;
 use super::digest::entries_digest;
 use super::row::get;
 use super::{schema, sql};
