@@ -1,5 +1,6 @@
 //! The job: plans windows, then drains, stages, loads, records and archives them with parallel workers.
 
+mod attribution;
 mod budget;
 mod conclude;
 mod context;

@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::row::{get, window};
+use super::row::{get, ledger, window};
 use super::settings::retained_from;
 use super::sql;
 use crate::contract::evidence::RowSource;
@@ -150,7 +150,28 @@ pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<Ledg
     windows(client, sql::DUE, range).await
 }
 
-/// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept.
+/// The windows of a range that failed and are not loaded yet, due or not.
+pub(crate) async fn failed(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, sql::FAILED_WINDOWS, range).await
+}
+
+/// A loaded ledger among `available`, next to a window that failed; `None` if there is none.
+pub(crate) async fn control_ledger(
+    client: &Client,
+    failed: LedgerWindow,
+    available: LedgerWindow,
+) -> Result<Option<u32>> {
+    let [start, end] = [failed.start(), failed.end()].map(i64::from);
+    let [first, last] = [available.start(), available.end()].map(i64::from);
+    let row = client
+        .query_opt(sql::CONTROL_LEDGER, &[&start, &end, &first, &last])
+        .await
+        .database("look for a loaded ledger")?;
+    row.map_or(Ok(None), |row| ledger(&row, "ledger"))
+}
+
+/// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept, and
+/// `object` itself if nothing was recorded: another process has loaded the window meanwhile.
 pub(crate) async fn mark_failed(
     client: &Client,
     window: LedgerWindow,

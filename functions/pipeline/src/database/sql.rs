@@ -4,11 +4,13 @@ pub(crate) const CLAIM_WINDOW: &str = include_str!("../../../../sql/loader/claim
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
 pub(crate) const CONDENSABLE_PARTITIONS: &str =
     include_str!("../../../../sql/loader/condensable_partitions.sql");
+pub(crate) const CONTROL_LEDGER: &str = include_str!("../../../../sql/loader/control_ledger.sql");
 pub(crate) const COVERAGE: &str = include_str!("../../../../sql/loader/coverage.sql");
 pub(crate) const COVERAGE_BINS: &str = include_str!("../../../../sql/loader/coverage_bins.sql");
 pub(crate) const COVERING_WINDOWS: &str = include_str!("../../../../sql/loader/covering_windows.sql");
 pub(crate) const DROPPABLE_PARTITIONS: &str = include_str!("../../../../sql/loader/droppable_partitions.sql");
 pub(crate) const DUE: &str = include_str!("../../../../sql/loader/due.sql");
+pub(crate) const FAILED_WINDOWS: &str = include_str!("../../../../sql/loader/failed_windows.sql");
 pub(crate) const FAIL_WINDOW: &str = include_str!("../../../../sql/loader/fail_window.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");

@@ -23,8 +23,10 @@ use crate::store::stage::{StageTarget, Staged, stage, stage_sorted};
 
 /// How a window ended.
 pub(super) enum Performed {
-    /// The window is loaded, or recorded as failed.
+    /// The window is loaded.
     Done(WindowReport),
+    /// A value cannot be loaded: the error, and the object that was kept, if possible.
+    Bad(Error, Option<Path>),
     /// The source ends here: the part of the window that it had, if any, is loaded.
     AtTip(Option<WindowReport>),
 }
@@ -34,7 +36,7 @@ enum Prepared {
     /// An object to load.
     Ready(StagedObject, ClaimFacts),
     /// A value cannot be loaded: the error, and the object that was kept, if possible.
-    Bad(Error, Option<String>),
+    Bad(Error, Option<Path>),
     /// The source does not have the window yet.
     Nothing,
 }
@@ -80,8 +82,11 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
     let prepared = match planned {
         Planned::Sealed(object) => ready(object, RowSource::Staging),
         Planned::Archived(object) => ready(object, RowSource::Archive),
-        Planned::Drain(window) => stage_window(context, window, false).await?,
-        Planned::Replace(completed) => stage_window(context, completed.window, true).await?,
+        Planned::Drain(window) => stage_window(context, window, false, Attempts::UpToMax).await?,
+        Planned::DrainOnce(window) => stage_window(context, window, false, Attempts::One).await?,
+        Planned::Replace(completed) => {
+            stage_window(context, completed.window, true, Attempts::UpToMax).await?
+        }
     };
     let (object, facts) = match prepared {
         Prepared::Ready(object, facts) => (object, facts),
@@ -91,15 +96,13 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
             )));
         }
         Prepared::Nothing => return Ok(Performed::AtTip(None)),
-        Prepared::Bad(error, object) => return record_failure(context, window, error, object).await,
+        Prepared::Bad(error, object) => return Ok(Performed::Bad(error, object)),
     };
     let end = object.footer.end_ledger;
     let report = match replaced {
         Some(completed) => replace_window(context, completed, object, facts).await?,
         None => match load_window(context, object, facts, fold_when).await {
-            Err(error @ Error::BadData { .. }) => {
-                return record_failure(context, window, error, None).await;
-            }
+            Err(error @ Error::BadData { .. }) => return Ok(Performed::Bad(error, None)),
             loaded => loaded?,
         },
     };
@@ -111,31 +114,54 @@ fn ready(object: StagedObject, source: RowSource) -> Prepared {
     Prepared::Ready(object, ClaimFacts { source, attempts: 1, drain_ms: None })
 }
 
-/// Records the window as failed; the windows after it continue.
-async fn record_failure(
+/// Reports a window as failed; the windows after it continue. It is recorded, unless it was to be replaced: then the
+/// completed window stays, and nothing would clear the record.
+pub(super) async fn record_failure(
     context: &Context,
     window: LedgerWindow,
-    error: Error,
-    object: Option<String>,
-) -> Result<Performed> {
+    replaces: bool,
+    error: &Error,
+    object: Option<Path>,
+) -> Result<WindowReport> {
     let message = error.chain();
     metrics::failed();
-    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "the window failed");
-    let client = context.session().await?;
-    for superseded in progress::mark_failed(&client, window, &message, object.as_deref()).await? {
-        context.store().remove(&Path::from(superseded)).await?;
+    let kept = object.as_ref().map(ToString::to_string);
+    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), object = kept, error = %message, "the window failed");
+    if !replaces {
+        let client = context.session().await?;
+        for superseded in progress::mark_failed(&client, window, &message, kept.as_deref()).await? {
+            context.store().remove(&Path::from(superseded)).await?;
+        }
     }
-    Ok(Performed::Done(WindowReport::failed(window, &error)))
+    Ok(WindowReport::failed(window, error))
 }
 
-/// Drains and stages one window, and retries after a transient error.
-async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
+/// The attempts to drain a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    /// One, and `MAX_RETRIES` more after transient errors.
+    UpToMax,
+    /// One.
+    One,
+}
+
+/// Drains and stages one window.
+async fn stage_window(
+    context: &Context,
+    window: LedgerWindow,
+    replaces: bool,
+    attempts: Attempts,
+) -> Result<Prepared> {
     let begun = Instant::now();
     let attempt = |attempts| async move { Ok((attempts, stage_once(context, window, replaces).await?)) };
-    let (attempts, object) = match context.retry("drain", attempt).await {
+    let staged = match attempts {
+        Attempts::UpToMax => context.retry("drain", attempt).await,
+        Attempts::One => attempt(1).await.inspect_err(|_| metrics::failed()),
+    };
+    let (attempts, object) = match staged {
         Ok((attempts, Staged::Sealed(object))) => (attempts, *object),
         Ok((_, Staged::Bad(object, error))) => {
-            return Ok(Prepared::Bad(error, Some(object.path.to_string())));
+            return Ok(Prepared::Bad(error, Some(object.path)));
         }
         Ok((_, Staged::Nothing | Staged::NeedsSorting)) => return Ok(Prepared::Nothing),
         Err(error @ Error::BadData { .. }) => return Ok(Prepared::Bad(error, None)),
@@ -299,7 +325,7 @@ async fn drain_again(
 ) -> Result<(StagedObject, ClaimFacts)> {
     tracing::warn!(error = %error.chain(), "removed a corrupt object; draining its window again");
     context.store().remove(&object.path).await?;
-    match stage_window(context, window, replaces).await? {
+    match stage_window(context, window, replaces, Attempts::UpToMax).await? {
         Prepared::Ready(object, facts) => Ok((object, facts)),
         Prepared::Bad(error, _) => Err(error),
         Prepared::Nothing => Err(Error::source_transient(format!("no longer offers ledgers {window}"))),
