@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tonic::Code;
+
 use super::context::Context;
 use super::planner::Planned;
 use crate::contract::window::{LedgerWindow, WindowLimits};
@@ -64,6 +66,7 @@ impl Attribution {
         context: &Context,
         planned: &Planned,
         window: LedgerWindow,
+        error: &Error,
         took: Duration,
     ) -> Result<Verdict> {
         let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
@@ -89,6 +92,8 @@ impl Attribution {
         }
         let parts = if first > window.start() {
             cut(window, first)
+        } else if !depends_on_ledgers(error) {
+            return Ok(Verdict::Suspect);
         } else {
             let parts = if took < QUICK { 2 } else { PARTS };
             let length = u32::try_from(window.ledgers().div_ceil(parts.into())).unwrap_or(u32::MAX);
@@ -126,6 +131,13 @@ impl Attribution {
 /// Whether parts of a window can be loaded by themselves: not those of a window to replace, nor of an archived object.
 fn can_be_narrowed(planned: &Planned, window: LedgerWindow) -> bool {
     window.ledgers() > 1 && matches!(planned, Planned::Drain(_) | Planned::DrainOnce(_) | Planned::Sealed(_))
+}
+
+/// Whether the error may be that of some ledgers only: a refused token or a missing column is that of all.
+fn depends_on_ledgers(error: &Error) -> bool {
+    const OF_LEDGERS: [Code; 3] = [Code::NotFound, Code::OutOfRange, Code::FailedPrecondition];
+    let Error::Source { transient, status, .. } = error else { return false };
+    *transient || status.is_some_and(|status| OF_LEDGERS.contains(&status))
 }
 
 /// Whether a single ledger can be proven complete: not if the source declares nothing, and only a later ledger proves it.

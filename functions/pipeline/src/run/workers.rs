@@ -313,7 +313,7 @@ impl Crew<'_, '_> {
         error: Error,
         took: Duration,
     ) -> Result<Told> {
-        match self.attribution.failed(self.context, planned, window, took).await? {
+        match self.attribution.failed(self.context, planned, window, &error, took).await? {
             Verdict::Narrow(parts) => return Ok(self.narrow(window, parts, error).await),
             Verdict::BadSource => self.planner.lock().await.stop(),
             Verdict::Suspect => {}
