@@ -237,12 +237,46 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
         .collect()
 }
 
-/// Records that the object of a window is in the archive.
-pub(crate) async fn mark_archived(client: &Client, id: i64, object: &str) -> Result<()> {
+/// Whether a completed window still has this batch, and is not archived yet; `None` if the window is gone.
+pub(crate) async fn awaits_archive(tx: &Transaction<'_>, id: i64, batch_id: Uuid) -> Result<Option<bool>> {
+    let row = tx
+        .query_opt(
+            "select batch_id = $2 and not archived as awaits from contract_data.ingestion_progress
+             where id = $1 and status = 'completed'",
+            &[&id, &batch_id],
+        )
+        .await
+        .database("look up the window to archive")?;
+    row.map(|row| get(&row, "awaits")).transpose()
+}
+
+/// Until `tx` ends, no other process replaces the window, or moves its object to the archive; waits for one that does.
+pub(crate) async fn hold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute("select pg_advisory_xact_lock(hashtextextended('contract_data.window', $1))", &[&id])
+        .await
+        .database("wait for the replacement or the archive of the window")
+        .map(drop)
+}
+
+/// Whether a completed window has this object.
+pub(crate) async fn refers_to(client: &Client, object: &str) -> Result<bool> {
+    client
+        .query_opt(
+            "select from contract_data.ingestion_progress where object = $1 and status = 'completed' limit 1",
+            &[&object],
+        )
+        .await
+        .database("look for the window of an object")
+        .map(|row| row.is_some())
+}
+
+/// Records that the object of a batch is in the archive.
+pub(crate) async fn mark_archived(client: &Client, id: i64, batch_id: Uuid, object: &str) -> Result<()> {
     client
         .execute(
-            "update contract_data.ingestion_progress set archived = true, object = $2 where id = $1 and status = 'completed'",
-            &[&id, &object],
+            "update contract_data.ingestion_progress set archived = true, object = $3
+             where id = $1 and batch_id = $2 and status = 'completed'",
+            &[&id, &batch_id, &object],
         )
         .await
         .database("record that the window is archived")

@@ -32,6 +32,8 @@ pub(crate) async fn replace(
     ensure_partition(client, window).await?;
     let tx = begin(client).await?;
     enter(&tx, object, "pg_advisory_xact_lock").await?;
+    // A move of the old object to the archive must not end after that of the new one.
+    progress::hold_window(&tx, id).await?;
     if !progress::replace(&tx, id, object, facts).await? {
         let boundary = settings::retained_from(tx.client()).await?;
         if window.end() < boundary {

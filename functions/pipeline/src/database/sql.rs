@@ -21,6 +21,7 @@ pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/g
 pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql");
 pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
 pub(crate) const HINT_WINDOW: &str = include_str!("../../../../sql/loader/hint_window.sql");
+pub(crate) const KNOWN_OF_ARCHIVED: &str = include_str!("../../../../sql/loader/known_of_archived.sql");
 pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
 pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
 pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");

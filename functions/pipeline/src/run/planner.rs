@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::restore::Piece;
 use crate::contract::evidence::RowSource;
 use crate::contract::window::{LedgerWindow, WindowLimits};
 use crate::database::Session;
@@ -37,7 +38,7 @@ pub(super) enum Planned {
     /// From a sealed object of an earlier attempt.
     Sealed(StagedObject),
     /// From the archive.
-    Archived(StagedObject),
+    Archived(Piece),
     /// From Flight, to replace a completed window.
     Replace(CompletedWindow),
 }
@@ -47,7 +48,8 @@ impl Planned {
     pub(super) fn window(&self) -> Result<LedgerWindow> {
         match self {
             Planned::Drain(window) | Planned::DrainOnce(window) => Ok(*window),
-            Planned::Sealed(object) | Planned::Archived(object) => object.window(),
+            Planned::Sealed(object) => object.window(),
+            Planned::Archived(piece) => Ok(piece.window),
             Planned::Replace(completed) => Ok(completed.window),
         }
     }
@@ -94,10 +96,10 @@ impl<'a> Planner<'a> {
         Ok(planner)
     }
 
-    /// A planner for archived objects only.
-    pub(super) fn archived(context: &'a Context, wanted: Wanted, objects: Vec<StagedObject>) -> Self {
+    /// A planner for pieces of the archive only.
+    pub(super) fn archived(context: &'a Context, wanted: Wanted, pieces: Vec<Piece>) -> Self {
         let mut planner = Self::empty(context, wanted);
-        planner.given = objects.into_iter().map(Planned::Archived).collect();
+        planner.given = pieces.into_iter().map(Planned::Archived).collect();
         planner
     }
 

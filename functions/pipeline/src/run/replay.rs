@@ -7,8 +7,9 @@ use super::budget::Budget;
 use super::conclude::conclude;
 use super::context::{Clients, Context};
 use super::fingerprint;
+use super::ownership::{is_own_archive, own_archive};
 use super::planner::Wanted;
-use super::recover::{archived_objects, recover};
+use super::recover::recover;
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
@@ -113,29 +114,36 @@ async fn load_range(
     report: &mut Report,
 ) -> Result<()> {
     let trust = options.kind.trust(clients.config.flight.trust_end);
-    let (context, client) = Context::open(clients, budget, trust).await?;
+    let (context, mut client) = Context::open(clients, budget, trust).await?;
     let range = context.settings.retained(asked)?;
     if range != asked {
         tracing::info!(start_ledger = range.start(), "skipped lower ledgers: they are not retained");
         report.retained_from = Some(range.start());
     }
     context.learn(&client).await?;
-    let sealed = recover(&context, &client).await?;
+    // A replay from the archive writes nothing to it, and may read that of another database.
+    let is_owner = match options.kind {
+        ReplayKind::FromArchive => is_own_archive(&context).await?,
+        ReplayKind::Missing { .. } | ReplayKind::Force { .. } => {
+            own_archive(&context, &client).await.map(|()| true)?
+        }
+    };
+    let sealed = recover(&context, &mut client, is_owner).await?;
     let window_ledgers = options.window_ledgers.unwrap_or(clients.config.window_ledgers);
     let wanted = Wanted { range, scheduled: false, max_windows: None, window_ledgers };
     let (work, tip) = match options.kind {
-        ReplayKind::FromArchive => {
-            let objects = archived_objects(&context, &client, range).await?;
-            (Some(Work::Archived { wanted, objects }), None)
-        }
+        ReplayKind::FromArchive => (Some(Work::Archive { wanted }), None),
         ReplayKind::Missing { .. } if progress::uncovered(&client, range).await?.is_empty() => return Ok(()),
         ReplayKind::Missing { .. } => {
             let available = context.source_range().await?;
             let remembered = &context.settings;
             fingerprint::check_or_store(&client, &context.flight, remembered, available.as_ref(), false)
                 .await?;
-            let work = within_reach(wanted, available.as_ref(), report)
-                .map(|wanted| Work::Missing { wanted, sealed });
+            let work = within_reach(wanted, available.as_ref(), report).map(|wanted| Work::Source {
+                wanted,
+                sealed,
+                replaced: Vec::new(),
+            });
             (work, tip_of(available.as_ref()))
         }
         ReplayKind::Force { .. } => force(&context, &client, wanted, sealed, report).await?,
@@ -196,7 +204,7 @@ async fn force(
             beyond.window
         )));
     }
-    Ok((Some(Work::Replace { wanted, sealed, replaced }), tip))
+    Ok((Some(Work::Source { wanted, sealed, replaced }), tip))
 }
 
 /// The wanted ledgers that the source has; `None` if it has none, which the report then states.

@@ -6,8 +6,10 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::context::Context;
+use super::ownership::{is_own_archive, refused};
 use super::planner::Planned;
 use super::recover::archive;
+use super::restore::Piece;
 use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
 use crate::database::load::{FoldWhen, Loaded, load};
@@ -19,7 +21,8 @@ use crate::metrics;
 use crate::report::{WindowReport, WindowStatus};
 use crate::source::{Offer, OfferedWindow, drain};
 use crate::store::StagedObject;
-use crate::store::stage::{StageTarget, Staged, stage, stage_sorted};
+use crate::store::names::is_archived;
+use crate::store::stage::{StageTarget, Staged, stage, stage_part, stage_sorted};
 
 /// How a window ended.
 pub(super) enum Performed {
@@ -81,7 +84,10 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
     };
     let prepared = match planned {
         Planned::Sealed(object) => ready(object, RowSource::Staging),
-        Planned::Archived(object) => ready(object, RowSource::Archive),
+        Planned::Archived(Piece { object, window }) if object.window()? == window => {
+            ready(object, RowSource::Archive)
+        }
+        Planned::Archived(piece) => ready(cut(context, piece).await?, RowSource::Archive),
         Planned::Drain(window) => stage_window(context, window, false, Attempts::UpToMax).await?,
         Planned::DrainOnce(window) => stage_window(context, window, false, Attempts::One).await?,
         Planned::Replace(completed) => {
@@ -107,6 +113,28 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
         },
     };
     Ok(if end < window.end() { Performed::AtTip(Some(report)) } else { Performed::Done(report) })
+}
+
+/// Stages a part of an archived object as a window of its own, which will be archived too.
+async fn cut(context: &Context, Piece { object, window }: Piece) -> Result<StagedObject> {
+    if !is_own_archive(context).await? {
+        let why =
+            format!("does not belong to this one: object {} would be cut to ledgers {window}", object.path);
+        return Err(refused(context, &why));
+    }
+    let staged = stage_part(context.store(), &stage_target(context, false), &object, window).await?;
+    tracing::info!(step = "stage", object = %object.path, start_ledger = window.start(), end_ledger = window.end(), "cut an archived object");
+    Ok(staged)
+}
+
+/// The target of this run's objects.
+fn stage_target(context: &Context, replaces: bool) -> StageTarget {
+    StageTarget {
+        network: context.network().to_owned(),
+        database_id: context.settings.database_id,
+        batch_rows: context.clients.config.batch_rows,
+        replaces,
+    }
 }
 
 /// An object that needs no drain.
@@ -182,12 +210,7 @@ async fn stage_window(
 
 /// One attempt: request, drain, stage; if the source sends ledgers out of order, it is drained twice.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
-    let target = StageTarget {
-        network: context.network().to_owned(),
-        database_id: context.settings.database_id,
-        batch_rows: context.clients.config.batch_rows,
-        replaces,
-    };
+    let target = stage_target(context, replaces);
     let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
     let window = offered.window;
     if replaces && window != planned {
@@ -232,18 +255,16 @@ async fn load_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     if let Loaded::Completed(id) = outcome {
         log_loaded(&report, begun);
-        archive_window(context, id, window, &object.path, facts.source).await?;
+        archive_window(context, id, &object).await?;
         return Ok(report);
     }
     let covering = progress::covering(&*context.session().await?, window).await?;
     let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
     match ours {
         // Another process may have loaded the object and may be archiving it: archiving twice does no harm.
-        Some(ours) if !ours.archived => {
-            archive_window(context, ours.id, window, &object.path, facts.source).await?;
-        }
+        Some(ours) if !ours.archived => archive_window(context, ours.id, &object).await?,
         Some(_) => {}
-        None if facts.source == RowSource::Archive => {}
+        None if is_archived(&object.path) => {}
         None => context.store().remove(&object.path).await?,
     }
     // Loaded by an earlier attempt of this process whose answer was lost, or by another process.
@@ -276,7 +297,7 @@ async fn replace_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     report.status = WindowStatus::Replaced;
     log_loaded(&report, begun);
-    archive_window(context, id, window, &object.path, facts.source).await?;
+    archive_window(context, id, &object).await?;
     Ok(report)
 }
 
@@ -346,18 +367,10 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 }
 
 /// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
-async fn archive_window(
-    context: &Context,
-    id: i64,
-    window: LedgerWindow,
-    object: &Path,
-    source: RowSource,
-) -> Result<()> {
-    let attempt = |client: Session, _| async move {
-        if source == RowSource::Archive {
-            return progress::mark_archived(&client, id, object.as_ref()).await; // already in the archive
-        }
-        archive(context, &client, id, window, object).await
-    };
+async fn archive_window(context: &Context, id: i64, object: &StagedObject) -> Result<()> {
+    let (batch_id, window) = (object.footer.batch_id, object.window()?);
+    let completed = &CompletedWindow { id, batch_id, window, archived: false };
+    let attempt =
+        |mut client: Session, _| async move { archive(context, &mut client, completed, &object.path).await };
     context.retry_on_session("archive", attempt).await
 }

@@ -13,6 +13,7 @@ use super::attribution::{Attribution, Verdict, is_served};
 use super::context::Context;
 use super::follow_up::{fold_pending, tend};
 use super::planner::{Planned, Planner, Wanted};
+use super::restore::{Piece, archived_pieces};
 use super::window::{Performed, perform, record_failure};
 use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
@@ -40,23 +41,12 @@ pub(super) struct Job {
 
 /// Windows and the origin of their rows.
 pub(super) enum Work {
-    /// The missing ledgers, from the source or from sealed objects that fit.
-    Missing { wanted: Wanted, sealed: Vec<StagedObject> },
-    /// Completed windows to replace, then the missing ledgers between them.
-    Replace { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
-    /// Objects of the archive.
-    Archived { wanted: Wanted, objects: Vec<StagedObject> },
-}
-
-impl Work {
-    /// The whole scope.
-    fn wanted(&self) -> Wanted {
-        match self {
-            Work::Missing { wanted, .. } | Work::Replace { wanted, .. } | Work::Archived { wanted, .. } => {
-                *wanted
-            }
-        }
-    }
+    /// Completed windows to replace, then the missing ledgers, from the source or from sealed objects that fit.
+    Source { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
+    /// The missing ledgers that the archive has.
+    Archive { wanted: Wanted },
+    /// Windows of this database that only the archive has.
+    Lost { wanted: Wanted, pieces: Vec<Piece> },
 }
 
 /// A message from a worker.
@@ -109,13 +99,19 @@ pub(super) async fn load_windows(
 
 /// Executes one plan.
 async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
-    let again = Work::Missing { wanted: job.work.wanted(), sealed: Vec::new() };
-    let planner = match std::mem::replace(&mut job.work, again) {
-        Work::Missing { wanted, sealed } => Planner::missing(context, wanted, sealed, Vec::new()).await?,
-        Work::Replace { wanted, sealed, replaced } => {
-            Planner::missing(context, wanted, sealed, replaced).await?
+    let planner = match &mut job.work {
+        // What is planned once more is only what is missing then.
+        Work::Source { wanted, sealed, replaced } => {
+            let (sealed, replaced) = (std::mem::take(sealed), std::mem::take(replaced));
+            Planner::missing(context, *wanted, sealed, replaced).await?
         }
-        Work::Archived { wanted, objects } => Planner::archived(context, wanted, objects),
+        Work::Archive { wanted } => {
+            let client = context.session().await?;
+            let (pieces, absent) = archived_pieces(context, &client, wanted.range).await?;
+            report.not_in_archive = absent;
+            Planner::archived(context, *wanted, pieces)
+        }
+        Work::Lost { wanted, pieces } => Planner::archived(context, *wanted, std::mem::take(pieces)),
     };
     watch(Event::Planned(planner.ledgers()));
     let planner = Mutex::new(planner);
