@@ -137,6 +137,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AssetsCommand,
     },
+    /// Manage the archive under STAGING_URL, which belongs to one database.
+    Archive {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ArchiveCommand,
+    },
     /// Show coverage, gaps, lag, windows under way and the last windows.
     Status {
         /// Print JSON.
@@ -181,6 +187,19 @@ pub(crate) enum AssetsCommand {
     },
     /// List the known assets.
     List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with the archive.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArchiveCommand {
+    /// Take the archive over for this database, after the database that it belonged to was lost.
+    ///
+    /// The objects stay. If the other database still exists, its next run is refused.
+    Adopt {
         /// Print JSON.
         #[arg(long)]
         json: bool,

@@ -9,7 +9,7 @@ use pipeline::{
     Clients, Config, Error, Event, LedgerWindow, ReplayKind, ReplayOptions, Report, Result, Watch,
 };
 
-use crate::cli::{AssetsCommand, Cli, Command};
+use crate::cli::{ArchiveCommand, AssetsCommand, Cli, Command};
 use crate::{logging, output, serve, strip};
 
 /// Verify found a difference.
@@ -54,7 +54,7 @@ fn exit_code(error: &Error) -> u8 {
     match error {
         Error::Config { .. } | Error::Usage(_) => 2,
         Error::Source { .. } => SOURCE,
-        Error::Staging { .. } | Error::Corrupt { .. } => 4,
+        Error::Staging { .. } | Error::Corrupt { .. } | Error::ForeignArchive(_) => 4,
         Error::Database { .. } | Error::Schema(_) => DATABASE,
         Error::BadData { .. } => BAD_DATA,
         _ => 1,
@@ -119,6 +119,11 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             tell(json, &known, |known| output::assets(known))?;
             Ok(0)
         }
+        Command::Archive { command: ArchiveCommand::Adopt { json } } => {
+            let adoption = pipeline::adopt_archive(&config).await?;
+            tell(json, &adoption, output::adoption)?;
+            Ok(0)
+        }
         Command::Status { json } => {
             let (status, coverage) = pipeline::status_in_bins(&config, strip::width()).await?;
             tell(json, &status, |status| output::status(status, coverage.as_ref()))?;
@@ -161,7 +166,10 @@ fn report_code(report: &Report) -> u8 {
     }
     if report.failed().any(|window| window.bad_data) {
         BAD_DATA
-    } else if report.failed().next().is_some() || report.source_ends_at.is_some() {
+    } else if report.failed().next().is_some()
+        || report.source_ends_at.is_some()
+        || !report.not_in_archive.is_empty()
+    {
         SOURCE
     } else {
         0

@@ -5,7 +5,7 @@ use crate::numbers::{count, cure, number, time};
 use crate::strip;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle, presets};
 use pipeline::{
-    Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
+    Adoption, Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
 };
 
 /// The largest number of rows of a table; longer ones are cut in the middle.
@@ -117,6 +117,13 @@ pub(crate) fn maintenance(maintenance: &Maintenance) {
         let verb = if dry { "Would be removed" } else { "Removed" };
         println!("{verb}: {} ({}): {}.", left_over.object, count(left_over.bytes, "byte"), left_over.why);
     }
+    for stray in &maintenance.moved_aside {
+        let verb = if dry { "Would be moved aside" } else { "Moved aside" };
+        println!("{verb}: {} ({} bytes): other windows have its ledgers.", stray.object, number(stray.bytes));
+    }
+    for stray in &maintenance.strays {
+        println!("In the archive without a window: {}: {}.", stray.object, stray.problem);
+    }
     for postponed in &maintenance.postponed {
         println!("Not now: {}: {}. The next maintain continues with it.", postponed.what, postponed.why);
     }
@@ -185,6 +192,13 @@ pub(crate) fn report(report: &Report) {
     }
     if let Some(next) = report.next_ledger {
         println!("Next ledger: {next}{}.", if report.caught_up { " (caught up)" } else { "" });
+    }
+    if !report.not_in_archive.is_empty() {
+        let gaps = &report.not_in_archive;
+        let named: Vec<_> = gaps.iter().take(TABLE_ROWS).map(ToString::to_string).collect();
+        let more = gaps.len().saturating_sub(TABLE_ROWS);
+        let more = if more > 0 { format!(", and {more} more ranges") } else { String::new() };
+        println!("Not in the archive: ledgers {}{more}.", named.join(", "));
     }
     if let Some(end) = report.source_ends_at {
         println!("The source ends at ledger {end}: later ledgers are not loaded. Run again later.");
@@ -355,6 +369,32 @@ pub(crate) fn assets(assets: &[KnownAsset]) {
         ]);
     }
     println!("{known}");
+}
+
+/// The result of `archive adopt`.
+pub(crate) fn adoption(adoption: &Adoption) {
+    let Adoption { archive, network, database_id, before, since } = adoption;
+    match (before, since) {
+        (Some(before), Some(_)) if before == database_id => {
+            println!(
+                "The archive of {network} under {archive} already belongs to this database, {database_id}."
+            );
+        }
+        (Some(before), Some(since)) => println!(
+            "The archive of {network} under {archive} belonged to database {before} since {}. Now it belongs to this one, \
+             {database_id}.",
+            time(*since)
+        ),
+        (Some(before), None) => println!(
+            "The archive of {network} under {archive} had no mark, and has objects of database {before}. Now it belongs to \
+             this one, {database_id}."
+        ),
+        (None, _) => {
+            println!(
+                "The archive of {network} under {archive} was empty. Now it belongs to this database, {database_id}."
+            );
+        }
+    }
 }
 
 /// The result of verify.

@@ -50,6 +50,9 @@ pub enum Error {
         /// The contradiction.
         problem: String,
     },
+    /// The archive belongs to another database.
+    #[error("staging: {0}")]
+    ForeignArchive(String),
     /// PostgreSQL failed, or is unreachable.
     #[error("database: cannot {action}")]
     Database {

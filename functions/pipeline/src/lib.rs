@@ -46,9 +46,10 @@ pub use contract::wire::SourceRange;
 pub use database::{Migration, check, migrate};
 pub use error::{BoxError, Error, Result, chain};
 pub use operate::{
-    Bin, Coverage, DroppedPartition, FailedWindow, Finding, KnownAsset, LastWindow, LeftOver, Maintenance,
-    Observer, Overview, Postponed, Pulse, Reachable, Status, TableSize, Throughput, UnderWay, Verification,
-    add_assets, list_assets, maintain, status, status_in_bins, verify,
+    Adoption, Bin, Coverage, DroppedPartition, FailedWindow, Finding, KnownAsset, LastWindow, LeftOver,
+    Maintenance, Observer, Overview, Postponed, Pulse, Reachable, Status, Stray, StrayKind, TableSize,
+    Throughput, UnderWay, Verification, add_assets, adopt_archive, list_assets, maintain, status,
+    status_in_bins, verify,
 };
 pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
 pub use run::{

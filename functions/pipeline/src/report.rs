@@ -111,6 +111,9 @@ pub struct Report {
     /// Set by a replay if the source lacks ledgers of the range: the last ledger that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ends_at: Option<i64>,
+    /// Set by a replay from the archive: the missing ledgers that no object of it has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_in_archive: Vec<LedgerWindow>,
     /// Set by a forced replay that was widened to whole windows: the widened range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub widened: Option<(u32, u32)>,

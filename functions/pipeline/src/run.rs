@@ -1,15 +1,19 @@
 //! The job: plans windows, then drains, stages, loads, records and archives them with parallel workers.
 
+mod attribution;
 mod budget;
 mod conclude;
 mod context;
 mod fingerprint;
 mod follow_up;
+mod ownership;
 mod pace;
+mod partitions;
 mod plan;
 mod planner;
 mod recover;
 mod replay;
+mod restore;
 mod scheduled;
 mod stop;
 mod window;

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod footer;
+pub(crate) mod mark;
 pub(crate) mod names;
 pub(crate) mod object;
 mod s3;

@@ -75,6 +75,12 @@ impl Bucket {
         done.unwrap_or_else(|error| panic!("cannot write {key}: {error}"));
     }
 
+    /// Removes an object.
+    pub async fn remove(&self, key: &str) {
+        let done = self.store.delete(&Path::from(key)).await;
+        done.unwrap_or_else(|error| panic!("cannot remove {key}: {error}"));
+    }
+
     /// Reads an object.
     pub async fn get(&self, key: &str) -> Vec<u8> {
         let got = self.store.get(&Path::from(key)).await;

@@ -100,7 +100,7 @@ fn pause_after_failures(failures: u32) -> Duration {
 /// are retried.
 fn is_for_good(error: &Error) -> bool {
     match error {
-        Error::Config { .. } | Error::Usage(_) | Error::Schema(_) => true,
+        Error::Config { .. } | Error::Usage(_) | Error::Schema(_) | Error::ForeignArchive(_) => true,
         Error::Source { .. } | Error::Database { .. } => !error.is_transient(),
         _ => false,
     }

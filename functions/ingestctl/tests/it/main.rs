@@ -11,6 +11,7 @@
 mod support;
 mod oracle;
 
+mod archive;
 mod bad_data;
 mod bad_objects;
 mod cloud;

@@ -12,6 +12,9 @@ use crate::oracle;
 /// The longest wait for something that should take moments.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The mark of the archive: the database that it belongs to.
+pub(crate) const MARK: &str = "archive/contract_data/v1/network=pubnet/_database.json";
+
 /// Where objects go.
 pub(crate) enum Store {
     /// A folder of this machine.
@@ -100,15 +103,17 @@ impl World {
         output
     }
 
-    /// The objects, sorted, relative to the staging URL.
+    /// The objects, sorted, relative to the staging URL, without the mark of the archive.
     pub(crate) async fn objects(&self) -> Vec<String> {
-        match &self.store {
+        let mut objects = match &self.store {
             Store::Folder(folder) => files(folder.path()),
             Store::Bucket(bucket) => {
                 let keys = bucket.keys("prefix").await;
                 keys.iter().map(|key| key.trim_start_matches("prefix/").to_owned()).collect()
             }
-        }
+        };
+        objects.retain(|object| object != MARK);
+        objects
     }
 
     /// The sealed objects in staging/, without abandoned attempts.

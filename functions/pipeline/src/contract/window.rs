@@ -59,6 +59,11 @@ impl LedgerWindow {
         self.start <= other.end && other.start <= self.end
     }
 
+    /// Whether the other contains every ledger of this one.
+    pub fn is_within(self, other: LedgerWindow) -> bool {
+        other.start <= self.start && self.end <= other.end
+    }
+
     /// The same start, with the end at `end` or before; `None` if no ledger is left.
     pub fn until(self, end: u32) -> Option<Self> {
         (end >= self.start).then(|| LedgerWindow { start: self.start, end: self.end.min(end) })

@@ -15,6 +15,18 @@ pub(crate) async fn measure(client: &Client, tip: Option<u32>) {
     }
 }
 
+/// Tells this server and database from any other that an address may lead to, after a failover or a restore.
+pub(crate) async fn server_start(client: &Client) -> Result<String> {
+    let row = client
+        .query_one(
+            "select pg_postmaster_start_time()::text || ' ' || oid as server from pg_database where datname = current_database()",
+            &[],
+        )
+        .await
+        .database("tell the server from others")?;
+    get(&row, "server")
+}
+
 /// Reads the state of the database.
 async fn standing(client: &Client, tip: Option<u32>) -> Result<Standing> {
     let row = client.query_one(sql::HEALTH, &[]).await.database("read the state of the database")?;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::client::{Client, Transaction};
-use super::row::{get, window};
+use super::row::{get, ledger, window};
 use super::settings::retained_from;
 use super::sql;
 use crate::contract::evidence::RowSource;
@@ -150,6 +150,26 @@ pub(crate) async fn due(client: &Client, range: LedgerWindow) -> Result<Vec<Ledg
     windows(client, sql::DUE, range).await
 }
 
+/// The windows of a range that failed and are not loaded yet, due or not.
+pub(crate) async fn failed(client: &Client, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+    windows(client, sql::FAILED_WINDOWS, range).await
+}
+
+/// A loaded ledger among `available`, next to a window that failed; `None` if there is none.
+pub(crate) async fn control_ledger(
+    client: &Client,
+    failed: LedgerWindow,
+    available: LedgerWindow,
+) -> Result<Option<u32>> {
+    let [start, end] = [failed.start(), failed.end()].map(i64::from);
+    let [first, last] = [available.start(), available.end()].map(i64::from);
+    let row = client
+        .query_opt(sql::CONTROL_LEDGER, &[&start, &end, &first, &last])
+        .await
+        .database("look for a loaded ledger")?;
+    row.map_or(Ok(None), |row| ledger(&row, "ledger"))
+}
+
 /// Records that a window failed, and replaces its earlier failure records. Returns the objects that those had kept, and
 /// `object` itself if nothing was recorded, because the window is loaded meanwhile.
 pub(crate) async fn mark_failed(
@@ -217,6 +237,39 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
             Ok((window, get(row, "object")?))
         })
         .collect()
+}
+
+/// Whether a completed window still has this batch, and is not archived yet; `None` if the window is gone.
+pub(crate) async fn awaits_archive(tx: &Transaction<'_>, id: i64, batch_id: Uuid) -> Result<Option<bool>> {
+    let row = tx
+        .query_opt(
+            "select batch_id = $2 and not archived as awaits from contract_data.ingestion_progress
+             where id = $1 and status = 'completed'",
+            &[&id, &batch_id],
+        )
+        .await
+        .database("look up the window to archive")?;
+    row.map(|row| get(&row, "awaits")).transpose()
+}
+
+/// Until `tx` ends, no other process replaces the window, or moves its object to the archive; waits for one that does.
+pub(crate) async fn hold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute("select pg_advisory_xact_lock(hashtextextended('contract_data.window', $1))", &[&id])
+        .await
+        .database("wait for the replacement or the archive of the window")
+        .map(drop)
+}
+
+/// Whether a completed window has this object.
+pub(crate) async fn refers_to(client: &Client, object: &str) -> Result<bool> {
+    client
+        .query_opt(
+            "select from contract_data.ingestion_progress where object = $1 and status = 'completed' limit 1",
+            &[&object],
+        )
+        .await
+        .database("look for the window of an object")
+        .map(|row| row.is_some())
 }
 
 /// Records that the object of a batch is in the archive. A window that was replaced meanwhile stays as it is.

@@ -31,6 +31,8 @@ pub(crate) async fn replace(
     }
     ensure_partition(client, window.start()).await?;
     let tx = begin(client).await?;
+    // A move of the old object to the archive must not end after that of the new one.
+    progress::hold_window(&tx, id).await?;
     enter(&tx, object).await?;
     if !progress::replace(&tx, id, object, facts).await? {
         let boundary = settings::retained_from(tx.client()).await?;

@@ -3,11 +3,13 @@
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
 pub(crate) const CONDENSABLE_PARTITIONS: &str =
     include_str!("../../../../sql/loader/condensable_partitions.sql");
+pub(crate) const CONTROL_LEDGER: &str = include_str!("../../../../sql/loader/control_ledger.sql");
 pub(crate) const COVERAGE: &str = include_str!("../../../../sql/loader/coverage.sql");
 pub(crate) const COVERAGE_BINS: &str = include_str!("../../../../sql/loader/coverage_bins.sql");
 pub(crate) const COVERING_WINDOWS: &str = include_str!("../../../../sql/loader/covering_windows.sql");
 pub(crate) const DROPPABLE_PARTITIONS: &str = include_str!("../../../../sql/loader/droppable_partitions.sql");
 pub(crate) const DUE: &str = include_str!("../../../../sql/loader/due.sql");
+pub(crate) const FAILED_WINDOWS: &str = include_str!("../../../../sql/loader/failed_windows.sql");
 pub(crate) const FALSE_ASSETS: &str = include_str!("../../../../sql/loader/false_assets.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
@@ -16,6 +18,7 @@ pub(crate) const FUNCTION_DIGESTS: &str = include_str!("../../../../sql/loader/f
 pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/given_up_windows.sql");
 pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql");
 pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
+pub(crate) const KNOWN_OF_ARCHIVED: &str = include_str!("../../../../sql/loader/known_of_archived.sql");
 pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
 pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
 pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::maintenance::Maintenance;
-use super::{left_overs, retention};
+use super::{left_overs, retention, strays};
 use crate::config::Config;
 use crate::database::settings::Settings;
 use crate::database::{Client, Limits, connect, get, sql, try_lock};
@@ -16,7 +16,7 @@ const PARTITIONS_AHEAD: i64 = 2;
 const BRIEF_WAITS: Limits = Limits { lock: Duration::from_secs(5), statement: Duration::from_secs(15 * 60) };
 
 /// Creates the partitions for the next ledgers; drops those beyond `RETAIN_LEDGERS` and `RETAIN_DAYS`; updates BRIN
-/// summaries and statistics; removes left-overs from staging/. Safe beside loaders and long queries, and if it is
+/// summaries and statistics; removes left-overs from staging/, and moves superseded objects out of the archive. Safe beside loaders and long queries, and if it is
 /// killed: the next one continues. `dry_run` writes nothing and reports what would be done.
 ///
 /// # Errors
@@ -53,6 +53,7 @@ async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: b
         tend(client, &mut maintenance).await?;
     }
     left_overs::remove(client, config, stored, boundary, &mut maintenance).await?;
+    strays::move_aside(client, config, stored, &mut maintenance).await?;
     tracing::info!(
         step = "maintain",
         dry_run,
@@ -61,6 +62,8 @@ async fn perform(client: &Client, config: &Config, stored: &Settings, dry_run: b
         retained_from = maintenance.retained_from,
         dropped = maintenance.dropped.len(),
         removed = maintenance.removed.len(),
+        moved_aside = maintenance.moved_aside.len(),
+        strays = maintenance.strays.len(),
         postponed = maintenance.postponed.len(),
         "maintained"
     );

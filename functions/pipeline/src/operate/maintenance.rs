@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
+use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
 /// What maintenance did, or would do in a dry run.
@@ -22,6 +24,10 @@ pub struct Maintenance {
     pub dropped: Vec<DroppedPartition>,
     /// Objects removed from staging/.
     pub removed: Vec<LeftOver>,
+    /// Superseded objects moved out of the archive's dataset, to archive/superseded/.
+    pub moved_aside: Vec<Stray>,
+    /// Other objects in archive/ that are not the object of a completed window; they stay.
+    pub strays: Vec<Stray>,
     /// Steps that were blocked; the next maintenance does them.
     pub postponed: Vec<Postponed>,
 }
@@ -46,6 +52,39 @@ pub struct LeftOver {
     pub bytes: u64,
     /// Why it will never be loaded.
     pub why: &'static str,
+}
+
+/// What a stray is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrayKind {
+    /// Completed windows of other batches have all its ledgers.
+    Superseded,
+    /// It has ledgers of this database that no completed window has.
+    Lost,
+    /// Another database wrote it, to which the archive never belonged, or another program.
+    Foreign,
+    /// It is no object of this loader, or contradicts its name.
+    Unreadable,
+}
+
+/// An object in archive/ that is not the object of a completed window.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stray {
+    /// Its name, relative to the staging URL.
+    pub object: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: StrayKind,
+    /// The same in words, and what to do.
+    pub problem: String,
+    /// Its ledgers, if its name has any.
+    #[serde(flatten)]
+    pub window: Option<LedgerWindow>,
+    /// Its batch, if it is readable.
+    #[serde(skip)]
+    pub(super) batch_id: Option<Uuid>,
 }
 
 /// A step blocked by another session. Not an error: it is transient.

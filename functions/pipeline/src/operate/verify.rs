@@ -1,10 +1,12 @@
-//! Verify: object = entries = progress for every window, and the current state = the fold of the history.
+//! Verify: object = entries = progress for every window, the archive has no other objects, and the current state = the fold of
+//! the history.
 
 use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::strays;
 use crate::config::Config;
 use crate::contract::tables::staged_columns;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
@@ -103,6 +105,13 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
         compare_entries(&client, &window, &mut verification).await?;
         compare_object(&store, config, stored.partition_ledgers, &window, &mut verification).await?;
         watch(Event::Verified(window.window));
+    }
+    for stray in strays::find(&client, &store, config, &stored, range).await? {
+        verification.findings.push(Finding {
+            start_ledger: stray.window.map(LedgerWindow::start),
+            end_ledger: stray.window.map(LedgerWindow::end),
+            problem: format!("archive: object {}: {}", stray.object, stray.problem),
+        });
     }
     find_overlaps(&client, &mut verification).await?;
     find_stray_rows(&client, range, &mut verification).await?;

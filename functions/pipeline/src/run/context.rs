@@ -1,6 +1,6 @@
 //! The clients of a process, which serve many runs, and the context of one run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::Budget;
 use super::pace;
@@ -23,6 +23,8 @@ pub struct Clients {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     flight: Flight,
+    /// When the server started whose database was compared with the archive.
+    compared: Mutex<Option<String>>,
 }
 
 impl Clients {
@@ -36,8 +38,19 @@ impl Clients {
             store: Store::open(&config.staging, config.max_retries)?,
             sessions: Sessions::new(&config.database)?,
             flight: Flight::new(&config.flight)?,
+            compared: Mutex::new(None),
             config,
         }))
+    }
+
+    /// Whether the database on this server was not compared with the archive yet.
+    pub(super) fn is_new_server(&self, started: &str) -> bool {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner).as_deref() != Some(started)
+    }
+
+    /// Remembers that the database on this server was compared with the archive.
+    pub(super) fn note_server(&self, started: String) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
     }
 
     /// The configuration that the clients were built from.

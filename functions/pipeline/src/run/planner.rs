@@ -6,11 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::restore::Piece;
 use crate::contract::evidence::RowSource;
 use crate::contract::window::{LedgerWindow, WindowLimits};
 use crate::database::Session;
 use crate::database::progress::{self, CompletedWindow};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::Offer;
 use crate::store::StagedObject;
 
@@ -28,14 +29,16 @@ pub(super) struct Wanted {
 }
 
 /// A window and the origin of its rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Planned {
     /// From Flight.
     Drain(LedgerWindow),
+    /// From Flight, in one attempt: it is a part of a window that failed, or failed in an earlier run.
+    DrainOnce(LedgerWindow),
     /// From a sealed object of an earlier attempt.
     Sealed(StagedObject),
     /// From the archive.
-    Archived(StagedObject),
+    Archived(Piece),
     /// From Flight, to replace a completed window.
     Replace(CompletedWindow),
 }
@@ -44,8 +47,9 @@ impl Planned {
     /// The ledgers.
     pub(super) fn window(&self) -> Result<LedgerWindow> {
         match self {
-            Planned::Drain(window) => Ok(*window),
-            Planned::Sealed(object) | Planned::Archived(object) => object.window(),
+            Planned::Drain(window) | Planned::DrainOnce(window) => Ok(*window),
+            Planned::Sealed(object) => object.window(),
+            Planned::Archived(piece) => Ok(piece.window),
             Planned::Replace(completed) => Ok(completed.window),
         }
     }
@@ -53,7 +57,7 @@ impl Planned {
     /// The origin of the rows.
     pub(super) fn source(&self) -> RowSource {
         match self {
-            Planned::Drain(_) | Planned::Replace(_) => RowSource::Flight,
+            Planned::Drain(_) | Planned::DrainOnce(_) | Planned::Replace(_) => RowSource::Flight,
             Planned::Sealed(_) => RowSource::Staging,
             Planned::Archived(_) => RowSource::Archive,
         }
@@ -66,9 +70,13 @@ pub(super) struct Planner<'a> {
     wanted: Wanted,
     limits: WindowLimits,
     missing: VecDeque<LedgerWindow>,
-    sealed: VecDeque<StagedObject>,
+    /// Windows that failed in earlier runs and are due: apart from the others, which they must not delay.
+    retries: VecDeque<LedgerWindow>,
+    sealed: Vec<StagedObject>,
     given: VecDeque<Planned>,
     windows: u32,
+    /// Windows that workers have taken and not finished.
+    under_way: usize,
     stopped_early: bool,
 }
 
@@ -82,16 +90,16 @@ impl<'a> Planner<'a> {
         replaced: Vec<CompletedWindow>,
     ) -> Result<Self> {
         let mut planner = Self::empty(context, wanted);
-        planner.missing = planner.missing_in(wanted.range).await?.into();
-        planner.sealed = sealed.into();
+        planner.retries = planner.plan(wanted.range).await?.into();
+        planner.sealed = sealed;
         planner.given = replaced.into_iter().map(Planned::Replace).collect();
         Ok(planner)
     }
 
-    /// A planner for archived objects only.
-    pub(super) fn archived(context: &'a Context, wanted: Wanted, objects: Vec<StagedObject>) -> Self {
+    /// A planner for pieces of the archive only.
+    pub(super) fn archived(context: &'a Context, wanted: Wanted, pieces: Vec<Piece>) -> Self {
         let mut planner = Self::empty(context, wanted);
-        planner.given = objects.into_iter().map(Planned::Archived).collect();
+        planner.given = pieces.into_iter().map(Planned::Archived).collect();
         planner
     }
 
@@ -106,9 +114,11 @@ impl<'a> Planner<'a> {
             wanted,
             limits,
             missing: VecDeque::new(),
-            sealed: VecDeque::new(),
+            retries: VecDeque::new(),
+            sealed: Vec::new(),
             given: VecDeque::new(),
             windows: 0,
+            under_way: 0,
             stopped_early: false,
         }
     }
@@ -116,7 +126,8 @@ impl<'a> Planner<'a> {
     /// The number of planned ledgers.
     pub(super) fn ledgers(&self) -> u64 {
         let given = self.given.iter().filter_map(|planned| planned.window().ok());
-        self.missing.iter().copied().chain(given).map(LedgerWindow::ledgers).sum()
+        let missing = self.missing.iter().chain(&self.retries).copied();
+        missing.chain(given).map(LedgerWindow::ledgers).sum()
     }
 
     /// Whether `max_windows` or the host's time ended the planning.
@@ -124,21 +135,79 @@ impl<'a> Planner<'a> {
         self.stopped_early
     }
 
-    /// Stops planning: the source has ended, or a step fails in a way that affects all windows.
+    /// Stops planning: a step fails in a way that affects all windows.
     pub(super) fn stop(&mut self) {
         self.missing.clear();
+        self.retries.clear();
         self.given.clear();
     }
 
-    /// The next window; `None` if none is left, or there is no time for it.
+    /// The source has ended: later ledgers are not planned.
+    pub(super) fn source_ended(&mut self) {
+        self.missing.clear();
+    }
+
+    /// Plans parts of a window that failed, before new windows; those of one length before shorter ones.
+    pub(super) fn narrow(&mut self, parts: Vec<LedgerWindow>) {
+        self.given.extend(parts.into_iter().map(Planned::DrainOnce));
+    }
+
+    /// A worker has finished a window, and narrowed it if need be.
+    pub(super) fn finished(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// Whether a window is under way: if it fails, its parts will be planned.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way > 0
+    }
+
+    /// The next window; `None` if none is left now, or there is no time for it.
     pub(super) async fn next(&mut self) -> Result<Option<Planned>> {
+        let planned = self.choose().await?;
+        self.under_way += usize::from(planned.is_some());
+        self.windows += u32::from(planned.is_some());
+        Ok(planned)
+    }
+
+    /// Parts of failed windows come first. Between two new windows comes at most one that failed in an earlier run.
+    async fn choose(&mut self) -> Result<Option<Planned>> {
         if let Some(planned) = self.given.pop_front() {
-            if !self.context.budget.affords(planned.window()?, self.windows) {
-                return Ok(self.stop_early());
-            }
-            self.windows += 1;
+            return self.afford(planned);
+        }
+        if self.windows % 2 == 1
+            && let Some(planned) = self.retry()
+        {
+            return self.afford(planned);
+        }
+        if let Some(planned) = self.next_missing().await? {
             return Ok(Some(planned));
         }
+        match self.retry() {
+            Some(planned) => self.afford(planned),
+            None => Ok(None),
+        }
+    }
+
+    /// The next window that failed in an earlier run.
+    fn retry(&mut self) -> Option<Planned> {
+        if self.wanted.max_windows.is_some_and(|max| self.windows >= max) {
+            return None;
+        }
+        let window = self.retries.pop_front()?;
+        Some(self.take_sealed(window).map_or(Planned::DrainOnce(window), Planned::Sealed))
+    }
+
+    /// The window, if there is time for it.
+    fn afford(&mut self, planned: Planned) -> Result<Option<Planned>> {
+        if !self.context.budget.affords(planned.window()?, self.windows) {
+            return Ok(self.stop_early());
+        }
+        Ok(Some(planned))
+    }
+
+    /// The next of the missing ledgers.
+    async fn next_missing(&mut self) -> Result<Option<Planned>> {
         while let Some(free) = self.missing.pop_front() {
             if self.wanted.max_windows.is_some_and(|max| self.windows >= max) {
                 return Ok(self.stop_early());
@@ -150,7 +219,7 @@ impl<'a> Planner<'a> {
             // Another process may have loaded it meanwhile; do not drain it in vain.
             if self.missing_in(window).await? != [window] {
                 let rest = LedgerWindow::new(free.start(), self.wanted.range.end())?;
-                self.missing = self.missing_in(rest).await?.into();
+                self.plan(rest).await?;
                 continue;
             }
             let planned = match self.sealed(free).await? {
@@ -160,7 +229,7 @@ impl<'a> Planner<'a> {
                 Some(object) => Planned::Sealed(object),
                 None => {
                     if self.wanted.scheduled && !ripe(self.context, limits, window).await? {
-                        self.stop();
+                        self.source_ended();
                         return Ok(None);
                     }
                     Planned::Drain(window)
@@ -170,7 +239,6 @@ impl<'a> Planner<'a> {
             if end < free.end() {
                 self.missing.push_front(LedgerWindow::new(end + 1, free.end())?);
             }
-            self.windows += 1;
             return Ok(Some(planned));
         }
         Ok(None)
@@ -179,13 +247,7 @@ impl<'a> Planner<'a> {
     /// The sealed object that is the next window of `free`, if any. If its load alone ran out of time before, the
     /// object is removed: its ledgers are drained again in shorter windows.
     async fn sealed(&mut self, free: LedgerWindow) -> Result<Option<StagedObject>> {
-        while self.sealed.front().is_some_and(|object| object.footer.start_ledger < free.start()) {
-            self.sealed.pop_front();
-        }
-        let limits = self.limits;
-        let Some(object) = self.sealed.pop_front_if(|object| fits(object, free, limits)) else {
-            return Ok(None);
-        };
+        let Some(object) = self.take_sealed(free) else { return Ok(None) };
         if !self.context.budget.has_given_up_staged(object.window()?) {
             return Ok(Some(object));
         }
@@ -194,11 +256,34 @@ impl<'a> Planner<'a> {
         Ok(None)
     }
 
+    /// Takes the sealed object that is the next window of `free` out of the list.
+    fn take_sealed(&mut self, free: LedgerWindow) -> Option<StagedObject> {
+        let place = self.sealed.iter().position(|object| fits(object, free, self.limits))?;
+        Some(self.sealed.remove(place))
+    }
+
     /// Stops planning although windows are left.
     fn stop_early(&mut self) -> Option<Planned> {
         self.stop();
         self.stopped_early = true;
         None
+    }
+
+    /// Plans the missing ledgers of a range, and returns those that failed in earlier runs, in windows of their own.
+    async fn plan(&mut self, range: LedgerWindow) -> Result<Vec<LedgerWindow>> {
+        let mut retries = Vec::new();
+        self.missing.clear();
+        let mut missing = self.missing_in(range).await?;
+        if self.wanted.scheduled {
+            let failed = |client: Session, _| async move { progress::failed(&client, range).await };
+            for failed in self.context.retry_on_session("plan", failed).await? {
+                let (due, others) = part(&missing, failed);
+                retries.extend(due.into_iter().flat_map(|due| self.limits.windows(due)));
+                missing = others;
+            }
+        }
+        self.missing = missing.into();
+        Ok(retries)
     }
 
     /// The missing ledgers of a range.
@@ -213,6 +298,15 @@ impl<'a> Planner<'a> {
         };
         self.context.retry_on_session("plan", ask).await
     }
+}
+
+/// Parts ranges into the ledgers inside a window and those outside.
+fn part(ranges: &[LedgerWindow], window: LedgerWindow) -> (Vec<LedgerWindow>, Vec<LedgerWindow>) {
+    let below = |range: &LedgerWindow| window.start().checked_sub(1).and_then(|last| range.until(last));
+    let above = |range: &LedgerWindow| window.end().checked_add(1).and_then(|next| range.from(next));
+    let within = |range: &LedgerWindow| range.until(window.end())?.from(window.start());
+    let inside = ranges.iter().filter_map(within).collect();
+    (inside, ranges.iter().flat_map(|range| [below(range), above(range)]).flatten().collect())
 }
 
 /// Whether a sealed object is the next window of `free`: it starts there, and keeps within it and within a partition.
@@ -230,11 +324,15 @@ async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) ->
         return Ok(true);
     }
     let first = LedgerWindow::new(planned.start(), planned.start())?;
-    let offer = context.retry("ask the source", |_| context.flight.offer(first, context.trust)).await?;
-    Ok(match offer {
-        Offer::NothingYet => false,
-        Offer::Ledgers(offered) => is_ripe(offered.latest_closed_at, context.clients.config.commit_interval),
-    })
+    match context.flight.offer(first, context.trust).await {
+        Ok(Offer::NothingYet) => Ok(false),
+        Ok(Offer::Ledgers(offered)) => {
+            Ok(is_ripe(offered.latest_closed_at, context.clients.config.commit_interval))
+        }
+        // The drain is tried, so that the ledger can be told from the source.
+        Err(Error::Source { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a window below full length should be loaded now: its first ledger closed long enough ago. A ledger that closes
@@ -249,6 +347,19 @@ fn is_ripe(first_closed_at: Option<DateTime<Utc>>, commit_interval: Duration) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_before_is_parted_from_the_rest() {
+        let window = |start, end| LedgerWindow::new(start, end).unwrap();
+        let (inside, outside) = part(&[window(1, 9), window(12, 20)], window(8, 12));
+        assert_eq!(
+            (inside, outside),
+            (vec![window(8, 9), window(12, 12)], vec![window(1, 7), window(13, 20)])
+        );
+        assert_eq!(part(&[window(0, 3)], window(0, 3)), (vec![window(0, 3)], vec![]));
+        assert_eq!(part(&[window(5, 6)], window(7, 9)), (vec![], vec![window(5, 6)]));
+        assert_eq!(part(&[window(5, 6)], window(1, 4)), (vec![], vec![window(5, 6)]));
+    }
 
     #[test]
     fn a_window_at_the_tip_is_ripe_by_the_age_of_its_first_ledger_whatever_the_clocks_say() {

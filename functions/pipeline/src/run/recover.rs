@@ -3,20 +3,24 @@
 use object_store::path::Path;
 
 use super::context::Context;
-use crate::contract::window::LedgerWindow;
 use crate::database::progress::{self, CompletedWindow};
-use crate::database::{Client, Session, fold};
+use crate::database::{Client, Session, begin, commit, fold};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
-use crate::store::archive::{archived_names, archived_object, move_to_archive, staged_objects};
+use crate::store::archive::{move_to_archive, staged_objects};
+use crate::store::names::is_archived;
 
 /// Finishes the work of earlier runs: unarchived objects, unfolded windows, superseded objects. Returns the sealed
-/// objects that wait to be loaded, by their first ledger.
+/// objects that wait to be loaded, by their first ledger. Nothing is moved to an archive of another database: `is_owner`.
 ///
 /// # Errors
 /// [`Error::Staging`], [`Error::Database`].
-pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
-    let archived = finish_archiving(context, client).await?;
+pub(super) async fn recover(
+    context: &Context,
+    client: &mut Client,
+    is_owner: bool,
+) -> Result<Vec<StagedObject>> {
+    let archived = finish_archiving(context, client, is_owner).await?;
     let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
     let folded = context.retry_on_session("fold", fold).await?;
     if archived > 0 || folded > 0 {
@@ -26,30 +30,48 @@ pub(super) async fn recover(context: &Context, client: &Client) -> Result<Vec<St
 }
 
 /// Moves the object of a completed window to the archive, then records it: after a crash in between, the next run
-/// finishes.
+/// finishes. If the window has another batch meanwhile, the object is superfluous, and removed: a move that is late must not
+/// put old rows over those of a forced replay.
 ///
 /// # Errors
 /// [`Error::Staging`], [`Error::Database`]; [`Error::Corrupt`] when the object is in neither place.
 pub(super) async fn archive(
     context: &Context,
-    client: &Client,
+    client: &mut Client,
     completed: &CompletedWindow,
     staged: &Path,
 ) -> Result<()> {
-    let partition_ledgers = context.settings.partition_ledgers;
-    let target =
-        move_to_archive(context.store(), context.network(), partition_ledgers, completed.window, staged)
-            .await?;
+    failpoint!("archiving");
+    let (store, network, settings) = (context.store(), context.network(), &context.settings);
+    let CompletedWindow { id, batch_id, window, .. } = *completed;
+    let tx = begin(client).await?;
+    progress::hold_window(&tx, id).await?;
+    match progress::awaits_archive(&tx, id, batch_id).await? {
+        Some(true) => {}
+        Some(false) if !is_archived(staged) => {
+            tracing::info!(object = %staged, "removed a staged object: its window is archived, or has been replaced");
+            return store.remove(staged).await;
+        }
+        Some(false) | None => return Ok(()),
+    }
+    let target = if is_archived(staged) {
+        staged.clone() // a restored window: it stays where it is, also under a name that other partitions gave it
+    } else {
+        move_to_archive(store, network, settings.partition_ledgers, window, staged).await?
+    };
     failpoint!("archive_moved");
-    progress::mark_archived(client, completed.id, completed.batch_id, target.as_ref()).await?;
+    progress::mark_archived(tx.client(), id, batch_id, target.as_ref()).await?;
+    // If this is lost, the next run finds the object in the archive, and records it.
+    commit(tx, "record that the window is archived").await?;
     failpoint!("archive_recorded");
     Ok(())
 }
 
 /// Archives windows that crashed between COMMIT and archive. Returns their number. A lost object is logged and left for
 /// `verify`: its rows are in the database.
-async fn finish_archiving(context: &Context, client: &Client) -> Result<usize> {
-    let left = progress::unarchived(client).await?;
+async fn finish_archiving(context: &Context, client: &mut Client, is_owner: bool) -> Result<usize> {
+    let mut left = progress::unarchived(client).await?;
+    left.retain(|(_, object)| is_owner || is_archived(&Path::from(object.as_str())));
     let count = left.len();
     for (completed, object) in left {
         match archive(context, client, &completed, &Path::from(object)).await {
@@ -89,35 +111,4 @@ async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<Staged
     }
     sealed.sort_by_key(|object| object.footer.start_ledger);
     Ok(sealed)
-}
-
-/// The archived objects in the range that are not loaded, by their first ledger: the objects that a restore loads.
-///
-/// # Errors
-/// [`Error::Corrupt`] for an object that is unreadable or contradicts its name: a restore without it would look
-/// complete. [`Error::Schema`] for an object that crosses a partition of this database.
-pub(super) async fn archived_objects(
-    context: &Context,
-    client: &Client,
-    range: LedgerWindow,
-) -> Result<Vec<StagedObject>> {
-    let (store, network, settings) = (context.store(), context.network(), &context.settings);
-    let mut objects = Vec::new();
-    for named in archived_names(store, network, range).await? {
-        let window = named.2;
-        if progress::uncovered(client, window).await?.is_empty() {
-            continue;
-        }
-        let object = archived_object(store, network, named).await?;
-        if window.start() / settings.partition_ledgers != window.end() / settings.partition_ledgers {
-            return Err(Error::Schema(format!(
-                "archived window {window} crosses a partition of {} ledgers: restore into a database with the \
-                 partition size it was created for",
-                settings.partition_ledgers
-            )));
-        }
-        objects.push(object);
-    }
-    objects.sort_by_key(|object| object.footer.start_ledger);
-    Ok(objects)
 }

@@ -7,14 +7,16 @@ use super::budget::Budget;
 use super::conclude::conclude;
 use super::context::{Clients, Context};
 use super::fingerprint;
+use super::ownership::{is_own_archive, own_archive};
+use super::partitions::make_partitions;
 use super::planner::Wanted;
-use super::recover::{archived_objects, recover};
+use super::recover::recover;
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
-use crate::database::load::{FoldWhen, ensure_partition};
+use crate::database::load::FoldWhen;
 use crate::database::settings::store_fingerprint;
-use crate::database::{Client, Session, health, progress};
+use crate::database::{Client, health, progress};
 use crate::error::{Error, Result};
 use crate::report::{Report, Watch};
 use crate::source::Trust;
@@ -113,35 +115,46 @@ async fn load_range(
     report: &mut Report,
 ) -> Result<()> {
     let trust = options.kind.trust(clients.config.flight.trust_end);
-    let (context, client) = Context::open(clients, budget, trust).await?;
+    let (context, mut client) = Context::open(clients, budget, trust).await?;
     let range = context.settings.retained(asked)?;
     if range != asked {
         tracing::info!(start_ledger = range.start(), "skipped lower ledgers: they are not retained");
         report.retained_from = Some(range.start());
     }
     context.learn(&client).await?;
-    let sealed = recover(&context, &client).await?;
+    // A replay from the archive writes nothing to it, and may read that of another database.
+    let is_owner = match options.kind {
+        ReplayKind::FromArchive => is_own_archive(&context).await?,
+        ReplayKind::Missing { .. } | ReplayKind::Force { .. } => {
+            own_archive(&context, &client).await.map(|()| true)?
+        }
+    };
+    let sealed = recover(&context, &mut client, is_owner).await?;
     let window_ledgers = options.window_ledgers.unwrap_or(clients.config.window_ledgers);
     let wanted = Wanted { range, scheduled: false, max_windows: None, window_ledgers };
     let (work, tip) = match options.kind {
-        ReplayKind::FromArchive => {
-            let objects = archived_objects(&context, &client, range).await?;
-            (Some(Work::Archived { wanted, objects }), None)
-        }
+        ReplayKind::FromArchive => (Some(Work::Archive { wanted }), None),
         ReplayKind::Missing { .. } if progress::uncovered(&client, range).await?.is_empty() => return Ok(()),
         ReplayKind::Missing { .. } => {
             let available = context.source_range().await?;
             let remembered = &context.settings;
             fingerprint::check_or_store(&client, &context.flight, remembered, available.as_ref(), false)
                 .await?;
-            let work = within_reach(wanted, available.as_ref(), report)
-                .map(|wanted| Work::Missing { wanted, sealed });
+            let work = within_reach(wanted, available.as_ref(), report).map(|wanted| Work::Source {
+                wanted,
+                sealed,
+                replaced: Vec::new(),
+            });
             (work, tip_of(available.as_ref()))
         }
         ReplayKind::Force { .. } => force(&context, &client, wanted, sealed, report).await?,
     };
     let Some(work) = work else { return Ok(()) };
-    make_partitions(&context, &work, tip.is_some()).await?;
+    if let Work::Source { wanted, .. } = &work
+        && tip.is_some()
+    {
+        make_partitions(&context, [wanted.range]).await?;
+    }
     // If time may run out, fold each window inline, because a later fold may not happen.
     let fold_when = if budget.ends() { FoldWhen::Inline } else { FoldWhen::Later };
     let job = Job { work, fold_when, workers: options.parallel.unwrap_or(WORKERS) };
@@ -155,33 +168,6 @@ async fn load_range(
     health::measure(&client, tip).await;
     let missing = progress::uncovered(&client, range).await?;
     report.source_ends_at = report.without_failed(&missing).map(|free| i64::from(free.start()) - 1);
-    Ok(())
-}
-
-/// The largest number of partitions that are created before the workers start; workers create the others.
-const PARTITIONS_AHEAD: usize = 1_000;
-
-/// Creates the partitions of the work before its workers start: a session may miss one that another has just created. If the
-/// end of the source is unknown, the workers create what they need.
-async fn make_partitions(context: &Context, work: &Work, is_bounded: bool) -> Result<()> {
-    let size = context.settings.partition_ledgers;
-    let mut partitions: Vec<u32> = Vec::new();
-    for range in work.ranges()? {
-        if is_bounded || range.ledgers() <= u64::from(size) {
-            let starts = (range.start() / size..=range.end() / size).map(|number| number * size);
-            partitions.extend(starts.take(PARTITIONS_AHEAD));
-        }
-    }
-    partitions.sort_unstable();
-    partitions.dedup();
-    partitions.truncate(PARTITIONS_AHEAD);
-    if partitions.len() < 2 {
-        return Ok(());
-    }
-    for partition in partitions {
-        let make = |client: Session, _| async move { ensure_partition(&client, partition).await };
-        context.retry_on_session("partition", make).await?;
-    }
     Ok(())
 }
 
@@ -224,7 +210,7 @@ async fn force(
             beyond.window
         )));
     }
-    Ok((Some(Work::Replace { wanted, sealed, replaced }), tip))
+    Ok((Some(Work::Source { wanted, sealed, replaced }), tip))
 }
 
 /// The wanted ledgers that the source has; `None` if it has none, which the report then states.

@@ -7,8 +7,10 @@ use super::budget::Budget;
 use super::conclude::conclude;
 use super::context::{Clients, Context};
 use super::fingerprint;
+use super::ownership::own_archive;
 use super::planner::Wanted;
 use super::recover::recover;
+use super::restore::lost_windows;
 use super::stop::Stop;
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::config::StartLedger;
@@ -77,9 +79,11 @@ async fn load_schedule(
         report.busy = true;
         return Ok(());
     };
+    own_archive(&context, &client).await?;
     // The previous run has ended by now, so its unfinished windows are known to be abandoned.
     context.learn(&client).await?;
-    let sealed = recover(&context, &client).await?;
+    let sealed = recover(&context, &mut client, true).await?;
+    load_lost(&context, &client, watch, report).await?;
     let range = context
         .source_range()
         .await?
@@ -98,8 +102,11 @@ async fn load_schedule(
             max_windows: clients.config.max_windows,
             window_ledgers: clients.config.window_ledgers,
         };
-        let job =
-            Job { work: Work::Missing { wanted, sealed }, fold_when: FoldWhen::Inline, workers: WORKERS };
+        let job = Job {
+            work: Work::Source { wanted, sealed, replaced: Vec::new() },
+            fold_when: FoldWhen::Inline,
+            workers: WORKERS,
+        };
         load_windows(&context, job, watch, report).await?;
         // This session has been idle meanwhile and may have died: take a checked one.
         client = context.clients.sessions.get().await?;
@@ -107,6 +114,37 @@ async fn load_schedule(
     }
     health::measure(&client, Some(available.end())).await;
     report.caught_up = !report.stopped_early;
+    Ok(())
+}
+
+/// Loads windows that were lost with the last commits of another server, from the archive: drained anew, they would have
+/// other bounds, and the archive would hold their ledgers twice. It is searched once per server and process.
+async fn load_lost(
+    context: &Arc<Context>,
+    client: &Client,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<()> {
+    let Some(start) = context.settings.schedule_start else { return Ok(()) };
+    let server = health::server_start(client).await?;
+    if !context.clients.is_new_server(&server) {
+        return Ok(());
+    }
+    let range = LedgerWindow::new(start.max(context.settings.retained_from), u32::MAX)?;
+    let pieces = lost_windows(context, client, range).await?;
+    if !pieces.is_empty() {
+        tracing::warn!(
+            windows = pieces.len(),
+            "the archive has windows that the database lacks: loading them"
+        );
+        let wanted = Wanted { range, scheduled: true, max_windows: None, window_ledgers: u32::MAX };
+        let work = Work::Lost { wanted, pieces };
+        load_windows(context, Job { work, fold_when: FoldWhen::Inline, workers: WORKERS }, watch, report)
+            .await?;
+    }
+    if !report.stopped_early {
+        context.clients.note_server(server);
+    }
     Ok(())
 }
 

@@ -6,8 +6,10 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::context::Context;
+use super::ownership::{is_own_archive, refused};
 use super::planner::Planned;
 use super::recover::archive;
+use super::restore::Piece;
 use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
 use crate::database::load::{FoldWhen, Loaded, load};
@@ -19,12 +21,15 @@ use crate::metrics;
 use crate::report::{WindowReport, WindowStatus};
 use crate::source::{Offer, OfferedWindow, drain};
 use crate::store::StagedObject;
-use crate::store::stage::{StageTarget, Staged, stage, stage_sorted};
+use crate::store::names::is_archived;
+use crate::store::stage::{StageTarget, Staged, stage, stage_part, stage_sorted};
 
 /// How a window ended.
 pub(super) enum Performed {
-    /// The window is loaded, or recorded as failed.
+    /// The window is loaded.
     Done(WindowReport),
+    /// A value cannot be loaded: the error, and the object that was kept, if possible.
+    Bad(Error, Option<Path>),
     /// The source ends here: the part of the window that it had, if any, is loaded.
     AtTip(Option<WindowReport>),
 }
@@ -34,7 +39,7 @@ enum Prepared {
     /// An object to load.
     Ready(StagedObject, ClaimFacts),
     /// A value cannot be loaded: the error, and the object that was kept, if possible.
-    Bad(Error, Option<String>),
+    Bad(Error, Option<Path>),
     /// The source does not have the window yet.
     Nothing,
 }
@@ -79,9 +84,15 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
     };
     let prepared = match planned {
         Planned::Sealed(object) => ready(object, RowSource::Staging),
-        Planned::Archived(object) => ready(object, RowSource::Archive),
-        Planned::Drain(window) => stage_window(context, window, false).await?,
-        Planned::Replace(completed) => stage_window(context, completed.window, true).await?,
+        Planned::Archived(Piece { object, window }) if object.window()? == window => {
+            ready(object, RowSource::Archive)
+        }
+        Planned::Archived(piece) => ready(cut(context, piece).await?, RowSource::Archive),
+        Planned::Drain(window) => stage_window(context, window, false, Attempts::UpToMax).await?,
+        Planned::DrainOnce(window) => stage_window(context, window, false, Attempts::One).await?,
+        Planned::Replace(completed) => {
+            stage_window(context, completed.window, true, Attempts::UpToMax).await?
+        }
     };
     let (object, facts) = match prepared {
         Prepared::Ready(object, facts) => (object, facts),
@@ -91,19 +102,39 @@ async fn stage_and_load(context: &Context, planned: Planned, fold_when: FoldWhen
             )));
         }
         Prepared::Nothing => return Ok(Performed::AtTip(None)),
-        Prepared::Bad(error, object) => return record_failure(context, window, error, object).await,
+        Prepared::Bad(error, object) => return Ok(Performed::Bad(error, object)),
     };
     let end = object.footer.end_ledger;
     let report = match replaced {
         Some(completed) => replace_window(context, completed, object, facts).await?,
         None => match load_window(context, object, facts, fold_when).await {
-            Err(error @ Error::BadData { .. }) => {
-                return record_failure(context, window, error, None).await;
-            }
+            Err(error @ Error::BadData { .. }) => return Ok(Performed::Bad(error, None)),
             loaded => loaded?,
         },
     };
     Ok(if end < window.end() { Performed::AtTip(Some(report)) } else { Performed::Done(report) })
+}
+
+/// Stages a part of an archived object as a window of its own, which will be archived too.
+async fn cut(context: &Context, Piece { object, window }: Piece) -> Result<StagedObject> {
+    if !is_own_archive(context).await? {
+        let why =
+            format!("does not belong to this one: object {} would be cut to ledgers {window}", object.path);
+        return Err(refused(context, &why));
+    }
+    let staged = stage_part(context.store(), &stage_target(context, false), &object, window).await?;
+    tracing::info!(step = "stage", object = %object.path, start_ledger = window.start(), end_ledger = window.end(), "cut an archived object");
+    Ok(staged)
+}
+
+/// The target of this run's objects.
+fn stage_target(context: &Context, replaces: bool) -> StageTarget {
+    StageTarget {
+        network: context.clients.config.network.clone(),
+        database_id: context.settings.database_id,
+        batch_rows: context.clients.config.batch_rows,
+        replaces,
+    }
 }
 
 /// An object that needs no drain.
@@ -111,31 +142,54 @@ fn ready(object: StagedObject, source: RowSource) -> Prepared {
     Prepared::Ready(object, ClaimFacts { source, attempts: 1, drain_ms: None })
 }
 
-/// Records the window as failed; the windows after it continue.
-async fn record_failure(
+/// Reports a window as failed; the windows after it continue. It is recorded, unless it was to be replaced: then the
+/// completed window stays, and nothing would clear the record.
+pub(super) async fn record_failure(
     context: &Context,
     window: LedgerWindow,
-    error: Error,
-    object: Option<String>,
-) -> Result<Performed> {
+    replaces: bool,
+    error: &Error,
+    object: Option<Path>,
+) -> Result<WindowReport> {
     let message = error.chain();
     metrics::failed();
-    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), error = %message, "the window failed");
-    let client = context.session().await?;
-    for superseded in progress::mark_failed(&client, window, &message, object.as_deref()).await? {
-        context.store().remove(&Path::from(superseded)).await?;
+    let kept = object.as_ref().map(ToString::to_string);
+    tracing::warn!(step = "drain", start_ledger = window.start(), end_ledger = window.end(), object = kept, error = %message, "the window failed");
+    if !replaces {
+        let client = context.session().await?;
+        for superseded in progress::mark_failed(&client, window, &message, kept.as_deref()).await? {
+            context.store().remove(&Path::from(superseded)).await?;
+        }
     }
-    Ok(Performed::Done(WindowReport::failed(window, &error)))
+    Ok(WindowReport::failed(window, error))
 }
 
-/// Drains and stages one window, and retries after a transient error.
-async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -> Result<Prepared> {
+/// The attempts to drain a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    /// One, and `MAX_RETRIES` more after transient errors.
+    UpToMax,
+    /// One.
+    One,
+}
+
+/// Drains and stages one window.
+async fn stage_window(
+    context: &Context,
+    window: LedgerWindow,
+    replaces: bool,
+    attempts: Attempts,
+) -> Result<Prepared> {
     let begun = Instant::now();
     let attempt = |attempts| async move { Ok((attempts, stage_once(context, window, replaces).await?)) };
-    let (attempts, object) = match context.retry("drain", attempt).await {
+    let staged = match attempts {
+        Attempts::UpToMax => context.retry("drain", attempt).await,
+        Attempts::One => attempt(1).await.inspect_err(|_| metrics::failed()),
+    };
+    let (attempts, object) = match staged {
         Ok((attempts, Staged::Sealed(object))) => (attempts, *object),
         Ok((_, Staged::Bad(object, error))) => {
-            return Ok(Prepared::Bad(error, Some(object.path.to_string())));
+            return Ok(Prepared::Bad(error, Some(object.path)));
         }
         Ok((_, Staged::Nothing | Staged::NeedsSorting)) => return Ok(Prepared::Nothing),
         Err(error @ Error::BadData { .. }) => return Ok(Prepared::Bad(error, None)),
@@ -156,12 +210,7 @@ async fn stage_window(context: &Context, window: LedgerWindow, replaces: bool) -
 
 /// One attempt: request, drain, stage; if the source sends ledgers out of order, it is drained twice.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
-    let target = StageTarget {
-        network: context.clients.config.network.clone(),
-        database_id: context.settings.database_id,
-        batch_rows: context.clients.config.batch_rows,
-        replaces,
-    };
+    let target = stage_target(context, replaces);
     let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
     let window = offered.window;
     if replaces && window != planned {
@@ -206,18 +255,16 @@ async fn load_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     if let Loaded::Completed(id) = outcome {
         log_loaded(&report, begun);
-        archive_window(context, id, &object, facts.source).await?;
+        archive_window(context, id, &object).await?;
         return Ok(report);
     }
     let covering = progress::covering(&*context.session().await?, window).await?;
     let ours = covering.iter().find(|c| c.batch_id == object.footer.batch_id);
     match ours {
         // Another process may have loaded the object and may be archiving it: archiving twice does no harm.
-        Some(ours) if !ours.archived => {
-            archive_window(context, ours.id, &object, facts.source).await?;
-        }
+        Some(ours) if !ours.archived => archive_window(context, ours.id, &object).await?,
         Some(_) => {}
-        None if facts.source == RowSource::Archive => {}
+        None if is_archived(&object.path) => {}
         None => context.store().remove(&object.path).await?,
     }
     // Loaded by an earlier attempt of this process whose answer was lost, or by another process.
@@ -250,7 +297,7 @@ async fn replace_window(
     let mut report = WindowReport::completed(window, object.footer.rows, facts.source);
     report.status = WindowStatus::Replaced;
     log_loaded(&report, begun);
-    archive_window(context, id, &object, facts.source).await?;
+    archive_window(context, id, &object).await?;
     Ok(report)
 }
 
@@ -299,7 +346,7 @@ async fn drain_again(
 ) -> Result<(StagedObject, ClaimFacts)> {
     tracing::warn!(error = %error.chain(), "removed a corrupt object; draining its window again");
     context.store().remove(&object.path).await?;
-    match stage_window(context, window, replaces).await? {
+    match stage_window(context, window, replaces, Attempts::UpToMax).await? {
         Prepared::Ready(object, facts) => Ok((object, facts)),
         Prepared::Bad(error, _) => Err(error),
         Prepared::Nothing => Err(Error::source_transient(format!("no longer offers ledgers {window}"))),
@@ -320,14 +367,10 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 }
 
 /// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
-async fn archive_window(context: &Context, id: i64, object: &StagedObject, source: RowSource) -> Result<()> {
-    if source == RowSource::Archive {
-        return Ok(()); // claimed as archived
-    }
-    let (window, batch_id) = (object.window()?, object.footer.batch_id);
-    let attempt = |client: Session, _| async move {
-        let completed = CompletedWindow { id, batch_id, window, archived: false };
-        archive(context, &client, &completed, &object.path).await
-    };
+async fn archive_window(context: &Context, id: i64, object: &StagedObject) -> Result<()> {
+    let (batch_id, window) = (object.footer.batch_id, object.window()?);
+    let completed = &CompletedWindow { id, batch_id, window, archived: false };
+    let attempt =
+        |mut client: Session, _| async move { archive(context, &mut client, completed, &object.path).await };
     context.retry_on_session("archive", attempt).await
 }

@@ -2,20 +2,24 @@
 //! work at the same time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, mpsc};
+use object_store::path::Path;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use super::attribution::{Attribution, Verdict, is_served};
 use super::context::Context;
 use super::follow_up::{fold_pending, tend};
+use super::partitions::make_partitions;
 use super::planner::{Planned, Planner, Wanted};
-use super::window::{Performed, perform};
+use super::restore::{Piece, archived_pieces};
+use super::window::{Performed, perform, record_failure};
+use crate::contract::evidence::RowSource;
 use crate::contract::window::LedgerWindow;
 use crate::database::load::FoldWhen;
-use crate::database::progress::{self, CompletedWindow};
+use crate::database::progress::CompletedWindow;
 use crate::error::{Error, Result};
 use crate::report::{Event, Report, Watch, WindowReport, WindowStatus};
 use crate::store::StagedObject;
@@ -38,41 +42,31 @@ pub(super) struct Job {
 
 /// Windows and the origin of their rows.
 pub(super) enum Work {
-    /// The missing ledgers, from the source or from sealed objects that fit.
-    Missing { wanted: Wanted, sealed: Vec<StagedObject> },
-    /// Completed windows to replace, then the missing ledgers between them.
-    Replace { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
-    /// Objects of the archive.
-    Archived { wanted: Wanted, objects: Vec<StagedObject> },
-}
-
-impl Work {
-    /// The ranges that rows may be loaded for.
-    pub(super) fn ranges(&self) -> Result<Vec<LedgerWindow>> {
-        match self {
-            Work::Missing { wanted, .. } | Work::Replace { wanted, .. } => Ok(vec![wanted.range]),
-            Work::Archived { objects, .. } => objects.iter().map(StagedObject::window).collect(),
-        }
-    }
-
-    /// The whole scope.
-    fn wanted(&self) -> Wanted {
-        match self {
-            Work::Missing { wanted, .. } | Work::Replace { wanted, .. } | Work::Archived { wanted, .. } => {
-                *wanted
-            }
-        }
-    }
+    /// Completed windows to replace, then the missing ledgers, from the source or from sealed objects that fit.
+    Source { wanted: Wanted, sealed: Vec<StagedObject>, replaced: Vec<CompletedWindow> },
+    /// The missing ledgers that the archive has.
+    Archive { wanted: Wanted },
+    /// Windows of this database that only the archive has.
+    Lost { wanted: Wanted, pieces: Vec<Piece> },
 }
 
 /// A message from a worker.
 enum Told {
-    /// A window is done, or failed for its own reason.
+    /// A window is done, or has bad data.
     Window(WindowReport),
-    /// The source failed a window; the next windows show whether the window or the source is at fault.
-    SourceFailed(WindowReport, Error),
+    /// The source failed a window, which cannot be narrowed.
+    Suspect(Suspect),
+    /// A window failed, and its parts are tried.
+    Narrowed(Error),
     /// The run cannot continue.
     Trouble(Error),
+}
+
+/// A window that failed by its own fault or by the source's.
+struct Suspect {
+    window: LedgerWindow,
+    replaces: bool,
+    error: Error,
 }
 
 /// Does the job, and once more if another process loaded a part of a window first: the rest is planned again. At the
@@ -106,52 +100,62 @@ pub(super) async fn load_windows(
 
 /// Executes one plan.
 async fn load_once(context: &Arc<Context>, job: &mut Job, watch: &Watch, report: &mut Report) -> Result<()> {
-    let again = Work::Missing { wanted: job.work.wanted(), sealed: Vec::new() };
-    let planner = match std::mem::replace(&mut job.work, again) {
-        Work::Missing { wanted, sealed } => Planner::missing(context, wanted, sealed, Vec::new()).await?,
-        Work::Replace { wanted, sealed, replaced } => {
-            Planner::missing(context, wanted, sealed, replaced).await?
+    let planner = match &mut job.work {
+        // What is planned once more is only what is missing then.
+        Work::Source { wanted, sealed, replaced } => {
+            let (sealed, replaced) = (std::mem::take(sealed), std::mem::take(replaced));
+            Planner::missing(context, *wanted, sealed, replaced).await?
         }
-        Work::Archived { wanted, objects } => Planner::archived(context, wanted, objects),
+        Work::Archive { wanted } => {
+            let client = context.session().await?;
+            let (pieces, absent) = archived_pieces(context, &client, wanted.range).await?;
+            report.not_in_archive = absent;
+            drop(client);
+            make_partitions(context, pieces.iter().map(|piece| piece.window)).await?;
+            Planner::archived(context, *wanted, pieces)
+        }
+        Work::Lost { wanted, pieces } => {
+            make_partitions(context, pieces.iter().map(|piece| piece.window)).await?;
+            Planner::archived(context, *wanted, std::mem::take(pieces))
+        }
     };
     watch(Event::Planned(planner.ledgers()));
     let planner = Mutex::new(planner);
     let (teller, mut told) = mpsc::unbounded_channel();
-    let failures = AtomicU32::new(0);
-    let mut workers = Vec::new();
-    for _ in 0..job.workers.max(1) {
-        workers.push(work(context, &planner, &failures, teller.clone(), job.fold_when));
-    }
+    let crew = Crew {
+        context,
+        planner: &planner,
+        changes: watch::Sender::new(()),
+        attribution: Attribution::default(),
+        fold_when: job.fold_when,
+    };
+    let workers: Vec<_> = (0..job.workers.max(1)).map(|_| crew.work(teller.clone())).collect();
     drop(teller);
-    let listening = listen(context, &mut told, job.fold_when, watch, report, &planner);
+    let listening = listen(context, &mut told, job.fold_when, watch, report);
     let (heard, ()) = futures::future::join(listening, async {
         futures::future::join_all(workers).await;
     })
     .await;
-    report.stopped_early = planner.into_inner().stopped_early();
+    report.stopped_early = planner.lock().await.stopped_early();
     heard
 }
 
-/// Collects the workers' messages, folds between windows, and distinguishes failing windows from a failing source.
+/// Collects the workers' messages, folds between windows, and records the windows that failed by their own fault.
 async fn listen(
     context: &Arc<Context>,
     told: &mut mpsc::UnboundedReceiver<Told>,
     fold_when: FoldWhen,
     watch: &Watch,
     report: &mut Report,
-    planner: &Mutex<Planner<'_>>,
 ) -> Result<()> {
     let mut unfolded_rows = 0;
-    let mut suspects: Vec<(WindowReport, Error)> = Vec::new();
-    let mut trouble: Option<Error> = None;
+    let mut suspects: Vec<Suspect> = Vec::new();
+    let (mut narrowed, mut trouble): (Option<Error>, Option<Error>) = (None, None);
     while let Some(told) = told.recv().await {
         match told {
             Told::Window(window) => {
-                // Others pass, so the windows that failed before are at fault themselves.
-                for (suspect, error) in suspects.drain(..) {
-                    mark_failed(context, &suspect, &error).await?;
-                    watch(Event::Window(&suspect));
-                    report.windows.push(suspect);
+                if window.source == RowSource::Flight {
+                    suspects = try_suspects(context, suspects, watch, report).await?;
                 }
                 unfolded_rows += window.rows;
                 watch(Event::Window(&window));
@@ -161,81 +165,176 @@ async fn listen(
                     unfolded_rows = 0;
                 }
             }
-            Told::SourceFailed(window, error) => {
-                suspects.push((window, error));
-            }
-            Told::Trouble(error) => {
-                planner.lock().await.stop();
-                trouble = trouble.or(Some(error));
-            }
+            Told::Suspect(suspect) => suspects.push(suspect),
+            Told::Narrowed(error) => narrowed = narrowed.or(Some(error)),
+            Told::Trouble(error) => trouble = trouble.or(Some(error)),
         }
     }
-    match trouble.or_else(|| suspects.into_iter().next().map(|(_, error)| error)) {
-        Some(error) => Err(error),
-        None => Ok(()),
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    if let Some(suspect) = try_suspects(context, suspects, watch, report).await?.into_iter().next() {
+        return Err(suspect.error);
+    }
+    match narrowed {
+        // There was no time for the parts.
+        Some(error) if report.windows.is_empty() => Err(error),
+        _ => Ok(()),
     }
 }
 
-/// One worker: each window runs as a separate task, so that a panic becomes an error here. `failures` counts the
-/// windows that the source failed since the last success: at the second, no more requests are sent.
-async fn work(
-    context: &Arc<Context>,
-    planner: &Mutex<Planner<'_>>,
-    failures: &AtomicU32,
-    teller: mpsc::UnboundedSender<Told>,
+/// Records suspects as failed if the source serves a loaded ledger now. (That it served a window before proves nothing: it may
+/// have failed since.) Returns them if it does not.
+async fn try_suspects(
+    context: &Context,
+    suspects: Vec<Suspect>,
+    watch: &Watch,
+    report: &mut Report,
+) -> Result<Vec<Suspect>> {
+    let Some(last) = suspects.last() else { return Ok(suspects) };
+    if is_served(context, last.window).await? != Some(true) {
+        return Ok(suspects);
+    }
+    for Suspect { window, replaces, error } in suspects {
+        let failed = record_failure(context, window, replaces, &error, None).await?;
+        watch(Event::Window(&failed));
+        report.windows.push(failed);
+    }
+    Ok(Vec::new())
+}
+
+/// What the workers of a run share.
+struct Crew<'a, 'p> {
+    context: &'a Arc<Context>,
+    planner: &'a Mutex<Planner<'p>>,
+    /// A window was finished, so there may be new ones.
+    changes: watch::Sender<()>,
+    attribution: Attribution,
     fold_when: FoldWhen,
-) {
-    let tell = |told| {
-        // the listener receives until all workers end
-        let _ = teller.send(told);
-    };
-    loop {
-        let planned: Planned = match planner.lock().await.next().await {
-            Ok(Some(planned)) => planned,
-            Ok(None) => return,
-            Err(error) => return tell(Told::Trouble(error)),
-        };
-        let window = match planned.window() {
-            Ok(window) => window,
-            Err(error) => return tell(Told::Trouble(error)),
-        };
+}
+
+impl Crew<'_, '_> {
+    /// One worker. It ends when no window is left, and none is under way whose parts may be left.
+    async fn work(&self, teller: mpsc::UnboundedSender<Told>) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let mut planner = self.planner.lock().await;
+            let planned = planner.next().await;
+            let may_follow = planner.is_under_way();
+            changes.mark_unchanged();
+            drop(planner);
+            let told = match planned {
+                Ok(Some(planned)) => {
+                    let told = self.perform(planned).await.unwrap_or_else(|error| Some(Told::Trouble(error)));
+                    self.planner.lock().await.finished();
+                    self.changes.send_replace(());
+                    told
+                }
+                Ok(None) if may_follow => {
+                    // It cannot fail: the sender is in `self`.
+                    let _ = changes.changed().await;
+                    continue;
+                }
+                Ok(None) => return,
+                Err(error) => Some(Told::Trouble(error)),
+            };
+            let is_trouble = matches!(told, Some(Told::Trouble(_)));
+            if is_trouble {
+                self.planner.lock().await.stop();
+            }
+            // The listener receives until all workers end.
+            let _ = told.map(|told| teller.send(told));
+            if is_trouble {
+                return;
+            }
+        }
+    }
+
+    /// Performs a window, as a separate task, so that a panic becomes an error here.
+    async fn perform(&self, planned: Planned) -> Result<Option<Told>> {
+        let (window, source) = (planned.window()?, planned.source());
         let begun = Instant::now();
         let mut task = JoinSet::new();
-        let shared = Arc::clone(context);
-        let performing = async move { perform(&shared, planned, fold_when).await };
-        task.spawn(performing.in_current_span());
+        let (shared, fold_when, copy) = (Arc::clone(self.context), self.fold_when, planned.clone());
+        task.spawn(async move { perform(&shared, copy, fold_when).await }.in_current_span());
         let performed = match task.join_next().await {
-            Some(Ok(done)) => done,
-            Some(Err(error)) => {
-                return tell(Told::Trouble(Error::Unexpected(format!("ledgers {window}: {error}"))));
-            }
-            None => return,
+            Some(Ok(performed)) => performed,
+            Some(Err(error)) => return Err(Error::Unexpected(format!("ledgers {window}: {error}"))),
+            None => return Ok(None),
         };
+        if source == RowSource::Flight && performed.is_ok() {
+            self.attribution.served();
+        }
         match performed {
             Ok(Performed::Done(report)) => {
-                failures.store(0, Ordering::Relaxed);
-                context.budget.note(window, begun.elapsed());
-                tell(Told::Window(report));
+                self.context.budget.note(window, begun.elapsed());
+                Ok(Some(Told::Window(report)))
             }
             Ok(Performed::AtTip(report)) => {
-                planner.lock().await.stop();
-                if let Some(report) = report {
-                    tell(Told::Window(report));
-                }
+                self.planner.lock().await.source_ended();
+                Ok(report.map(Told::Window))
+            }
+            Ok(Performed::Bad(error, object)) => {
+                self.bad_data(&planned, window, error, object).await.map(Some)
             }
             Err(error @ Error::Source { .. }) => {
-                if failures.fetch_add(1, Ordering::Relaxed) > 0 {
-                    planner.lock().await.stop();
-                }
-                tell(Told::SourceFailed(WindowReport::failed(window, &error), error));
+                self.failed(&planned, window, error, begun.elapsed()).await.map(Some)
             }
-            Err(error) => return tell(Told::Trouble(error)),
+            Err(error) => Err(error),
         }
     }
-}
 
-/// Records a window as failed that the source fails while it serves others.
-async fn mark_failed(context: &Context, window: &WindowReport, error: &Error) -> Result<()> {
-    let client = context.session().await?;
-    progress::mark_failed(&client, window.window()?, &error.chain(), None).await.map(drop)
+    /// A window with bad data: narrowed, or recorded as failed.
+    async fn bad_data(
+        &self,
+        planned: &Planned,
+        window: LedgerWindow,
+        error: Error,
+        object: Option<Path>,
+    ) -> Result<Told> {
+        let ledger = if let Error::BadData { ledger, .. } = &error { *ledger } else { 0 };
+        match self.attribution.bad_data(self.context, planned, window, ledger).await {
+            Verdict::Narrow(parts) => {
+                if let Some(object) = object {
+                    self.context.store().remove(&object).await?;
+                }
+                Ok(self.narrow(window, parts, error).await)
+            }
+            Verdict::Suspect | Verdict::BadSource => {
+                let replaces = matches!(planned, Planned::Replace(_));
+                record_failure(self.context, window, replaces, &error, object).await.map(Told::Window)
+            }
+        }
+    }
+
+    /// A window that the source failed: narrowed, or a suspect.
+    async fn failed(
+        &self,
+        planned: &Planned,
+        window: LedgerWindow,
+        error: Error,
+        took: Duration,
+    ) -> Result<Told> {
+        match self.attribution.failed(self.context, planned, window, &error, took).await? {
+            Verdict::Narrow(parts) => return Ok(self.narrow(window, parts, error).await),
+            Verdict::BadSource => self.planner.lock().await.stop(),
+            Verdict::Suspect => {}
+        }
+        let replaces = matches!(planned, Planned::Replace(_));
+        Ok(Told::Suspect(Suspect { window, replaces, error }))
+    }
+
+    /// Plans the parts of a window that failed.
+    async fn narrow(&self, window: LedgerWindow, parts: Vec<LedgerWindow>, error: Error) -> Told {
+        tracing::warn!(
+            step = "narrow",
+            start_ledger = window.start(),
+            end_ledger = window.end(),
+            parts = parts.len(),
+            error = %error.chain(),
+            "the window failed; trying its parts"
+        );
+        self.planner.lock().await.narrow(parts);
+        Told::Narrowed(error)
+    }
 }

@@ -4,7 +4,10 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::footer::Footer;
-use super::names::{archive_folder, archive_path, parse_archive_path, parse_staging_path, staging_folder};
+use super::names::{
+    archive_folder, archive_path, parse_archive_folder, parse_archive_path, parse_staging_path,
+    staging_folder,
+};
 use super::object::{self, StagedObject};
 use super::store::Store;
 use crate::contract::window::LedgerWindow;
@@ -70,7 +73,10 @@ pub(crate) async fn staged_objects(
     Ok(objects)
 }
 
-/// The name, size and window of each archived object that shares ledgers with a range, by name.
+/// Name, size and window of an archived object.
+pub(crate) type ArchivedName = (Path, u64, LedgerWindow);
+
+/// The archived objects that share ledgers with a range, by name.
 ///
 /// # Errors
 /// [`Error::Staging`].
@@ -78,13 +84,40 @@ pub(crate) async fn archived_names(
     store: &Store,
     network: &str,
     range: LedgerWindow,
-) -> Result<Vec<(Path, u64, LedgerWindow)>> {
-    let objects = store.list(&archive_folder(network)).await?.into_iter();
-    Ok(objects
-        .filter_map(|meta| Some((parse_archive_path(&meta.location)?, meta)))
-        .filter(|(window, _)| range.overlaps(*window))
-        .map(|(window, meta)| (meta.location, meta.size, window))
-        .collect())
+) -> Result<Vec<ArchivedName>> {
+    let mut names = names_in(store, &archive_folder(network)).await?;
+    names.retain(|name| range.overlaps(name.2));
+    Ok(names)
+}
+
+/// The archived objects whose ledgers are all in one of these ranges, by name. It lists only the folders of the partitions that
+/// the ranges touch: an archive has one object for each few minutes of a chain.
+///
+/// # Errors
+/// [`Error::Staging`].
+pub(crate) async fn archived_within(
+    store: &Store,
+    network: &str,
+    partition_ledgers: u32,
+    ranges: &[LedgerWindow],
+) -> Result<Vec<ArchivedName>> {
+    let mut names = Vec::new();
+    for folder in store.folders(&archive_folder(network)).await? {
+        let Some(floor) = parse_archive_folder(&folder) else { continue };
+        let partition = LedgerWindow::new(floor, floor.saturating_add(partition_ledgers - 1))?;
+        if ranges.iter().any(|range| range.overlaps(partition)) {
+            names.extend(names_in(store, &folder).await?);
+        }
+    }
+    names.retain(|name| ranges.iter().any(|range| name.2.is_within(*range)));
+    Ok(names)
+}
+
+/// The archived objects in a folder, by name.
+async fn names_in(store: &Store, folder: &Path) -> Result<Vec<ArchivedName>> {
+    let objects = store.list(folder).await?.into_iter();
+    let named = objects.filter_map(|meta| Some((parse_archive_path(&meta.location)?, meta)));
+    Ok(named.map(|(window, meta)| (meta.location, meta.size, window)).collect())
 }
 
 /// Reads an archived object's footer, and compares it with the object's name.
@@ -94,7 +127,7 @@ pub(crate) async fn archived_names(
 pub(crate) async fn archived_object(
     store: &Store,
     network: &str,
-    (path, bytes, window): (Path, u64, LedgerWindow),
+    (path, bytes, window): ArchivedName,
 ) -> Result<StagedObject> {
     let footer = object::open(store, &path, bytes).await?.footer().clone();
     if let Some(problem) = contradiction(&footer, network, window, footer.batch_id) {

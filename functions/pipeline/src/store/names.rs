@@ -30,10 +30,30 @@ pub(crate) fn archive_folder(network: &str) -> Path {
     Path::from(format!("archive/contract_data/v{FORMAT_VERSION}/network={network}"))
 }
 
+/// The mark of a network's archive. Engines that read the archive skip names that begin with an underscore.
+pub(crate) fn mark_path(network: &str) -> Path {
+    Path::from(format!("{}/_database.json", archive_folder(network)))
+}
+
+/// Where a superseded object of the archive is kept, outside of the dataset.
+pub(crate) fn aside_path(network: &str, window: LedgerWindow, batch_id: Uuid) -> Path {
+    Path::from(format!("archive/superseded/network={network}/{window}-{batch_id}.parquet"))
+}
+
+/// Whether an object is in the archive, of any network.
+pub(crate) fn is_archived(path: &Path) -> bool {
+    path.as_ref().starts_with("archive/")
+}
+
 /// The window in the name of an archived object; `None` for any other name.
 pub(crate) fn parse_archive_path(path: &Path) -> Option<LedgerWindow> {
     let (start, end) = path.filename()?.strip_suffix(".parquet")?.split_once('-')?;
     LedgerWindow::new(start.parse().ok()?, end.parse().ok()?).ok()
+}
+
+/// The first ledger of the partition that a folder of the archive is for; `None` for any other name.
+pub(crate) fn parse_archive_folder(folder: &Path) -> Option<u32> {
+    folder.filename()?.strip_prefix("ledger_range=")?.parse().ok()
 }
 
 /// The name of a completed window in the archive: a hive dataset on `network` and `ledger_range`.
@@ -68,5 +88,7 @@ mod tests {
             archive_path("pubnet", 100_000, window).as_ref(),
             "archive/contract_data/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
         );
+        let folder = Path::from("archive/contract_data/v1/network=pubnet/ledger_range=51300000");
+        assert_eq!(parse_archive_folder(&folder), Some(51_300_000));
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{TimestampMicrosecondType, UInt32Type};
 use chrono::DateTime;
+use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer};
 use super::names::staging_path;
-use super::object::StagedObject;
+use super::object::{self, StagedObject};
 use super::sort::Sorter;
 use super::store::Store;
 use crate::config::BATCH_BYTES;
@@ -148,6 +149,43 @@ pub(crate) async fn stage_sorted(
     Ok(staged)
 }
 
+/// Writes the rows of some ledgers of an object as an object of their own, with the same evidence.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the object's rows contradict its footer; [`Error::Staging`]. The store is then left without the
+/// new object.
+pub(crate) async fn stage_part(
+    store: &Store,
+    target: &StageTarget,
+    object: &StagedObject,
+    window: LedgerWindow,
+) -> Result<StagedObject> {
+    let mut rows = object::open(store, &object.path, object.bytes).await?.rows()?;
+    let mut writer = ObjectWriter::create(store, target, window)?;
+    let mut digest = RowsDigest::default();
+    loop {
+        let written = match rows.try_next().await {
+            Ok(Some(batch)) => writer.write_part(&batch, window, &mut digest).await,
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return Err(writer.abandon(error).await);
+        }
+    }
+    if digest.finish() != object.footer.rows_digest {
+        let error = Error::corrupt(object.path.to_string(), "its rows contradict its footer");
+        return Err(writer.abandon(error).await);
+    }
+    match writer.seal(object.footer.evidence, window).await? {
+        Staged::Sealed(staged) => Ok(*staged),
+        Staged::Bad(_, error) => Err(error),
+        Staged::Nothing | Staged::NeedsSorting => {
+            Err(Error::Unexpected(format!("nothing of {} was sealed", object.path)))
+        }
+    }
+}
+
 /// An object being written. It is sealed only after [`seal`](Self::seal) has returned.
 struct ObjectWriter<'a> {
     store: &'a Store,
@@ -226,6 +264,25 @@ impl<'a> ObjectWriter<'a> {
         let closed = batch.column(position::CLOSED_AT).as_primitive::<TimestampMicrosecondType>();
         self.last_closed_at = arrow::compute::max(closed).max(self.last_closed_at);
         Ok(())
+    }
+
+    /// Adds the rows of a batch that are in a window, and all of them to `digest`. Ledgers are in order.
+    async fn write_part(
+        &mut self,
+        batch: &RecordBatch,
+        window: LedgerWindow,
+        digest: &mut RowsDigest,
+    ) -> Result<()> {
+        let mut tuples = Tuples::default();
+        encode(batch, self.batch_id, &mut tuples)?;
+        digest.update(&tuples);
+        let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values();
+        let first = ledgers.partition_point(|ledger| *ledger < window.start());
+        let end = ledgers.partition_point(|ledger| *ledger <= window.end());
+        if first == end {
+            return Ok(());
+        }
+        self.write(&batch.slice(first, end - first)).await
     }
 
     /// Writes the footer and completes the upload, which makes the object visible. `proven` may end before the

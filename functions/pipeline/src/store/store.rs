@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use super::s3;
 use crate::config::StagingConfig;
@@ -72,6 +73,59 @@ impl Store {
             self.store.list(Some(folder)).try_collect().await.staging("list", folder)?;
         objects.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(objects)
+    }
+
+    /// The folders in a folder.
+    pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<Path>> {
+        let listed = self.store.list_with_delimiter(Some(folder)).await.staging("list", folder)?;
+        Ok(listed.common_prefixes)
+    }
+
+    /// The first listed object of a folder whose name passes.
+    pub(crate) async fn first(
+        &self,
+        folder: &Path,
+        passes: impl Fn(&Path) -> bool,
+    ) -> Result<Option<ObjectMeta>> {
+        let mut objects = self.store.list(Some(folder));
+        while let Some(meta) = objects.try_next().await.staging("list", folder)? {
+            if passes(&meta.location) {
+                return Ok(Some(meta));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bytes of a small object; `None` if it does not exist.
+    pub(crate) async fn read(&self, object: &Path) -> Result<Option<Bytes>> {
+        match self.store.get(object).await {
+            Ok(got) => got.bytes().await.staging("read", object).map(Some),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e).staging("read", object),
+        }
+    }
+
+    /// Writes a small object, and replaces it.
+    pub(crate) async fn write(&self, object: &Path, bytes: Vec<u8>) -> Result<()> {
+        self.store.put(object, bytes.into()).await.staging("write", object).map(drop)
+    }
+
+    /// Writes a small object; false if it exists already. An S3 without conditional writes gets an unconditional one after
+    /// a look.
+    pub(crate) async fn create(&self, object: &Path, bytes: Vec<u8>) -> Result<bool> {
+        match self.store.put_opts(object, bytes.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(object_store::Error::NotImplemented { .. }) => {
+                if self.size(object).await?.is_some() {
+                    return Ok(false);
+                }
+                self.write(object, bytes).await.map(|()| true)
+            }
+            // The answer may be lost, and the object there.
+            Err(_) if self.size(object).await?.is_some() => Ok(false),
+            Err(e) => Err(e).staging("write", object),
+        }
     }
 
     /// The files of incomplete uploads in a folder, if objects are files: the store writes to the object's name with

@@ -1,5 +1,7 @@
 //! Failing windows: recorded, skipped, retried, cleared; and errors that are not the window's.
 
+use std::ops::RangeInclusive;
+
 use pipeline::{Error, ReplayOptions, WindowStatus};
 use testkit::{Answer, Chain, Request, Row, Source};
 use tonic::Status;
@@ -26,16 +28,16 @@ async fn failed(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn of_64_windows_in_parallel_a_poisoned_one_is_reported_and_63_completed() {
+async fn of_128_ledgers_in_parallel_a_poisoned_one_is_reported_and_127_are_completed() {
     let source = chain(Some(77)).serve();
     let world = World::around(&source).await;
     world.set("WINDOW_LEDGERS", "2");
     let parallel = ReplayOptions { parallel: Some(8), ..ReplayOptions::default() };
     let report = world.replay_with(1, 128, parallel.clone()).await.unwrap();
-    assert_eq!(report.windows.len(), 64);
+    assert_eq!(report.windows.len(), 65, "one window was narrowed down to two ledgers");
     let completed = report.windows.iter().filter(|w| w.status == WindowStatus::Completed).count();
-    assert_eq!(completed, 63);
-    let message = "77 | 78 | 1 | bad data in ledger 77, column val_xdr: contains a NUL byte, which PostgreSQL cannot store";
+    assert_eq!(completed, 64);
+    let message = "77 | 77 | 1 | bad data in ledger 77, column val_xdr: contains a NUL byte, which PostgreSQL cannot store";
     assert_eq!(failed(&world).await, [message]);
     assert_eq!(world.objects("staging").len(), 1, "its object is kept for whoever looks into it");
     world.verified().await;
@@ -58,19 +60,19 @@ async fn a_schedule_goes_on_behind_a_failed_window_and_tries_it_again_later() {
     world.set("WINDOW_LEDGERS", "4");
     world.set("COMMIT_INTERVAL", "0s");
     let report = world.run().await.unwrap();
-    assert_eq!((report.rows(), report.failed().count()), (124, 1));
+    assert_eq!((report.rows(), report.failed().count()), (127, 1));
     assert_eq!(failed(&world).await.len(), 1);
 
     let asked = source.windows().len();
     assert_eq!(world.run().await.unwrap().windows.len(), 0, "not due yet");
-    assert!(!source.windows()[asked..].contains(&(5, 8)));
+    assert!(!source.windows()[asked..].contains(&(5, 5)));
 
     let later =
         "update contract_data.ingestion_progress set completed_at = completed_at - interval '61 seconds'
                  where status = 'failed'";
     world.database.execute(later).await;
     assert_eq!(world.run().await.unwrap().failed().count(), 1);
-    assert!(failed(&world).await[0].starts_with("5 | 8 | 2 | "), "the second attempt");
+    assert!(failed(&world).await[0].starts_with("5 | 5 | 2 | "), "the second attempt");
     assert_eq!(world.objects("staging").len(), 1, "the object of the first attempt is gone");
     world.database.execute(later).await;
     assert_eq!(world.run().await.unwrap().windows.len(), 0, "two minutes after the second attempt");
@@ -78,25 +80,100 @@ async fn a_schedule_goes_on_behind_a_failed_window_and_tries_it_again_later() {
     let mended = chain(None);
     source.answer_with(move |request| mended.answer(request));
     world.database.execute(later).await;
-    assert_eq!(world.run().await.unwrap().rows(), 4);
+    assert_eq!(world.run().await.unwrap().rows(), 1);
     assert_eq!(failed(&world).await, Vec::<String>::new());
     world.verified().await;
 }
 
-#[tokio::test]
-async fn a_window_that_the_source_fails_while_others_pass_is_recorded() {
-    let honest = chain(None);
-    let source = Source::serve(move |request| match request {
-        Request::Window { start: 21, end: 30, .. } => Answer::Refuse(Status::internal("a bad sector")),
+/// An honest source of these ledgers that answers so whenever it is asked for one of the bad ones.
+fn failing(ledgers: RangeInclusive<u32>, bad: &'static [u32], answer: Answer) -> Source {
+    let honest = Chain::of_rows(ledgers.clone().map(Row::at).collect()).range(ledgers);
+    Source::serve(move |request| match request {
+        Request::Window { start, end, .. } if bad.iter().any(|bad| (start..=end).contains(bad)) => {
+            answer.clone()
+        }
         _ => honest.answer(request),
-    });
+    })
+}
+
+#[tokio::test]
+async fn a_ledger_that_the_source_fails_is_recorded_alone_wherever_it_is() {
+    for bad in [&[1][..], &[10], &[20], &[1, 2, 13, 20]] {
+        let source = failing(1..=20, bad, Answer::Refuse(Status::internal("a bad sector")));
+        let world = World::around(&source).await;
+        world.set("COMMIT_INTERVAL", "0s");
+        let report = world.run().await.unwrap();
+        assert_eq!((report.rows(), report.failed().count()), (20 - bad.len() as u64, bad.len()), "{bad:?}");
+        let failed = failed(&world).await;
+        for (failed, bad) in failed.iter().zip(bad) {
+            let recorded = format!("{bad} | {bad} | 1 | source: ");
+            assert!(failed.starts_with(&recorded) && failed.ends_with("a bad sector"), "{failed}");
+        }
+        assert_eq!(failed.len(), bad.len());
+        world.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_ledger_that_is_the_last_to_fail_is_recorded_and_tried_again_once_per_run() {
+    let source = failing(1..=21, &[21], Answer::Refuse(Status::unavailable("a bad sector")));
+    let world = World::around(&source).await;
+    world.set("COMMIT_INTERVAL", "0s");
+    world.replay(1, 20).await.unwrap();
+    world.set("MAX_RETRIES", "1");
+    let with_it = |windows: &[(u32, u32)]| windows.iter().filter(|window| window.1 == 21).count();
+
+    assert_eq!(world.run().await.unwrap().failed().count(), 1, "nothing is loaded behind it");
+    assert_eq!(failed(&world).await.len(), 1);
+    let later =
+        "update contract_data.ingestion_progress set completed_at = completed_at - interval '61 seconds'
+                 where status = 'failed'";
+    world.database.execute(later).await;
+    let asked = source.windows().len();
+    assert_eq!(world.run().await.unwrap().failed().count(), 1);
+    assert!(failed(&world).await[0].starts_with("21 | 21 | 2 | "));
+    assert_eq!(with_it(&source.windows()[asked..]), 1);
+}
+
+#[tokio::test]
+async fn a_ledger_that_times_out_delays_the_others_by_one_window() {
+    let source = failing(1..=64, &[40], Answer::Silence);
+    let world = World::around(&source).await;
+    world.set("COMMIT_INTERVAL", "0s");
+    assert_eq!(world.run().await.unwrap().failed().count(), 1);
+    let asked = source.windows();
+    let waited: Vec<_> = asked.iter().filter(|(start, end)| (*start..=*end).contains(&40)).collect();
+    assert_eq!(waited, [&(1, 64), &(40, 40)], "it is not halved, with a timeout at each step");
+    assert_eq!(world.entries().await.len(), 63);
+}
+
+#[tokio::test]
+async fn what_the_source_no_longer_has_is_not_narrowed() {
+    let source = Chain::of_rows((100..=128).map(Row::at).collect()).serve();
+    let world = World::around(&source).await;
+    let report = world.replay(1, 128).await.unwrap();
+    assert_eq!((report.rows(), report.failed().count()), (29, 2));
+    let failed = failed(&world).await;
+    assert!(failed[0].starts_with("1 | 64 | 1 | ") && failed[1].starts_with("65 | 99 | 1 | "), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_source_that_fails_after_some_windows_marks_none() {
+    let source = chain(None).serve();
     let world = World::around(&source).await;
     world.set("WINDOW_LEDGERS", "10");
-    let report = world.replay(1, 128).await.unwrap();
-    assert_eq!((report.rows(), report.failed().count()), (118, 1));
-    let failed = failed(&world).await;
-    assert!(failed.len() == 1 && failed[0].contains("a bad sector"), "{failed:?}");
-    world.verified().await;
+    world.replay(1, 30).await.unwrap();
+    source.answer_with(|request| match request {
+        Request::Range { .. } => chain(None).answer(request),
+        Request::Window { .. } => Answer::Refuse(Status::internal("out of memory")),
+    });
+    for outcome in [world.replay(31, 128).await, world.replay(128, 128).await] {
+        let error = outcome.unwrap_err();
+        assert!(error.chain().contains("out of memory"), "{error:?}");
+    }
+    assert_eq!(failed(&world).await, Vec::<String>::new());
+    let asked = source.windows().len();
+    assert!(asked <= 3 + 4 + 2, "it is not asked for all parts of all windows: {asked}");
 }
 
 #[tokio::test]
@@ -107,5 +184,5 @@ async fn a_source_that_fails_every_window_marks_none() {
     let error = world.replay(1, 128).await.unwrap_err();
     assert!(matches!(&error, Error::Source { .. }) && error.chain().contains("maintenance"), "{error:?}");
     assert_eq!(failed(&world).await, Vec::<String>::new());
-    assert!(source.windows().len() <= 4, "it is not asked for all windows: {:?}", source.windows());
+    assert!(source.windows().len() <= 10, "it is not asked for all windows: {:?}", source.windows());
 }

@@ -1,7 +1,8 @@
 //! Forced replays: replace whole windows, in one transaction each, and fold the keys again.
 
 use pipeline::{Error, ReplayKind, ReplayOptions, WindowStatus};
-use testkit::{Chain, Row, Source};
+use testkit::{Answer, Chain, Request, Row, Source};
+use tonic::Status;
 
 use crate::support::World;
 
@@ -112,8 +113,24 @@ async fn bad_data_replaces_nothing_and_the_window_stays() {
     source.answer_with(move |request| bad.answer(request));
     let report = world.replay_with(20, 29, force()).await.unwrap();
     assert_eq!(report.windows[0].status, WindowStatus::Failed);
-    let completed = "select start_ledger, end_ledger from contract_data.ingestion_progress
-                     where status = 'completed' order by 1";
-    assert_eq!(world.database.rows(completed).await, ["10 | 19", "20 | 29", "30 | 39"]);
+    let windows = "select start_ledger, end_ledger, status from contract_data.ingestion_progress order by 1";
+    let completed = ["10 | 19 | completed", "20 | 29 | completed", "30 | 39 | completed"];
+    assert_eq!(
+        world.database.rows(windows).await,
+        completed,
+        "no record of a failure that nothing would clear"
+    );
+    assert_eq!(world.objects("staging").len(), 1, "what the source sent is kept for a while");
+    world.verified().await;
+
+    // The same if the source fails a window while it serves others.
+    let later = Chain::of_rows(told_later()).range(10..=39);
+    source.answer_with(move |request| match request {
+        Request::Window { start: 20, .. } => Answer::Refuse(Status::internal("a bad sector")),
+        _ => later.answer(request),
+    });
+    let report = world.replay_with(10, 39, force()).await.unwrap();
+    assert_eq!((report.windows.len(), report.failed().count()), (3, 1));
+    assert_eq!(world.database.rows(windows).await, completed);
     world.verified().await;
 }

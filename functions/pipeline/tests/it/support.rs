@@ -107,7 +107,7 @@ impl World {
             .await
     }
 
-    /// The objects below a folder of the staging URL, sorted.
+    /// The objects below a folder of the staging URL, sorted, without the mark of the archive.
     pub(crate) fn objects(&self, folder: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut open = vec![self.folder.path().join(folder)];
@@ -117,7 +117,7 @@ impl World {
                 let entry = entry.unwrap().path();
                 if entry.is_dir() {
                     open.push(entry);
-                } else {
+                } else if !entry.ends_with("_database.json") {
                     found.push(entry.strip_prefix(self.folder.path()).unwrap().display().to_string());
                 }
             }

@@ -1,0 +1,152 @@
+//! Strays: objects in archive/ that are not the object of a completed window. Readers of the archive would see their ledgers
+//! twice, or see ledgers that the database lacks.
+
+use std::collections::HashSet;
+
+use object_store::path::Path;
+
+use super::maintenance::{Maintenance, Stray, StrayKind};
+use crate::config::Config;
+use crate::contract::window::LedgerWindow;
+use crate::database::settings::Settings;
+use crate::database::{Client, get, sql};
+use crate::error::{DatabaseContext, Error, Result};
+use crate::store::archive::archived_object;
+use crate::store::mark::{Mark, read_mark};
+use crate::store::names::{archive_folder, aside_path, mark_path, parse_archive_path};
+use crate::store::{StagedObject, Store};
+
+/// The strays in the retained ledgers of a range, by name; none in an archive without this database's mark, which is not its
+/// concern.
+///
+/// # Errors
+/// [`Error::Staging`], [`Error::Database`].
+pub(super) async fn find(
+    client: &Client,
+    store: &Store,
+    config: &Config,
+    stored: &Settings,
+    range: LedgerWindow,
+) -> Result<Vec<Stray>> {
+    let network = &config.network.name;
+    let own = |mark: &Mark| mark.database_id == stored.database_id;
+    let (Some(mark), Some(range)) =
+        (read_mark(store, network).await?.filter(own), range.from(stored.retained_from))
+    else {
+        return Ok(Vec::new());
+    };
+    // Objects are listed first: one that appears later has its window already.
+    let objects = store.list(&archive_folder(network)).await?;
+    let known = known_objects(client, range).await?;
+    let mut strays = Vec::new();
+    for meta in objects {
+        let (path, bytes) = (meta.location, meta.size);
+        if known.contains(path.as_ref()) || path == mark_path(network) {
+            continue;
+        }
+        let stray = |kind, problem: String, window, batch_id| Stray {
+            object: path.to_string(),
+            bytes,
+            kind,
+            problem,
+            window,
+            batch_id,
+        };
+        let Some(window) = parse_archive_path(&path) else {
+            let problem = "its name is not that of a window".to_owned();
+            strays.push(stray(StrayKind::Unreadable, problem, None, None));
+            continue;
+        };
+        if !range.overlaps(window) {
+            continue;
+        }
+        match archived_object(store, network, (path.clone(), bytes, window)).await {
+            Ok(object) => {
+                let batch_id = Some(object.footer.batch_id);
+                if let Some((kind, problem)) = judge(client, &mark, &object).await? {
+                    strays.push(stray(kind, problem, Some(window), batch_id));
+                }
+            }
+            Err(Error::Corrupt { problem, .. }) if store.size(&path).await?.is_some() => {
+                strays.push(stray(StrayKind::Unreadable, problem, Some(window), None));
+            }
+            Err(Error::Corrupt { .. }) => {} // moved away meanwhile
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(strays)
+}
+
+/// What an object is that is not in the list of known ones; `None` if it is the object of a window after all.
+async fn judge(client: &Client, mark: &Mark, object: &StagedObject) -> Result<Option<(StrayKind, String)>> {
+    let (footer, window) = (&object.footer, object.window()?);
+    let row = client
+        .query_one(
+            sql::KNOWN_OF_ARCHIVED,
+            &[&i64::from(window.start()), &i64::from(window.end()), &footer.batch_id, &object.path.as_ref()],
+        )
+        .await
+        .database("look for the window of an object")?;
+    if get(&row, "is_window")? {
+        return Ok(None);
+    }
+    Ok(Some(if !mark.knows(footer.database_id) {
+        let problem = format!(
+            "database {} wrote it, to which this archive never belonged: give that database an archive of its own, and move the \
+             object there",
+            footer.database_id
+        );
+        (StrayKind::Foreign, problem)
+    } else if get(&row, "covered")? {
+        let problem = "other windows have its ledgers: `ingestctl maintain` moves it aside".to_owned();
+        (StrayKind::Superseded, problem)
+    } else {
+        let problem = "no window has all its ledgers: the next run loads them from it if it can, else \
+                       `ingestctl replay --from-archive` does"
+            .to_owned();
+        (StrayKind::Lost, problem)
+    }))
+}
+
+/// The objects of the completed windows in a range.
+async fn known_objects(client: &Client, range: LedgerWindow) -> Result<HashSet<String>> {
+    let rows = client
+        .query(
+            "select object from contract_data.ingestion_progress
+             where status = 'completed' and object is not null and end_ledger >= $1 and start_ledger <= $2",
+            &[&i64::from(range.start()), &i64::from(range.end())],
+        )
+        .await
+        .database("read the objects of the windows")?;
+    rows.iter().map(|row| get(row, "object")).collect()
+}
+
+/// Moves superseded objects aside, and reports the other strays.
+///
+/// # Errors
+/// [`Error::Staging`], [`Error::Database`].
+pub(super) async fn move_aside(
+    client: &Client,
+    config: &Config,
+    stored: &Settings,
+    maintenance: &mut Maintenance,
+) -> Result<()> {
+    let store = Store::open(&config.staging, config.max_retries)?;
+    let network = &config.network.name;
+    let everything = LedgerWindow::new(0, u32::MAX)?;
+    for stray in find(client, &store, config, stored, everything).await? {
+        let (StrayKind::Superseded, Some(window), Some(batch_id)) =
+            (stray.kind, stray.window, stray.batch_id)
+        else {
+            tracing::warn!(object = %stray.object, problem = %stray.problem, "a stray object in the archive");
+            maintenance.strays.push(stray);
+            continue;
+        };
+        if !maintenance.dry_run {
+            // It is kept, in case that it is the better copy.
+            store.rename(&Path::from(stray.object.as_str()), &aside_path(network, window, batch_id)).await?;
+        }
+        maintenance.moved_aside.push(stray);
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+-- $1, $2: the ledgers of an archived object, $3: its batch, $4: its name. Whether it is the object of a completed window, or
+-- the next object of that window will take its name; and whether completed windows have all its ledgers.
+select
+  coalesce(bool_or(object = $4 or batch_id = $3 or (start_ledger = $1 and end_ledger = $2 and not archived)), false) as is_window,
+  int8multirange(int8range($1, $2, '[]')) <@ coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'::int8multirange)
+    as covered
+from contract_data.ingestion_progress
+where status = 'completed' and end_ledger >= $1 and start_ledger <= $2
