@@ -33,16 +33,18 @@ async fn a_bucket_that_is_missing_or_out_of_reach_is_exit_code_4() {
 #[tokio::test]
 async fn a_store_that_fails_between_commit_and_archive_is_made_good_by_the_next_run() {
     let world = World::new(1..=16).await;
-    // A file where the archive's folder has to be.
-    let archive = world.file("archive");
-    std::fs::write(&archive, "in the way").unwrap();
+    // A file where the folder of the partition has to be.
+    let network = world.file("archive/contract_data/v1/network=pubnet");
+    std::fs::create_dir_all(&network).unwrap();
+    let partition = network.join("ledger_range=0");
+    std::fs::write(&partition, "in the way").unwrap();
 
     let told = world.fails("run", &[], 4).await;
     assert!(told.starts_with("ingestctl: staging: cannot move staging/"), "{told}");
     assert_eq!(world.windows().await, ["1-16"]);
     assert_eq!(world.staged().await.len(), 1, "kept until it is archived");
 
-    std::fs::remove_file(&archive).unwrap();
+    std::fs::remove_file(&partition).unwrap();
     world.succeeds("run").await;
     assert_eq!(world.source.drains(), 1);
     world.expect_whole(&[1..=16]).await;

@@ -52,11 +52,9 @@ async fn a_load_that_has_claimed_is_waited_for_and_its_rows_are_kept_in_the_stat
 }
 
 #[tokio::test]
-async fn a_load_that_has_not_claimed_yet_is_refused_and_makes_no_partition() {
+async fn a_load_that_has_not_claimed_yet_is_refused_and_leaves_no_partition() {
     let (world, load) = loading_below("staged=1*sleep(4000)").await;
     until("it has staged", async || world.staged().await.len() == 1).await;
-    let low = "select count(*) from pg_class where relname = 'entries_0000000000'";
-    assert_eq!(world.database.value(low).await, "0");
 
     world.succeeds("maintain --retain-ledgers 100").await;
     let report = json(&load.wait().await.expect_code(0));
@@ -65,6 +63,8 @@ async fn a_load_that_has_not_claimed_yet_is_refused_and_makes_no_partition() {
     assert_eq!(windows.len(), 1, "{report}");
     assert!(windows.iter().all(|w| w["status"] == "not_retained" && w["rows"] == 0), "{report}");
     assert_eq!(world.staged().await, Vec::<String>::new());
+    let low = "select count(*) from pg_class where relname = 'entries_0000000000'";
+    assert_eq!(world.database.value(low).await, "0");
     world.expect_retained(&[65..=300], 192).await;
 }
 

@@ -15,16 +15,16 @@ async fn a_window_that_failed_is_shown_with_its_cause_and_its_cure() {
     rows.extend(oracle::ledgers(21..=40));
     let world = World::of(Chain::of_rows(rows).range(1..=40), 1..=40).await;
     let serving = Serving::start(&world, &[]).await;
-    serving.until_windows(2).await;
+    serving.until_windows(4).await;
     let page = serving.get("/").await.body;
     assert!(page.contains("One window failed and is not loaded."), "{page}");
     assert!(
         page.contains("bad data in ledger 21, column val_xdr")
-            && page.contains("ingestctl replay -s 17 -e 32")
+            && page.contains("ingestctl replay -s 21 -e 21")
     );
     let stats = serving.get("/stats").await.json();
     assert_eq!((&stats["state"], &stats["status"]["failed_count"]), (&"trouble".into(), &1.into()));
-    assert_eq!(stats["coverage"]["bins"][16]["failed"], 1);
+    assert_eq!(stats["coverage"]["bins"][20]["failed"], 1);
     assert_eq!(serving.metric("contract_data_loader_failed_windows").await, Some(1.0));
     assert_eq!(serving.metric("contract_data_loader_gaps").await, Some(1.0));
 }

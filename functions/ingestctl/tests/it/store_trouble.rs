@@ -175,8 +175,8 @@ async fn a_disk_that_is_full_is_exit_code_4_and_nothing_is_recorded() {
     world.expect_nothing().await;
 
     // Ledgers out of order go through local disk first.
-    let mut backwards = oracle::ledgers(1..=16);
-    backwards.reverse();
+    let large = |ledger| (0..12).map(move |key| Row::at(ledger).key(key).value_of_size(64 << 10));
+    let backwards: Vec<Row> = (1..=16).rev().flat_map(large).collect();
     let chain = Chain::of_rows(backwards.clone()).range(1..=16);
     let world = World::with(Database::create().await, chain, backwards).await;
     let program = on_a_full_disk(&world, "replay -s 1 -e 16", "TMPDIR", &path, &path);

@@ -134,7 +134,7 @@ impl Sessions {
     /// A live session.
     ///
     /// # Errors
-    /// Those of [`connect`].
+    /// Those of [`connect`](super::connect::connect).
     pub(crate) async fn get(&self) -> Result<Session> {
         let session = self.0.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,

@@ -55,7 +55,7 @@ pub(super) enum Verdict {
 }
 
 impl Attribution {
-    /// The source served a window.
+    /// The source served a window with rows.
     pub(super) fn served(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
     }
@@ -165,16 +165,18 @@ pub(super) async fn is_served(context: &Context, failed: LedgerWindow) -> Result
     }
 }
 
-/// Drains one ledger, and discards its rows. False if the source does not offer it.
+/// Drains one ledger that has rows, and discards them. False if the source does not offer it, or says that it has none.
 async fn drain_ledger(context: &Context, ledger: u32) -> Result<bool> {
     let Offer::Ledgers(offered) = context.flight.offer(LedgerWindow::single(ledger), context.trust).await?
     else {
         return Ok(false);
     };
     let mut drain = drain(&context.flight, *offered);
+    let mut rows = 0;
     loop {
-        if let Drained::Complete(..) = drain.next().await? {
-            return Ok(true);
+        match drain.next().await? {
+            Drained::Batch(batch) | Drained::OutOfOrder(batch) => rows += batch.num_rows(),
+            Drained::Complete(..) => return Ok(rows > 0),
         }
     }
 }

@@ -262,7 +262,10 @@ impl Crew<'_, '_> {
             Some(Err(error)) => return Err(Error::Unexpected(format!("ledgers {window}: {error}"))),
             None => return Ok(None),
         };
-        if source == RowSource::Flight && performed.is_ok() {
+        if source == RowSource::Flight
+            && let Ok(Performed::Done(report) | Performed::AtTip(Some(report))) = &performed
+            && report.rows > 0
+        {
             self.attribution.served();
         }
         match performed {
