@@ -91,6 +91,14 @@ fn refused() -> Vec<(String, &'static str)> {
                 .to_owned(),
             "22023",
         ),
+        (
+            format!(
+                "select contract_data.add_assets(array['{}'], array['credit_alphanum4'], array['USDC'], array['{}'])",
+                testkit::rows::contract(1),
+                testkit::rows::issuer(1)
+            ),
+            "22023",
+        ),
     ];
     statements.extend(FORBIDDEN.map(|statement| (statement.to_owned(), "42501")));
     statements

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::proxy::s3::{S3Fault, S3Request};
 use testkit::{Chain, Database, Program, Row, S3Proxy};
 
-use crate::oracle;
 use crate::support::{Store, World};
 
 /// A world on S3, and a proxy before it.
