@@ -6,12 +6,14 @@ use uuid::Uuid;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
-use crate::database::Client;
+use crate::database::digest::entries_digest;
 use crate::database::settings::{Settings, store_fingerprint};
+use crate::database::{Client, progress};
 use crate::error::{Error, Result};
 use crate::source::{Drained, Flight, Offer, Trust, drain};
 
-/// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet.
+/// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet. If the source
+/// fails that ledger, those of another loaded ledger are compared with its entries.
 ///
 /// A scheduled run (`scheduled`) also refuses a source that ends before that ledger; a replay may use a source with
 /// other ledgers only.
@@ -38,8 +40,26 @@ pub(super) async fn check_or_store(
             return Ok(());
         }
     }
-    match source_digest(flight, *ledger).await? {
-        Some(digest) if digest != *remembered => Err(Error::Schema(format!(
+    let (ledger, remembered, digest) = match source_digest(flight, *ledger).await {
+        Ok(digest) => (*ledger, remembered.clone(), digest),
+        // It may have gone bad since it was loaded, and then stops nothing: the loaded ledger next to it tells as much.
+        Err(error @ (Error::Source { .. } | Error::BadData { .. })) => {
+            let available = match range.and_then(SourceRange::ledgers) {
+                Some(available) => available,
+                None => LedgerWindow::new(0, u32::MAX)?,
+            };
+            let beside = LedgerWindow::single(*ledger);
+            let Some(other) = progress::control_ledger(client, beside, available).await? else {
+                return Err(error);
+            };
+            let Ok(digest) = source_digest(flight, other).await else { return Err(error) };
+            tracing::warn!(ledger, error = %error.chain(), compared = other, "cannot compare the ledger of the fingerprint");
+            (other, entries_digest(client, LedgerWindow::single(other)).await?, digest)
+        }
+        Err(error) => return Err(error),
+    };
+    match digest {
+        Some(digest) if digest != remembered => Err(Error::Schema(format!(
             "ledger {ledger} differs between source and database: the network was reset, or the source \
              serves another one; use a new database"
         ))),

@@ -186,3 +186,40 @@ async fn a_source_that_fails_every_window_marks_none() {
     assert_eq!(failed(&world).await, Vec::<String>::new());
     assert!(source.windows().len() <= 10, "it is not asked for all windows: {:?}", source.windows());
 }
+
+#[tokio::test]
+async fn the_ledger_of_the_fingerprint_may_go_bad_and_stops_no_run() {
+    let source = failing(1..=8, &[], Answer::Silence);
+    let world = World::around(&source).await;
+    world.set("WINDOW_LEDGERS", "4");
+    world.set("COMMIT_INTERVAL", "0s");
+    world.set("MAX_WINDOWS", "1");
+    for _ in 0..2 {
+        assert_eq!(world.run().await.unwrap().rows(), 4);
+    }
+    world.set("MAX_WINDOWS", "9");
+    let fingerprint = "select fingerprint_ledger from contract_data.settings";
+    assert_eq!(world.database.value(fingerprint).await, "1");
+
+    let longer = failing(1..=16, &[1], Answer::Refuse(Status::internal("a bad sector")));
+    world.set("FLIGHT_ENDPOINT", &longer.url());
+    assert_eq!(world.run().await.unwrap().rows(), 8);
+    assert_eq!(failed(&world).await, Vec::<String>::new());
+    world.verified().await;
+
+    // Another chain is still refused, by the ledger next to it.
+    let rows = (1..=24).map(|ledger| Row::at(ledger).key(9)).collect();
+    let reset = Chain::of_rows(rows).range(1..=24);
+    let reset = Source::serve(move |request| match request {
+        Request::Window { start: 1, .. } => Answer::Refuse(Status::internal("a bad sector")),
+        _ => reset.answer(request),
+    });
+    world.set("FLIGHT_ENDPOINT", &reset.url());
+    let error = world.run().await.unwrap_err().to_string();
+    assert!(error.contains("ledger 8 differs between source and database"), "{error}");
+
+    // A source that serves neither is in trouble.
+    let silent = failing(1..=24, &[1, 5, 6, 7, 8], Answer::Refuse(Status::internal("a bad sector")));
+    world.set("FLIGHT_ENDPOINT", &silent.url());
+    assert!(matches!(world.run().await.unwrap_err(), Error::Source { .. }));
+}
