@@ -1,7 +1,8 @@
 -- The deferred trigger of a replaced window, at COMMIT or before: its rows are those that it declares, and no others. Without
--- it, the removal alone could be committed.
+-- it, the removal alone could be committed. It runs with the owner's rights: up to PostgreSQL 17 it would else have those of the
+-- session, and from 18 on those of the function that queued it.
 create or replace function contract_data.check_replaced_window() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   mine bigint;
   others bigint;
@@ -14,4 +15,5 @@ begin
   end if;
   return null;
 end $$;
+revoke all on function contract_data.check_replaced_window() from public;
 comment on function contract_data.check_replaced_window() is 'Refuses to commit a replaced window whose rows are not there.';

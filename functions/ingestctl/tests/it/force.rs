@@ -82,7 +82,8 @@ async fn a_forced_replay_killed_anywhere_leaves_old_or_new_and_never_neither() {
 const WITHOUT_IDENTITY: &str = "
     select c.relname from pg_class c where c.relnamespace = 'contract_data'::regnamespace and c.relkind in ('r', 'p')
       and c.relpersistence = 'p' and c.relreplident = 'd'
-      and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)";
+      and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
+    order by c.relname collate \"C\"";
 
 #[tokio::test]
 async fn a_forced_replay_works_where_a_publication_covers_all_tables() {

@@ -247,6 +247,7 @@ async fn functions_with_the_owners_rights_are_pinned_and_not_for_everybody() {
         from pg_proc p where p.pronamespace = 'contract_data'::regnamespace and p.prosecdef";
     let expected = "\
 add_assets search_path=pg_catalog, pg_temp false
+check_replaced_window search_path=pg_catalog, pg_temp false
 claim_window search_path=pg_catalog, pg_temp false
 ensure_partition search_path=pg_catalog, pg_temp false
 fail_window search_path=pg_catalog, pg_temp false
