@@ -17,6 +17,9 @@ pub(crate) const WASM: &str = "wasm";
 /// The column `contract_instance_type` of a Stellar asset contract.
 pub(crate) const STELLAR_ASSET: &str = "stellar_asset";
 
+/// The column `contract_instance_type` of a contract that runs the code of another (CAP-85).
+pub(crate) const EXTERNAL_REF: &str = "external_ref";
+
 /// The column `contract_key_type`.
 pub(crate) fn key_type(key: &ScVal) -> &'static str {
     xdr::key_type(key.discriminant())

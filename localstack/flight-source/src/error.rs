@@ -63,6 +63,14 @@ pub enum Error {
         #[source]
         source: Option<BoxError>,
     },
+    /// Data is of another network.
+    #[error("{place}: {problem}")]
+    Network {
+        /// Where: the object, the ledger.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
     /// The store with the data does not answer, or does not answer completely.
     #[error("{problem}")]
     Unreachable {
@@ -115,7 +123,7 @@ impl From<Error> for Status {
         let message = error.chain();
         match error {
             Error::Missing(_) => Self::failed_precondition(message),
-            Error::Corrupt { .. } => Self::data_loss(message),
+            Error::Corrupt { .. } | Error::Network { .. } => Self::data_loss(message),
             Error::Unreachable { .. } => Self::unavailable(message),
             _ => Self::internal(message),
         }

@@ -67,7 +67,8 @@ impl Lake {
     /// # Errors
     /// [`Error::Lake`] for an address that cannot be used, [`Error::Manifest`], [`Error::Options`] when manifest and
     /// options name different networks, [`Error::Missing`] when there are no ledgers, [`Error::Unreachable`], and
-    /// [`Error::Corrupt`] when the last ledger is damaged or of another network.
+    /// [`Error::Network`] when the last ledger is of another network. If that ledger is damaged, the lake opens: the other
+    /// ledgers can be served.
     pub async fn open(options: &LakeOptions) -> Result<Self> {
         let location = Location::open(options)?;
         let manifest = manifest(&location).await?;
@@ -82,7 +83,11 @@ impl Lake {
             runtime: Handle::current(),
         };
         let ledgers = lake.known().await?.ledgers;
-        lake.count(LedgerWindow::single(ledgers.end())).await?;
+        match lake.count(LedgerWindow::single(ledgers.end())).await {
+            // It is an error of the windows that contain it.
+            Err(damage @ Error::Corrupt { .. }) => tracing::warn!("{}", damage.chain()),
+            read => drop(read?),
+        }
         tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake opened");
         Ok(lake)
     }

@@ -5,9 +5,10 @@ use std::collections::hash_map::Entry;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
-use pipeline::contract::xdr::key_hash;
+use sha2::{Digest, Sha256};
 use stellar_xdr::{
-    ContractDataEntry, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, ScVal,
+    ContractDataEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, ScVal,
+    WriteXdr,
 };
 
 use super::entry::{EntryColumns, columns, ledger_key};
@@ -49,11 +50,13 @@ pub(crate) struct Changes<'a> {
     ttls: HashMap<[u8; 32], Ttl>,
 }
 
-/// The last ledger in which one entry lives.
+/// The last ledger in which one entry lives. It never falls while the entry lives (CAP-63): transactions that are applied in
+/// parallel each show the value that they saw, in any order.
 #[derive(Debug, Default)]
 struct Ttl {
     /// Before this ledger, if the ledger shows it.
     before: Option<u32>,
+    /// The greatest one shown since the entry was created or restored.
     now: Option<u32>,
 }
 
@@ -64,21 +67,24 @@ impl<'a> Changes<'a> {
         Self { passphrase, ledger, phases: [const { Vec::new() }; 3], images, ttls }
     }
 
-    /// Adds a list of changes, such as those of one operation. Its rows get the time to live that their entry has at the
-    /// end of the list.
+    /// Adds a list of changes, such as those of one operation: sorted by ledger key, because stellar-core writes a list in the
+    /// order of a hash map that each of its processes seeds anew. The changes of one entry stay in order. The rows get the time
+    /// to live that their entry has at the end of the list.
     ///
     /// # Errors
     /// A change that the network cannot have made.
     pub(crate) fn add(&mut self, phase: Phase, list: &LedgerEntryChanges) -> Result<(), Fault> {
         let first = self.phases[phase as usize].len();
+        let mut of_data = Vec::new();
         for change in list.iter() {
-            match change {
-                LedgerEntryChange::State(entry) => self.saw(entry)?,
-                LedgerEntryChange::Created(entry)
-                | LedgerEntryChange::Updated(entry)
-                | LedgerEntryChange::Restored(entry) => self.wrote(phase, entry)?,
-                LedgerEntryChange::Removed(key) => self.removed(phase, key)?,
+            match data_key(change)? {
+                Some(key) => of_data.push((key, change)),
+                None => self.ttl(change),
             }
+        }
+        of_data.sort_by(|(left, _), (right, _)| left.cmp(right)); // stable
+        for (key, change) in of_data {
+            self.data(phase, Sha256::digest(key).into(), change)?;
         }
         for change in &mut self.phases[phase as usize][first..] {
             if !change.deleted {
@@ -100,54 +106,50 @@ impl<'a> Changes<'a> {
         all
     }
 
-    fn saw(&mut self, entry: &LedgerEntry) -> Result<(), Fault> {
-        match &entry.data {
-            LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
-                self.images.insert(hash(&ledger_key(data))?, (entry.last_modified_ledger_seq, data.clone()));
-            }
-            LedgerEntryData::Ttl(ttl) => {
-                let until = ttl.live_until_ledger_seq;
-                match self.ttls.entry(ttl.key_hash.0) {
-                    Entry::Vacant(first) => {
-                        first.insert(Ttl { before: Some(until), now: Some(until) });
-                    }
-                    Entry::Occupied(mut known) => known.get_mut().now = Some(until),
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn wrote(&mut self, phase: Phase, entry: &LedgerEntry) -> Result<(), Fault> {
-        match &entry.data {
-            LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
-                let key = hash(&ledger_key(data))?;
-                self.row(phase, key, data, entry.last_modified_ledger_seq, false)?;
-                self.images.insert(key, (entry.last_modified_ledger_seq, data.clone()));
-            }
-            LedgerEntryData::Ttl(ttl) => {
-                self.ttls.entry(ttl.key_hash.0).or_default().now = Some(ttl.live_until_ledger_seq);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn removed(&mut self, phase: Phase, key: &LedgerKey) -> Result<(), Fault> {
-        match key {
-            LedgerKey::ContractData(data) if has_rows(&data.key) => {
-                let key = hash(key)?;
+    /// A change of the contract data entry with this hash.
+    fn data(&mut self, phase: Phase, key: [u8; 32], change: &LedgerEntryChange) -> Result<(), Fault> {
+        let (entry, is_written) = match change {
+            LedgerEntryChange::State(entry) => (entry, false),
+            LedgerEntryChange::Created(entry)
+            | LedgerEntryChange::Updated(entry)
+            | LedgerEntryChange::Restored(entry) => (entry, true),
+            LedgerEntryChange::Removed(_) => {
                 let Some((last_modified, data)) = self.images.remove(&key) else {
                     return Err("an entry is removed whose previous value the ledger does not contain".into());
                 };
-                self.row(phase, key, &data, last_modified, true)
+                return self.row(phase, key, &data, last_modified, true);
             }
-            LedgerKey::Ttl(ttl) => {
+        };
+        let LedgerEntryData::ContractData(data) = &entry.data else { return Ok(()) };
+        if is_written {
+            self.row(phase, key, data, entry.last_modified_ledger_seq, false)?;
+        }
+        self.images.insert(key, (entry.last_modified_ledger_seq, data.clone()));
+        Ok(())
+    }
+
+    /// A change of any other entry: of a time to live, or of none.
+    fn ttl(&mut self, change: &LedgerEntryChange) {
+        let (entry, is_new) = match change {
+            LedgerEntryChange::State(entry) | LedgerEntryChange::Updated(entry) => (entry, false),
+            LedgerEntryChange::Created(entry) | LedgerEntryChange::Restored(entry) => (entry, true),
+            LedgerEntryChange::Removed(LedgerKey::Ttl(ttl)) => {
                 self.ttls.entry(ttl.key_hash.0).or_default().now = None;
-                Ok(())
+                return;
             }
-            _ => Ok(()),
+            LedgerEntryChange::Removed(_) => return,
+        };
+        let LedgerEntryData::Ttl(ttl) = &entry.data else { return };
+        let until = Some(ttl.live_until_ledger_seq);
+        match self.ttls.entry(ttl.key_hash.0) {
+            Entry::Vacant(first) => {
+                let before = if matches!(change, LedgerEntryChange::State(_)) { until } else { None };
+                first.insert(Ttl { before, now: until });
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.now = if is_new { until } else { known.now.max(until) };
+            }
         }
     }
 
@@ -219,8 +221,24 @@ fn has_rows(key: &ScVal) -> bool {
     !matches!(key, ScVal::LedgerKeyNonce(_))
 }
 
-fn hash(key: &LedgerKey) -> Result<[u8; 32], Fault> {
-    key_hash(key).map_err(unencodable)
+/// The XDR of the ledger key, if the change is one of an entry that becomes rows.
+fn data_key(change: &LedgerEntryChange) -> Result<Option<Vec<u8>>, Fault> {
+    let key = match change {
+        LedgerEntryChange::State(entry)
+        | LedgerEntryChange::Created(entry)
+        | LedgerEntryChange::Updated(entry)
+        | LedgerEntryChange::Restored(entry) => match &entry.data {
+            LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
+                ledger_key(data).to_xdr(Limits::none())
+            }
+            _ => return Ok(None),
+        },
+        LedgerEntryChange::Removed(key) => match key {
+            LedgerKey::ContractData(data) if has_rows(&data.key) => key.to_xdr(Limits::none()),
+            _ => return Ok(None),
+        },
+    };
+    key.map(Some).map_err(unencodable)
 }
 
 fn unencodable(error: stellar_xdr::Error) -> Fault {

@@ -10,7 +10,7 @@ use stellar_xdr::{
 };
 
 use crate::asset::{self, AssetColumns};
-use crate::columns::{STELLAR_ASSET, WASM, key_type, strkey};
+use crate::columns::{EXTERNAL_REF, STELLAR_ASSET, WASM, key_type, strkey};
 
 /// The columns that depend on the entry alone, and not on the change.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) fn columns(
                 wasm_hash = Some(base16(code));
             }
             ContractExecutable::StellarAsset => instance_type = Some(STELLAR_ASSET),
-            ContractExecutable::ExternalRef(_) => {}
+            ContractExecutable::ExternalRef(_) => instance_type = Some(EXTERNAL_REF),
         }
     }
     Ok(Some(EntryColumns {

@@ -19,6 +19,8 @@ use super::fault::Fault;
 
 /// Maximum bytes of the XDR of one ledger. The largest ledgers of the public network have about 10 MB.
 pub(crate) const LEDGER_BYTES: usize = 128 << 20;
+/// The first protocol in which validators may agree on no transaction set.
+const SKIPPING_PROTOCOL: u32 = 28;
 /// Maximum nesting of XDR: the network refuses values deeper than 500, and a ledger adds about 30 levels.
 const DEPTH: u32 = 600;
 
@@ -126,7 +128,11 @@ impl<R: Read> Reader<'_, R> {
         }
         let network: [u8; 32] = Sha256::digest(passphrase.as_bytes()).into();
         let transactions = if version == 0 { self.legacy_set(network)? } else { self.set(network)? };
-        if transactions.hash != header.scp_value.tx_set_hash.0 {
+        // From protocol 28 on, the hash zero names the empty set, and no other (CAP-83).
+        let is_skipped = header.ledger_version >= SKIPPING_PROTOCOL
+            && header.scp_value.tx_set_hash.0 == [0; 32]
+            && transactions.count == 0;
+        if transactions.hash != header.scp_value.tx_set_hash.0 && !is_skipped {
             return Err("its transaction set does not have the hash that its header names".into());
         }
         let mut changes = Changes::new(passphrase, sequence);
@@ -136,10 +142,7 @@ impl<R: Read> Reader<'_, R> {
             return Err(format!("it has {transactions} transactions but {results} results").into());
         }
         if transactions.first.is_some_and(|first| !self.hashes.contains(&first)) {
-            return Err(format!(
-                "its transactions are not of the network {passphrase:?}: set --network-passphrase"
-            )
-            .into());
+            return Err(Fault::of_another_network(passphrase));
         }
         let results: [u8; 32] = std::mem::take(&mut self.results).finalize().into();
         if results != header.tx_set_result_hash.0 {

@@ -6,6 +6,7 @@ use flight_source::{Lake, LakeOptions};
 
 use super::*;
 
+mod captures;
 mod columns;
 mod entries;
 mod faults;
