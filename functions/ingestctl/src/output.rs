@@ -84,6 +84,9 @@ pub(crate) fn migration(migration: &Migration, only_checked: bool) {
     } else {
         println!("The schema now has version {}.", migration.to);
     }
+    if let Some(advice) = &migration.advice {
+        println!("{advice}");
+    }
 }
 
 /// The result of `maintain`.

@@ -4,6 +4,7 @@
 
 pub mod asset;
 pub(crate) mod evidence;
+pub(crate) mod fingerprint;
 pub(crate) mod network;
 mod numeric;
 pub mod tables;

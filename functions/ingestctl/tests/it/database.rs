@@ -215,6 +215,25 @@ async fn a_database_without_schema_is_exit_code_5_and_migrate_helps() {
 }
 
 #[tokio::test]
+async fn an_upgrade_says_how_to_load_anew_what_an_earlier_release_loaded() {
+    let world = World::new(1..=16).await;
+    world.succeeds("run").await;
+    // What it did may be done again: so the schema is one of the version before.
+    world.database.execute("delete from contract_data.schema_history where version = 6").await;
+    let advice = "to load their rows anew in that order: ingestctl replay -s 1 -e 16 --force";
+    let output = world.succeeds("migrate").await;
+    assert!(
+        output.stdout.contains("Applied: V6__fingerprint") && output.stdout.contains(advice),
+        "{}",
+        output.stdout
+    );
+    world.succeeds("replay -s 1 -e 16 --force").await;
+    world.expect_whole(&[1..=16]).await;
+    let again = world.succeeds("migrate").await;
+    assert!(!again.stdout.contains(advice), "{}", again.stdout);
+}
+
+#[tokio::test]
 async fn eight_migrations_at_once_are_one() {
     let rows = oracle::ledgers(1..=16);
     let source = Source::of_rows(rows.clone());

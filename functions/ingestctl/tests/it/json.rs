@@ -17,7 +17,7 @@ async fn migrate_tells_what_it_applied() {
     let source = Source::of_rows(oracle::ledgers(1..=9));
     let world = World::without_schema(Database::create().await, source, vec![], Store::folder());
     let check = json(&world.ingestctl("migrate --check --json").run().await.expect_code(5));
-    assert_eq!(fields(&check), ["applied", "from", "functions", "to"]);
+    assert_eq!(fields(&check), ["advice", "applied", "from", "functions", "to"]);
     let applied = check["applied"].as_array().unwrap();
     assert_eq!(applied[0], "V1__settings_and_progress");
     let newest = applied.last().unwrap().as_str().unwrap();

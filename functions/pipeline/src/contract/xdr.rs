@@ -3,9 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use stellar_xdr::{
-    ContractDataDurability, LedgerEntryType, LedgerKey, Limits, ReadXdr, ScVal, ScValType, WriteXdr,
-};
+use stellar_xdr::{ContractDataDurability, LedgerEntryType, Limits, ReadXdr, ScVal, ScValType};
 
 use super::tables::DURABILITIES;
 use super::walk;
@@ -79,20 +77,12 @@ pub(crate) const KEY_TYPES: [&str; 23] = [
     "ScValTypeScvExecutableTag",
 ];
 
-/// SHA-256 of the LedgerKey XDR: the identity of an entry, and of its TTL.
-///
-/// # Errors
-/// Only if XDR cannot be written to memory.
-pub fn key_hash(key: &LedgerKey) -> Result<[u8; 32], stellar_xdr::Error> {
-    Ok(Sha256::digest(key.to_xdr(Limits::none())?).into())
-}
-
 /// The column `contract_durability`.
 pub fn durability(durability: ContractDataDurability) -> &'static str {
     DURABILITIES[durability as usize]
 }
 
-/// [`key_hash`] of a contract data entry, from the contract's id, the XDR of the key and the durability's number.
+/// The identity of a contract data entry, and of its TTL: the SHA-256 of its LedgerKey, from the contract's id, the XDR of the key and the durability's number.
 pub(crate) fn entry_hash(contract: &[u8; 32], key: &[u8], durability: u32) -> [u8; 32] {
     // A LedgerKey is its type, the address (of the type "contract"), the key and the durability.
     let mut hash = Sha256::new();
@@ -122,7 +112,7 @@ pub fn push_base16(text: &mut String, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use stellar_xdr::{ContractId, Hash, LedgerKeyContractData, ScAddress};
+    use stellar_xdr::{ContractId, Hash, LedgerKey, LedgerKeyContractData, ScAddress, WriteXdr};
 
     use super::*;
 
@@ -147,7 +137,8 @@ mod tests {
                 key: value.clone(),
                 durability,
             });
-            assert_eq!(key_hash(&ledger_key).unwrap(), entry_hash(&contract, &key, durability as u32));
+            let whole: [u8; 32] = Sha256::digest(ledger_key.to_xdr(Limits::none()).unwrap()).into();
+            assert_eq!(whole, entry_hash(&contract, &key, durability as u32));
         }
     }
 

@@ -24,7 +24,12 @@ pub struct Migration {
     pub applied: Vec<String>,
     /// Names of the functions and views that differed from this release; empty if there was no schema.
     pub functions: Vec<String>,
+    /// What to do about ledgers that an earlier release loaded.
+    pub advice: Option<String>,
 }
+
+/// From this version on, the rows of one ledger have an order that every lake of a network shares.
+const SHARED_ORDER: u32 = 6;
 
 /// Brings the schema up to date: applies the missing migrations; then, in one transaction, writes the settings once,
 /// puts functions and views in place, and grants loader and reader their rights. Safe beside another `migrate` and beside
@@ -57,10 +62,32 @@ pub async fn migrate(config: &Config) -> Result<Migration> {
         migrated.map_err(|e| Error::Database { action: "migrate", transient: false, source: e.into() })?;
     }
     let replaced = complete(&mut client, config, &migration).await?;
+    if (1..SHARED_ORDER).contains(&migration.from) {
+        migration.advice = reload_advice(&client).await?;
+    }
     if migration.from > 0 {
         migration.functions = replaced;
     }
     Ok(migration)
+}
+
+/// How to give the rows of loaded ledgers the order that every lake shares; `None` if none is loaded.
+async fn reload_advice(client: &Client) -> Result<Option<String>> {
+    let loaded = client
+        .query_one(
+            "select min(start_ledger) as first, max(end_ledger) as last from contract_data.ingestion_progress
+             where status = 'completed' and start_ledger >= (select coalesce(retained_from, 0) from contract_data.settings)",
+            &[],
+        )
+        .await
+        .database("look for loaded ledgers")?;
+    let ends = get::<Option<i64>>(&loaded, "first")?.zip(get::<Option<i64>>(&loaded, "last")?);
+    Ok(ends.map(|(first, last)| {
+        format!(
+            "Ledgers {first}-{last} were loaded before every lake sent the rows of a ledger in the same order. Their state is the same; \
+             to load their rows anew in that order: ingestctl replay -s {first} -e {last} --force"
+        )
+    }))
 }
 
 /// Everything after the migrations. Returns the functions and views that it replaced.
@@ -157,5 +184,5 @@ async fn pending(client: &Client) -> Result<Migration> {
         .collect();
     missing.sort();
     let applied = missing.into_iter().map(|(_, name)| name).collect();
-    Ok(Migration { from, to: schema::newest(), applied, functions: Vec::new() })
+    Ok(Migration { from, to: schema::newest(), applied, functions: Vec::new(), advice: None })
 }

@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::client::Client;
-use super::digest::entries_digest;
 use super::row::get;
 use super::{schema, sql};
 use crate::config::Config;
@@ -136,11 +135,20 @@ pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
     else {
         return Ok(());
     };
-    let ledger: i64 = get(&row, "ledger")?;
-    let digest = entries_digest(client, LedgerWindow::from_row(ledger, ledger)?).await?;
+    let ledger = LedgerWindow::from_row(get(&row, "ledger")?, get(&row, "ledger")?)?.start();
+    let digest = fingerprint(client, ledger).await?;
     client
-        .execute("select contract_data.store_fingerprint($1, $2)", &[&ledger, &digest])
+        .execute("select contract_data.store_fingerprint($1, $2)", &[&i64::from(ledger), &digest])
         .await
         .database("store the fingerprint")
         .map(drop)
+}
+
+/// The fingerprint of a loaded ledger, from its entries.
+pub(crate) async fn fingerprint(client: &Client, ledger: u32) -> Result<String> {
+    let row = client
+        .query_one(sql::LEDGER_FINGERPRINT, &[&i64::from(ledger)])
+        .await
+        .database("read the fingerprint of a ledger")?;
+    get(&row, "fingerprint")
 }

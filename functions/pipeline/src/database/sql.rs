@@ -21,6 +21,7 @@ pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql"
 pub(crate) const KNOWN_OF_ARCHIVED: &str = include_str!("../../../../sql/loader/known_of_archived.sql");
 pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
 pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
+pub(crate) const LEDGER_FINGERPRINT: &str = include_str!("../../../../sql/loader/ledger_fingerprint.sql");
 pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");
 pub(crate) const NEWEST_LEDGER: &str = include_str!("../../../../sql/loader/newest_ledger.sql");
 pub(crate) const OPEN_WINDOWS: &str = include_str!("../../../../sql/loader/open_windows.sql");

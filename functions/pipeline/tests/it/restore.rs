@@ -121,3 +121,24 @@ async fn an_asset_told_by_the_operator_shows_at_once() {
         assert!(matches!(error, Error::Usage(_)), "{wrong}: {error:?}");
     }
 }
+
+#[tokio::test]
+async fn another_order_inside_a_ledger_is_no_other_chain() {
+    let rows = |order: [u32; 3]| {
+        let of = move |ledger| order.map(|key| Row::at(ledger).key(key).value(key.into()));
+        Chain::of_rows((1..=12).flat_map(of).collect())
+    };
+    let first = rows([1, 2, 3]).range(1..=8).serve();
+    let world = World::around(&first).await;
+    world.set("WINDOW_LEDGERS", "4");
+    world.set("COMMIT_INTERVAL", "0s");
+    world.run().await.unwrap();
+    let stored = "select fingerprint_ledger, fingerprint_digest from contract_data.settings";
+    let before = world.database.value(stored).await;
+
+    let other = rows([3, 1, 2]).range(1..=12).serve();
+    world.set("FLIGHT_ENDPOINT", &other.url());
+    assert_eq!(world.run().await.unwrap().rows(), 12);
+    assert_eq!(world.database.value(stored).await, before);
+    world.verified().await;
+}
