@@ -40,7 +40,7 @@ pub use config::{
 };
 pub use contract::evidence::{Evidence, RowSource};
 pub use contract::network::{Network, PUBNET};
-pub use contract::tables::STAGED_SCHEMA;
+pub use contract::tables::Table;
 pub use contract::window::{LedgerWindow, WindowLimits};
 pub use contract::wire::SourceRange;
 pub use database::{Migration, check, migrate};

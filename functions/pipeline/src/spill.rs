@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use crate::contract::tables::STAGED_SCHEMA;
+use crate::contract::tables::Table;
 use crate::error::{Result, StagingContext};
 
 /// The file's name in messages.
@@ -20,13 +20,13 @@ pub(crate) struct Spill(StreamWriter<BufWriter<File>>);
 pub(crate) struct Spilled(StreamReader<BufReader<File>>);
 
 impl Spill {
-    /// An empty file.
+    /// An empty file for rows of a table.
     ///
     /// # Errors
     /// [`Error::Staging`](crate::Error::Staging), like all functions of this module, when local disk fails.
-    pub(crate) fn create() -> Result<Self> {
+    pub(crate) fn create(table: Table) -> Result<Self> {
         let file = BufWriter::new(tempfile::tempfile().staging("create", NAME)?);
-        Ok(Spill(StreamWriter::try_new(file, &STAGED_SCHEMA).staging("write", NAME)?))
+        Ok(Spill(StreamWriter::try_new(file, &table.staged_schema()).staging("write", NAME)?))
     }
 
     /// Adds rows of the staged columns. They are read back in the same batch.

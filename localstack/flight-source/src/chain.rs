@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use pipeline::LedgerWindow;
-use pipeline::contract::tables::SOURCE_SCHEMA;
+use pipeline::contract::tables::Table;
 
 use crate::dataset::{Batches, Count, Dataset};
 use crate::error::{Error, Result};
@@ -112,7 +112,7 @@ impl Dataset for Chain {
     }
 
     fn schema(&self) -> SchemaRef {
-        SOURCE_SCHEMA.clone()
+        Table::Data.source_schema()
     }
 
     async fn extent(&self) -> Result<LedgerWindow> {

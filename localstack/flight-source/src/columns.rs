@@ -6,7 +6,7 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
     UInt32Builder,
 };
-use pipeline::contract::tables::SOURCE_SCHEMA;
+use pipeline::contract::tables::Table;
 use pipeline::contract::xdr;
 use stellar_xdr::ScVal;
 
@@ -163,6 +163,6 @@ impl Columns {
             Arc::new(self.contract_instance_wasm_hash.finish()),
             Arc::new(self.expiration_ledger_seq.finish()),
         ];
-        Ok(RecordBatch::try_new(SOURCE_SCHEMA.clone(), columns)?)
+        Ok(RecordBatch::try_new(Table::Data.source_schema(), columns)?)
     }
 }

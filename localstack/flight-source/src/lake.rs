@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use pipeline::LedgerWindow;
 use pipeline::PUBNET;
-use pipeline::contract::tables::SOURCE_SCHEMA;
+use pipeline::contract::tables::Table;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 
@@ -127,7 +127,7 @@ impl Dataset for Lake {
     }
 
     fn schema(&self) -> SchemaRef {
-        SOURCE_SCHEMA.clone()
+        Table::Data.source_schema()
     }
 
     async fn extent(&self) -> Result<LedgerWindow> {
@@ -244,7 +244,7 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&SOURCE_SCHEMA, &pieces)?)),
+            false => Ok(Some(concat_batches(&Table::Data.source_schema(), &pieces)?)),
         }
     }
 }

@@ -16,7 +16,8 @@ use arrow_flight::{
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::stream::{self, BoxStream, StreamExt};
-use pipeline::contract::wire::{PATH, path};
+use pipeline::contract::tables::Table;
+use pipeline::contract::wire::{ROOT, path};
 use pipeline::{LedgerWindow, SourceRange};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -94,6 +95,8 @@ impl ContractData {
             start_ledger: start.into(),
             end_ledger: end.into(),
             latest_closed_at: count.closed_at,
+            latest_hash: None,
+            tables: vec![Table::Data],
         };
         let mut info = FlightInfo::new()
             .try_with_schema(&self.schema)
@@ -175,7 +178,7 @@ fn asked(descriptor: &FlightDescriptor) -> Result<Option<LedgerWindow>, Status> 
             .map_err(|_| refuse(format!("the {name} ledger {text:?} is not a number from 0 to {}", u32::MAX)))
     };
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
-    match path.strip_prefix(&PATH) {
+    match path.strip_prefix(&[ROOT, Table::Data.name()]) {
         Some([]) => Ok(None),
         Some([start, end]) => {
             let window = LedgerWindow::new(ledger("start", start)?, ledger("end", end)?);
@@ -202,7 +205,7 @@ impl FlightService for ContractData {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let everything = FlightDescriptor::new_path(path(None));
+        let everything = FlightDescriptor::new_path(path(Table::Data, None));
         let info = self.info(everything, None).await;
         Ok(Response::new(stream::iter([info]).boxed()))
     }

@@ -1,8 +1,87 @@
-//! The tables of a window and their columns: `data`, one row per change of a contract data entry.
+//! The tables of a window and their columns: `data`, one row per change of a contract data entry; `ttl`, one per change of a
+//! time to live; `assets`, one per asset that a ledger names.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
+
+/// A table of a window. Every source has `data`; the others are loaded in the same transaction where a source has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    /// Changes of contract data entries.
+    Data,
+    /// Changes of times to live, of contract code too.
+    Ttl,
+    /// Assets that entries of a ledger name, with the contract of each.
+    Assets,
+}
+
+impl Table {
+    /// All tables, in the order in which they are declared.
+    pub const ALL: [Table; 3] = [Table::Data, Table::Ttl, Table::Assets];
+    /// The tables that a source may have beside `data`, in the order in which they are staged.
+    pub const SIDES: [Table; 2] = [Table::Ttl, Table::Assets];
+
+    /// The name, in requests, declarations, objects and `window_tables`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Data => "data",
+            Table::Ttl => "ttl",
+            Table::Assets => "assets",
+        }
+    }
+
+    /// The table of this name.
+    pub fn named(name: &str) -> Option<Table> {
+        Table::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// The columns of the source, in the order in which they are staged.
+    pub(crate) const fn columns(self) -> &'static [Column] {
+        match self {
+            Table::Data => COLUMNS,
+            Table::Ttl => TTL_COLUMNS,
+            Table::Assets => ASSET_COLUMNS,
+        }
+    }
+
+    /// The position of `ledger_sequence`.
+    pub(crate) const fn ledger(self) -> usize {
+        const TTL: usize = position_in(TTL_COLUMNS, LEDGER);
+        const ASSETS: usize = position_in(ASSET_COLUMNS, LEDGER);
+        match self {
+            Table::Data => position::LEDGER_SEQUENCE,
+            Table::Ttl => TTL,
+            Table::Assets => ASSETS,
+        }
+    }
+
+    /// The position of `change_index`, after the columns of the source.
+    pub(crate) const fn change_index(self) -> usize {
+        self.columns().len()
+    }
+
+    /// The schema of a source that sends the columns with the types, and in the order, in which they are staged. A source may
+    /// send others: see `docs/flight-contract.md`.
+    pub fn source_schema(self) -> SchemaRef {
+        static SCHEMAS: LazyLock<[SchemaRef; 3]> = LazyLock::new(|| Table::ALL.map(source_schema));
+        Arc::clone(&SCHEMAS[self as usize])
+    }
+
+    /// The schema of staged and archived objects: the columns of the source and `change_index`. `ledger_key_hash` is never null
+    /// there.
+    pub fn staged_schema(self) -> SchemaRef {
+        static SCHEMAS: LazyLock<[SchemaRef; 3]> = LazyLock::new(|| Table::ALL.map(staged_schema));
+        Arc::clone(&SCHEMAS[self as usize])
+    }
+
+    /// The names of the columns of staged objects, in order.
+    pub(crate) fn staged_columns(self) -> impl Iterator<Item = &'static str> {
+        self.columns().iter().map(|column| column.name).chain([CHANGE_INDEX])
+    }
+}
 
 /// The kind of a column's values, independently of the source's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +103,8 @@ pub(crate) enum Kind {
 pub(crate) enum Domain {
     /// Any text.
     Any,
+    /// The code of an asset; what names none is kept, and not learnt.
+    Code,
     /// One of these words.
     Words(&'static [&'static str]),
     /// `ScValTypeScv` and the name of a type; where `key_xdr` is known, the type of the key.
@@ -45,6 +126,8 @@ pub(crate) enum Domain {
 pub(crate) struct Column {
     /// The name, in Flight, Parquet and PostgreSQL alike.
     pub(crate) name: &'static str,
+    /// The name in messages: with its table, unless that is `data`.
+    pub(crate) label: &'static str,
     /// What it holds.
     pub(crate) kind: Kind,
     /// Which texts it may hold; [`Domain::Any`] for other kinds.
@@ -53,14 +136,20 @@ pub(crate) struct Column {
     pub(crate) nullable: bool,
 }
 
-/// Shorthand for the table below: a column that is no text.
+/// Shorthand for the tables below: a column that is no text.
 const fn column(name: &'static str, kind: Kind, nullable: bool) -> Column {
-    Column { name, kind, domain: Domain::Any, nullable }
+    Column { name, label: name, kind, domain: Domain::Any, nullable }
 }
 
-/// Shorthand for the table below: a text.
+/// Shorthand for the tables below: a text.
 const fn text(name: &'static str, domain: Domain, nullable: bool) -> Column {
-    Column { name, kind: Kind::Text, domain, nullable }
+    Column { name, label: name, kind: Kind::Text, domain, nullable }
+}
+
+impl Column {
+    const fn labelled(self, label: &'static str) -> Column {
+        Column { label, ..self }
+    }
 }
 
 /// The column `contract_durability` of temporary and of persistent entries.
@@ -69,19 +158,25 @@ pub(crate) const DURABILITIES: [&str; 2] =
 const ASSET_TYPES: &[&str] = &["native", "credit_alphanum4", "credit_alphanum12"];
 const INSTANCE_TYPES: &[&str] = &["wasm", "stellar_asset", "external_ref"];
 
-/// The columns of the source, in the order of the table.
+/// What happened to a time to live: the column `change` of `ttl`.
+pub(crate) const TTL_CHANGES: &[&str] = &["created", "extended", "restored", "removed", "evicted"];
+/// Those of them after which the entry does not live.
+pub(crate) const ENDINGS: [&str; 2] = ["removed", "evicted"];
+const LEDGER: &str = "ledger_sequence";
+
+/// The columns of `data`.
 pub(crate) const COLUMNS: &[Column] = &[
     text("contract_id", Domain::Contract, false),
     text("contract_key_type", Domain::KeyType, false),
     text("contract_durability", Domain::Words(&DURABILITIES), false),
-    text("asset_code", Domain::Any, true),
+    text("asset_code", Domain::Code, true),
     text("asset_issuer", Domain::Account, true),
     text("asset_type", Domain::Words(ASSET_TYPES), true),
     text("balance_holder", Domain::Holder, true),
     column("balance", Kind::Amount, true),
     column("last_modified_ledger", Kind::Ledger, false),
     column("deleted", Kind::Flag, false),
-    column("ledger_sequence", Kind::Ledger, false),
+    column(LEDGER, Kind::Ledger, false),
     column("closed_at", Kind::Instant, false),
     text("ledger_key_hash", Domain::Hash, true),
     text("key_xdr", Domain::Value, true),
@@ -89,6 +184,25 @@ pub(crate) const COLUMNS: &[Column] = &[
     text("contract_instance_type", Domain::Words(INSTANCE_TYPES), true),
     text("contract_instance_wasm_hash", Domain::Hash, true),
     column("expiration_ledger_seq", Kind::Ledger, true),
+];
+
+/// The columns of `ttl`.
+const TTL_COLUMNS: &[Column] = &[
+    text("ledger_key_hash", Domain::Hash, false).labelled("ttl.ledger_key_hash"),
+    text("change", Domain::Words(TTL_CHANGES), false).labelled("ttl.change"),
+    column("live_until_ledger", Kind::Ledger, true).labelled("ttl.live_until_ledger"),
+    text("contract_durability", Domain::Words(&DURABILITIES), true).labelled("ttl.contract_durability"),
+    column(LEDGER, Kind::Ledger, false).labelled("ttl.ledger_sequence"),
+    column("closed_at", Kind::Instant, false).labelled("ttl.closed_at"),
+];
+
+/// The columns of `assets`.
+const ASSET_COLUMNS: &[Column] = &[
+    text("contract_id", Domain::Contract, false).labelled("assets.contract_id"),
+    text("asset_type", Domain::Words(ASSET_TYPES), false).labelled("assets.asset_type"),
+    text("asset_code", Domain::Code, true).labelled("assets.asset_code"),
+    text("asset_issuer", Domain::Account, true).labelled("assets.asset_issuer"),
+    column(LEDGER, Kind::Ledger, false).labelled("assets.ledger_sequence"),
 ];
 
 /// The name of the column after those of the source: the number of a change within its ledger.
@@ -112,14 +226,24 @@ pub(crate) mod position {
     pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
     pub(crate) const KEY_XDR: usize = position_of("key_xdr");
     pub(crate) const VAL_XDR: usize = position_of("val_xdr");
-    /// After the columns of the source.
-    pub(crate) const CHANGE_INDEX: usize = COLUMNS.len();
+    /// Positions in `ttl`.
+    pub(crate) mod ttl {
+        use crate::contract::tables::{TTL_COLUMNS, position_in};
+
+        pub(crate) const CHANGE: usize = position_in(TTL_COLUMNS, "change");
+        pub(crate) const LIVE_UNTIL_LEDGER: usize = position_in(TTL_COLUMNS, "live_until_ledger");
+    }
 }
 
-/// The position of a column, computed at compile time: an unknown name does not compile.
+/// The position of a column of `data`, computed at compile time: an unknown name does not compile.
 const fn position_of(name: &str) -> usize {
+    position_in(COLUMNS, name)
+}
+
+/// The position of a column in a table.
+const fn position_in(columns: &[Column], name: &str) -> usize {
     let mut position = 0;
-    while !is_equal(COLUMNS[position].name.as_bytes(), name.as_bytes()) {
+    while !is_equal(columns[position].name.as_bytes(), name.as_bytes()) {
         position += 1;
     }
     position
@@ -151,26 +275,22 @@ pub(crate) fn arrow_type(kind: Kind) -> DataType {
     }
 }
 
-/// The schema of a source that sends the columns with the types, and in the order, in which they are staged. A source may
-/// send others: see `docs/flight-contract.md`.
-pub static SOURCE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+fn source_schema(table: Table) -> SchemaRef {
     let field = |c: &Column| Field::new(c.name, arrow_type(c.kind), c.nullable);
-    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
-});
+    Arc::new(Schema::new(table.columns().iter().map(field).collect::<Vec<_>>()))
+}
 
-/// The schema of staged and archived objects: the columns of the source and `change_index`. `ledger_key_hash` is never null there.
-pub static STAGED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let mut fields: Vec<Field> = COLUMNS
-        .iter()
-        .map(|c| Field::new(c.name, arrow_type(c.kind), c.nullable && c.name != "ledger_key_hash"))
-        .collect();
+fn staged_schema(table: Table) -> SchemaRef {
+    let field = |c: &Column| {
+        Field::new(
+            c.name,
+            arrow_type(c.kind),
+            c.nullable && c.name != COLUMNS[position::LEDGER_KEY_HASH].name,
+        )
+    };
+    let mut fields: Vec<Field> = table.columns().iter().map(field).collect();
     fields.push(Field::new(CHANGE_INDEX, DataType::Int32, false));
     Arc::new(Schema::new(fields))
-});
-
-/// The names of the columns of staged objects, in order.
-pub(crate) fn staged_columns() -> impl Iterator<Item = &'static str> {
-    COLUMNS.iter().map(|column| column.name).chain([CHANGE_INDEX])
 }
 
 #[cfg(test)]
@@ -179,10 +299,18 @@ mod tests {
 
     #[test]
     fn positions_name_their_columns() {
-        for (position, column) in COLUMNS.iter().enumerate() {
-            assert_eq!(position_of(column.name), position);
-            assert_eq!(STAGED_SCHEMA.field(position).name(), column.name);
+        for table in Table::ALL {
+            let (schema, columns) = (table.staged_schema(), table.columns());
+            for (position, column) in columns.iter().enumerate() {
+                assert_eq!(position_in(columns, column.name), position);
+                assert_eq!(schema.field(position).name(), column.name);
+                let label = format!("{}.{}", table.name(), column.name);
+                assert_eq!(column.label, label.trim_start_matches("data."));
+                assert_eq!(table.source_schema().field(position).name(), column.name);
+            }
+            assert_eq!(columns[table.ledger()].name, LEDGER);
+            assert_eq!(schema.field(table.change_index()).name(), CHANGE_INDEX);
+            assert_eq!(Table::named(table.name()), Some(table));
         }
-        assert_eq!(STAGED_SCHEMA.field(position::CHANGE_INDEX).name(), CHANGE_INDEX);
     }
 }

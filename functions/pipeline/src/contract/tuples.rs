@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::numeric;
-use super::tables::{COLUMNS, Kind, position};
+use super::tables::{Kind, Table, position};
 use super::xdr::{balance_amount, base16, value_bytes};
 use crate::error::{Error, Result};
 
@@ -21,8 +21,6 @@ pub(crate) const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The trailer of a COPY BINARY stream.
 pub(crate) const TRAILER: [u8; 2] = [0xff, 0xff];
 
-/// Fields that the digest covers: the columns of the source and `change_index`.
-const DIGEST_FIELDS: u16 = COLUMNS.len() as u16 + 1;
 /// Bytes of the last field, `batch_id`: its length and the uuid.
 const BATCH_ID_BYTES: usize = 20;
 /// From the Unix epoch to PostgreSQL's, in microseconds.
@@ -44,7 +42,7 @@ impl RowsDigest {
     pub(crate) fn update(&mut self, tuples: &Tuples) {
         let mut start = 0;
         for &end in &tuples.ends {
-            self.hash.update(DIGEST_FIELDS.to_be_bytes());
+            self.hash.update(tuples.fields.to_be_bytes());
             self.hash.update(&tuples.bytes[start + 2..end - BATCH_ID_BYTES]);
             start = end;
         }
@@ -69,6 +67,8 @@ pub(crate) struct Tuples {
     pub(crate) bytes: Vec<u8>,
     /// For each tuple, the offset behind its last byte.
     pub(crate) ends: Vec<usize>,
+    /// Fields that the digest covers: the columns of the source and `change_index`.
+    fields: u16,
 }
 
 /// One column, downcast once per batch.
@@ -86,21 +86,21 @@ enum Values<'a> {
     },
 }
 
-/// Encodes a staged batch for `batch_id` into `tuples`, replacing its content.
+/// Encodes a staged batch of a table for `batch_id` into `tuples`, replacing its content.
 ///
 /// # Errors
 /// [`Error::BadData`] for values that PostgreSQL would refuse or change: NUL in text, an instant out of its range, a
 /// balance without an amount.
-pub(crate) fn encode(batch: &RecordBatch, batch_id: Uuid, tuples: &mut Tuples) -> Result<()> {
-    let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
-    let change_index: &Int32Array = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
-    let mut columns = Vec::with_capacity(COLUMNS.len());
-    for (i, column) in COLUMNS.iter().enumerate() {
+pub(crate) fn encode(table: Table, batch: &RecordBatch, batch_id: Uuid, tuples: &mut Tuples) -> Result<()> {
+    let ledgers = batch.column(table.ledger()).as_primitive::<UInt32Type>();
+    let change_index: &Int32Array = batch.column(table.change_index()).as_primitive::<Int32Type>();
+    let mut columns = Vec::with_capacity(table.columns().len());
+    for (i, column) in table.columns().iter().enumerate() {
         let array = batch.column(i);
         columns.push(match column.kind {
             Kind::Text => {
                 let text = array.as_string::<i32>();
-                refuse_nul(column.name, text, ledgers)?;
+                refuse_nul(column.label, text, ledgers)?;
                 Values::Text(text)
             }
             Kind::Ledger => Values::Ledger(array.as_primitive::<UInt32Type>()),
@@ -116,11 +116,13 @@ pub(crate) fn encode(batch: &RecordBatch, batch_id: Uuid, tuples: &mut Tuples) -
     }
     tuples.bytes.clear();
     tuples.ends.clear();
+    tuples.fields = u16::try_from(columns.len() + 1).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let fields = (tuples.fields + 1).to_be_bytes();
     let out = &mut tuples.bytes;
     for row in 0..batch.num_rows() {
-        out.extend_from_slice(&(DIGEST_FIELDS + 1).to_be_bytes());
-        for (values, column) in columns.iter().zip(COLUMNS) {
-            let bad = |cause| Error::BadData { ledger: ledgers.value(row), column: column.name, cause };
+        out.extend_from_slice(&fields);
+        for (values, column) in columns.iter().zip(table.columns()) {
+            let bad = |cause| Error::BadData { ledger: ledgers.value(row), column: column.label, cause };
             field(out, values, row).map_err(bad)?;
         }
         put(out, &change_index.value(row).to_be_bytes());

@@ -11,19 +11,24 @@ use stellar_strkey::Strkey;
 
 use super::asset;
 use super::network::Network;
-use super::tables::{COLUMNS, DURABILITIES, Domain, Kind, position};
-use super::xdr::{KEY_TYPES, balance_amount, base16, entry_hash, key_type_of, value_bytes};
+use super::tables::{COLUMNS, DURABILITIES, Domain, ENDINGS, Kind, Table, position};
+use super::xdr::{
+    KEY_TYPES, balance_amount, base16, entry_hash, is_base16_hash, is_base16_of, key_type_of, value_bytes,
+};
 use crate::error::{Error, Result};
 
 /// Gives each value its one spelling. In a nullable text column, "" is null: not every source can send a null. The NUL bytes that
 /// pad `asset_code` to 4 or 12 characters go. A hash in capitals or in base64 becomes lower-case hexadecimal. A `ledger_key_hash`
-/// that is null is derived from contract, key and durability. The arrays are the staged columns, in the order of [`COLUMNS`].
+/// that is null is derived from contract, key and durability. The arrays are the staged columns of a table, in their order.
 ///
 /// # Errors
 /// [`Error::BadData`] for a hash that cannot be derived.
-pub(crate) fn normalize(arrays: &mut [ArrayRef]) -> Result<()> {
-    arrays[position::ASSET_CODE] = without_padding(&arrays[position::ASSET_CODE]);
-    for (array, column) in arrays.iter_mut().zip(COLUMNS).filter(|(_, column)| column.kind == Kind::Text) {
+pub(crate) fn normalize(table: Table, arrays: &mut [ArrayRef]) -> Result<()> {
+    let texts = arrays.iter_mut().zip(table.columns()).filter(|(_, column)| column.kind == Kind::Text);
+    for (array, column) in texts {
+        if column.domain == Domain::Code {
+            *array = without_padding(array);
+        }
         if column.nullable {
             *array = without_empty(array);
         }
@@ -31,11 +36,13 @@ pub(crate) fn normalize(arrays: &mut [ArrayRef]) -> Result<()> {
             *array = in_base16(array);
         }
     }
-    arrays[position::LEDGER_KEY_HASH] = with_derived_hashes(arrays)?;
+    if table == Table::Data {
+        arrays[position::LEDGER_KEY_HASH] = with_derived_hashes(arrays)?;
+    }
     Ok(())
 }
 
-/// `asset_code` without its padding.
+/// A code without its padding.
 fn without_padding(array: &ArrayRef) -> ArrayRef {
     let codes = array.as_string::<i32>();
     if memchr::memchr(0, codes.value_data()).is_none() {
@@ -71,11 +78,6 @@ fn in_base16(array: &ArrayRef) -> ArrayRef {
     Arc::new(hashes.iter().map(|hash| hash.map(spelt)).collect::<StringArray>())
 }
 
-/// Whether this is a SHA-256 in lower-case hexadecimal.
-fn is_base16_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// `ledger_key_hash`, derived where it is null.
 fn with_derived_hashes(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let hashes = arrays[position::LEDGER_KEY_HASH].as_string::<i32>();
@@ -96,7 +98,7 @@ fn with_derived_hashes(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         });
         let hash = hash.map_err(|(column, cause)| Error::BadData {
             ledger: keys.ledgers.value(row),
-            column: COLUMNS[position::LEDGER_KEY_HASH].name,
+            column: COLUMNS[position::LEDGER_KEY_HASH].label,
             cause: format!("is null and cannot be derived: {} {cause}", COLUMNS[column].name),
         })?;
         complete.append_value(base16(&hash));
@@ -174,6 +176,7 @@ impl Entries {
 /// Checks staged rows, value by value.
 #[derive(Debug)]
 pub(crate) struct Checker {
+    table: Table,
     network: Network,
     entries: Entries,
     /// The XDR of a value.
@@ -183,67 +186,71 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// A checker of rows of this network.
-    pub(crate) fn new(network: Network) -> Self {
-        Checker { network, entries: Entries::default(), value: Vec::new(), false_claims: 0 }
+    /// A checker of rows of a table, of this network.
+    pub(crate) fn new(table: Table, network: Network) -> Self {
+        Checker { table, network, entries: Entries::default(), value: Vec::new(), false_claims: 0 }
     }
 
-    /// Checks every text against the domain of its column; `ledger_key_hash` against contract, key and durability; `balance`
-    /// against `val_xdr`, where a row has both and a holder.
+    /// Checks every text against the domain of its column. In `data`, `ledger_key_hash` against contract, key and durability, and
+    /// `balance` against `val_xdr`, where a row has both and a holder; in `ttl`, that a change of a living entry says until when.
     ///
     /// # Errors
     /// [`Error::BadData`] for the first value that is wrong.
     pub(crate) fn check(&mut self, batch: &RecordBatch) -> Result<()> {
-        let keys = Keys::of(|column| batch.column(column).as_ref());
-        let bad = |row: usize, (column, cause): Wrong| Error::BadData {
-            ledger: keys.ledgers.value(row),
-            column: COLUMNS[column].name,
+        let ledgers = batch.column(self.table.ledger()).as_primitive::<UInt32Type>();
+        let columns = self.table.columns();
+        let bad = |(row, (column, cause)): (usize, Wrong)| Error::BadData {
+            ledger: ledgers.value(row),
+            column: columns[column].label,
             cause,
         };
-        self.check_entries(batch, &keys).map_err(|(row, wrong)| bad(row, wrong))?;
-        self.check_values(batch).map_err(|(row, wrong)| bad(row, wrong))?;
-        for (index, column) in COLUMNS.iter().enumerate() {
+        match self.table {
+            Table::Data => {
+                let keys = Keys::of(|column| batch.column(column).as_ref());
+                self.check_entries(batch, &keys).map_err(bad)?;
+                self.check_values(batch).map_err(bad)?;
+            }
+            Table::Ttl => check_ends(batch).map_err(bad)?,
+            Table::Assets => {}
+        }
+        for (index, column) in columns.iter().enumerate() {
             let (known, what): (fn(&str) -> bool, &str) = match column.domain {
                 // `check_entries` and `check_values` have looked at these.
-                Domain::Any | Domain::Contract | Domain::KeyType | Domain::Value => continue,
+                Domain::Contract if self.table == Table::Data => continue,
+                Domain::Any | Domain::Code | Domain::KeyType | Domain::Value => continue,
                 Domain::Words(words) => {
                     check_texts(batch, index, |text| words.contains(&text), |text| unknown(text, words))
-                        .map_err(|(row, wrong)| bad(row, wrong))?;
+                        .map_err(bad)?;
                     continue;
                 }
+                Domain::Contract => (is_contract, "a strkey C…"),
                 Domain::Account => (is_account, "a strkey G…"),
                 Domain::Holder => (is_holder, "a strkey C…, G…, M…, B… or L…"),
                 Domain::Hash => (is_base16_hash, "a SHA-256"),
             };
-            check_texts(batch, index, known, |text| format!("{} is not {what}", shown(text)))
-                .map_err(|(row, wrong)| bad(row, wrong))?;
+            check_texts(batch, index, known, |text| format!("{} is not {what}", shown(text))).map_err(bad)?;
         }
-        self.report_false_claims(batch, &keys)
+        match Claims::of(self.table, batch) {
+            Some(claims) => self.report_false_claims(&claims),
+            None => Ok(()),
+        }
     }
 
     /// Logs the first row that names an asset whose contract is another. The row is kept: it is what the source said of the
-    /// chain. The database does not learn from it, because it computes the hash too.
-    fn report_false_claims(&mut self, batch: &RecordBatch, keys: &Keys<'_>) -> Result<()> {
-        let text = |column: usize| batch.column(column).as_string::<i32>();
-        let (types, codes, issuers) =
-            (text(position::ASSET_TYPE), text(position::ASSET_CODE), text(position::ASSET_ISSUER));
-        for row in (0..batch.num_rows()).filter(|&row| types.is_valid(row)) {
-            let of = |texts: &'_ StringArray| texts.is_valid(row).then(|| texts.value(row).to_owned());
-            let (code, issuer) = (of(codes), of(issuers));
-            let contract = asset::named(types.value(row), code.as_deref(), issuer.as_deref())
-                .map(|asset| self.network.asset_contract(&asset))
-                .transpose()?;
-            if contract.as_deref() == Some(keys.contracts.value(row)) {
+    /// chain. Nothing is learnt from it.
+    fn report_false_claims(&mut self, claims: &Claims<'_>) -> Result<()> {
+        for row in (0..claims.rows()).filter(|&row| claims.types.is_valid(row)) {
+            if claims.is_true(row, &self.network)? {
                 continue;
             }
             self.false_claims += 1;
             if self.false_claims == 1 {
                 tracing::warn!(
-                    ledger = keys.ledgers.value(row),
-                    contract_id = keys.contracts.value(row),
-                    asset_type = types.value(row),
-                    asset_code = code.map(|code| shown(&code)),
-                    asset_issuer = issuer,
+                    ledger = claims.ledgers.value(row),
+                    contract_id = claims.contracts.value(row),
+                    asset_type = claims.types.value(row),
+                    asset_code = text_of(claims.codes, row).map(shown),
+                    asset_issuer = text_of(claims.issuers, row),
                     "a row names an asset whose contract is another: kept the row, and did not learn the asset"
                 );
             }
@@ -285,6 +292,67 @@ impl Checker {
     }
 }
 
+/// What rows of `data` or `assets` say of assets.
+pub(crate) struct Claims<'a> {
+    ledgers: &'a UInt32Array,
+    contracts: &'a StringArray,
+    types: &'a StringArray,
+    codes: &'a StringArray,
+    issuers: &'a StringArray,
+}
+
+/// An asset that a row names: its contract, type, code and issuer.
+pub(crate) type NamedAsset<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>);
+
+impl<'a> Claims<'a> {
+    /// The claims in a staged batch; `None` for a table that names no assets.
+    pub(crate) fn of(table: Table, batch: &'a RecordBatch) -> Option<Self> {
+        let at = match table {
+            Table::Data => {
+                [position::CONTRACT_ID, position::ASSET_TYPE, position::ASSET_CODE, position::ASSET_ISSUER]
+            }
+            Table::Assets => [0, 1, 2, 3],
+            Table::Ttl => return None,
+        };
+        let [contracts, types, codes, issuers] = at.map(|column| batch.column(column).as_string::<i32>());
+        let ledgers = batch.column(table.ledger()).as_primitive::<UInt32Type>();
+        Some(Claims { ledgers, contracts, types, codes, issuers })
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.types.len()
+    }
+
+    /// What a row says; `None` if it names no asset.
+    pub(crate) fn row(&self, row: usize) -> Option<NamedAsset<'a>> {
+        let asset_type = text_of(self.types, row)?;
+        let (code, issuer) = (text_of(self.codes, row), text_of(self.issuers, row));
+        Some((self.contracts.value(row), asset_type, code, issuer))
+    }
+
+    /// Whether the contract is that of the asset which the row names, on this network.
+    pub(crate) fn is_true(&self, row: usize, network: &Network) -> Result<bool> {
+        let Some((contract, asset_type, code, issuer)) = self.row(row) else { return Ok(false) };
+        let Some(asset) = asset::named(asset_type, code, issuer) else { return Ok(false) };
+        Ok(network.asset_contract(&asset)? == contract)
+    }
+}
+
+/// A text; `None` for null.
+fn text_of(texts: &StringArray, row: usize) -> Option<&str> {
+    texts.is_valid(row).then(|| texts.value(row))
+}
+
+/// A time to live that goes on says until when.
+fn check_ends(batch: &RecordBatch) -> Result<(), (usize, Wrong)> {
+    let changes = batch.column(position::ttl::CHANGE).as_string::<i32>();
+    let ends = batch.column(position::ttl::LIVE_UNTIL_LEDGER);
+    let row = (0..changes.len()).find(|&row| ends.is_null(row) && !ENDINGS.contains(&changes.value(row)));
+    let cause = |row| format!("is null, although the entry is {}", changes.value(row));
+    row.map_or(Ok(()), |row| Err((row, (position::ttl::LIVE_UNTIL_LEDGER, cause(row)))))
+}
+
 /// The balance is the amount in the value.
 fn check_balance(balance: i64, value: &[u8]) -> Result<(), String> {
     match balance_amount(value) {
@@ -313,6 +381,11 @@ fn check_texts(
     Ok(())
 }
 
+/// Whether this is the strkey of a contract.
+fn is_contract(text: &str) -> bool {
+    stellar_strkey::Contract::from_string(text).is_ok()
+}
+
 /// Whether this is the strkey of an account.
 fn is_account(text: &str) -> bool {
     stellar_strkey::ed25519::PublicKey::from_string(text).is_ok()
@@ -328,15 +401,6 @@ fn is_holder(text: &str) -> bool {
             | Strkey::ClaimableBalance(_)
             | Strkey::LiquidityPool(_))
     )
-}
-
-/// Whether the text is the lower-case hexadecimal of a hash.
-fn is_base16_of(text: &str, hash: &[u8; 32]) -> bool {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    text.len() == 64
-        && text.as_bytes().chunks_exact(2).zip(hash).all(|(pair, byte)| {
-            pair[0] == DIGITS[usize::from(byte >> 4)] && pair[1] == DIGITS[usize::from(byte & 15)]
-        })
 }
 
 /// The cause for a word that is none of these.

@@ -4,26 +4,30 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
+use crate::contract::xdr::is_base16_hash;
 use crate::error::{Error, Result};
 
 /// The port of a source, unless another is given.
 pub const PORT: u16 = 8816;
 
-/// The path of a request for everything the source has. For a window, its start and its end follow.
-pub const PATH: [&str; 2] = ["contract", "data"];
+/// The beginning of every path; the name of a table follows, and for a window its start and its end.
+pub const ROOT: &str = "contract";
 
 const START: &str = "start_ledger";
 const END: &str = "end_ledger";
 const CLOSED: &str = "latest_closed_at";
+const HASH: &str = "latest_hash";
+const TABLES: &str = "tables";
 
 /// Up to 2^53, each whole number is a float of its own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The path of a request for a window, or for everything the source has.
-pub fn path(window: Option<LedgerWindow>) -> Vec<String> {
+/// The path of a request for a table in a window, or in everything the source has.
+pub fn path(table: Table, window: Option<LedgerWindow>) -> Vec<String> {
     let ledgers = window.map(|window| [window.start().to_string(), window.end().to_string()]);
-    PATH.map(str::to_owned).into_iter().chain(ledgers.into_iter().flatten()).collect()
+    [ROOT, table.name()].map(str::to_owned).into_iter().chain(ledgers.into_iter().flatten()).collect()
 }
 
 /// The source's `app_metadata`, for a window or for everything it has.
@@ -35,6 +39,10 @@ pub struct SourceRange {
     pub end_ledger: i64,
     /// When the last ledger closed.
     pub latest_closed_at: Option<DateTime<Utc>>,
+    /// The hash of the last ledger's header, in lower-case hexadecimal.
+    pub latest_hash: Option<String>,
+    /// The tables that the source has; `data` is always one of them.
+    pub tables: Vec<Table>,
 }
 
 impl SourceRange {
@@ -51,16 +59,23 @@ impl SourceRange {
             start_ledger: ledger(&fields, START)?,
             end_ledger: ledger(&fields, END)?,
             latest_closed_at: close_time(&fields)?,
+            latest_hash: hash(&fields)?,
+            tables: tables(&fields)?,
         }))
     }
 
-    /// Writes `app_metadata`, without the close time if there is none.
+    /// Writes `app_metadata`, without the close time and the hash if there are none.
     pub fn to_metadata(&self) -> String {
         let mut json = serde_json::json!(self);
         if let Some(fields) = json.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
         }
         json.to_string()
+    }
+
+    /// The tables that the source has beside `data`.
+    pub fn sides(&self) -> impl Iterator<Item = Table> {
+        Table::SIDES.into_iter().filter(|side| self.tables.contains(side))
     }
 
     /// The ledgers; `None` when there are none.
@@ -101,6 +116,31 @@ fn close_time(fields: &Map<String, Value>) -> Result<Option<DateTime<Utc>>> {
     }
 }
 
+/// The hash of the last ledger; none if the field is absent or null.
+fn hash(fields: &Map<String, Value>) -> Result<Option<String>> {
+    match fields.get(HASH).filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => {
+            let hash = value.as_str().map(str::to_ascii_lowercase).filter(|hash| is_base16_hash(hash));
+            hash.map(Some).ok_or_else(|| unusable(HASH, value, "a SHA-256 in hexadecimal"))
+        }
+    }
+}
+
+/// The tables that the source has, those that this loader knows; `data` alone if the field is absent or null.
+fn tables(fields: &Map<String, Value>) -> Result<Vec<Table>> {
+    let Some(value) = fields.get(TABLES).filter(|value| !value.is_null()) else {
+        return Ok(vec![Table::Data]);
+    };
+    let names = value.as_array().and_then(|all| all.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    match names {
+        Some(names) if names.contains(&Table::Data.name()) => {
+            Ok(Table::ALL.into_iter().filter(|table| names.contains(&table.name())).collect())
+        }
+        _ => Err(unusable(TABLES, value, "a list of names with \"data\" in it")),
+    }
+}
+
 /// The error for a value, of which it shows the beginning.
 fn unusable(name: &str, value: &Value, expected: &str) -> Error {
     let value: String = value.to_string().chars().take(60).collect();
@@ -113,6 +153,11 @@ mod tests {
 
     fn written(range: &SourceRange) -> serde_json::Value {
         serde_json::from_str(&range.to_metadata()).unwrap()
+    }
+
+    fn of_data(start_ledger: i64, end_ledger: i64) -> SourceRange {
+        let (latest_closed_at, latest_hash) = (None, None);
+        SourceRange { start_ledger, end_ledger, latest_closed_at, latest_hash, tables: vec![Table::Data] }
     }
 
     fn metadata(json: &str) -> Option<SourceRange> {
@@ -169,27 +214,64 @@ mod tests {
     #[test]
     fn a_declaration_is_read_as_it_was_written() {
         let closed_at = DateTime::from_timestamp(1_767_323_045, 0);
-        let range = SourceRange { start_ledger: 1, end_ledger: 2, latest_closed_at: closed_at };
+        let range = SourceRange {
+            start_ledger: 1,
+            end_ledger: 2,
+            latest_closed_at: closed_at,
+            latest_hash: Some("0a".repeat(32)),
+            tables: vec![Table::Data, Table::Assets],
+        };
         let json = serde_json::json!({
-            "start_ledger": 1, "end_ledger": 2, "latest_closed_at": "2026-01-02T03:04:05Z"
+            "start_ledger": 1, "end_ledger": 2, "latest_closed_at": "2026-01-02T03:04:05Z",
+            "latest_hash": "0a".repeat(32), "tables": ["data", "assets"]
         });
         assert_eq!(written(&range), json);
         assert_eq!(metadata(&range.to_metadata()), Some(range));
-        let open = SourceRange { start_ledger: 3, end_ledger: 2, latest_closed_at: None };
-        assert_eq!(written(&open), serde_json::json!({"start_ledger": 3, "end_ledger": 2}));
+        let open = of_data(3, 2);
+        let json = serde_json::json!({"start_ledger": 3, "end_ledger": 2, "tables": ["data"]});
+        assert_eq!(written(&open), json);
+    }
+
+    #[test]
+    fn the_tables_are_those_that_this_loader_knows() {
+        let tables = |json: &str| {
+            let json = format!(r#"{{"start_ledger":1,"end_ledger":2,"tables":{json}}}"#);
+            SourceRange::from_metadata(json.as_bytes()).map(|range| range.unwrap().tables)
+        };
+        assert_eq!(metadata(r#"{"start_ledger":1,"end_ledger":2}"#).unwrap().tables, [Table::Data]);
+        assert_eq!(tables("null").unwrap(), [Table::Data]);
+        assert_eq!(tables(r#"["ttl","later","data"]"#).unwrap(), [Table::Data, Table::Ttl]);
+        for refused in [r#""data""#, "[]", r#"["ttl"]"#, r#"["data",7]"#, "{}"] {
+            let problem = tables(refused).unwrap_err().chain();
+            assert!(problem.contains(&format!("has {refused} as tables, which is not")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_hash_has_64_digits() {
+        let hash = |json: &str| {
+            let json = format!(r#"{{"start_ledger":1,"end_ledger":2,"latest_hash":{json}}}"#);
+            SourceRange::from_metadata(json.as_bytes()).map(|range| range.unwrap().latest_hash)
+        };
+        assert_eq!(hash(&format!("{:?}", "AB".repeat(32))).unwrap(), Some("ab".repeat(32)));
+        assert_eq!(hash("null").unwrap(), None);
+        for refused in ["7".to_owned(), r#""""#.to_owned(), format!("{:?}", "0g".repeat(32))] {
+            assert!(
+                hash(&refused).unwrap_err().chain().contains("as latest_hash, which is not"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]
     fn a_path_names_everything_or_a_window() {
-        assert_eq!(path(None), ["contract", "data"]);
-        assert_eq!(path(LedgerWindow::new(7, 9).ok()), ["contract", "data", "7", "9"]);
+        assert_eq!(path(Table::Data, None), ["contract", "data"]);
+        assert_eq!(path(Table::Ttl, LedgerWindow::new(7, 9).ok()), ["contract", "ttl", "7", "9"]);
     }
 
     #[test]
     fn a_range_without_ledgers_has_none() {
-        let ledgers = |start_ledger, end_ledger| {
-            SourceRange { start_ledger, end_ledger, latest_closed_at: None }.ledgers()
-        };
+        let ledgers = |start_ledger, end_ledger| of_data(start_ledger, end_ledger).ledgers();
         assert_eq!(ledgers(5, 4), None);
         assert_eq!(ledgers(-1, 4), None);
         assert_eq!(ledgers(0, 1 << 32), None);

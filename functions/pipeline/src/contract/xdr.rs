@@ -94,6 +94,9 @@ pub(crate) fn entry_hash(contract: &[u8; 32], key: &[u8], durability: u32) -> [u
     hash.finalize().into()
 }
 
+/// The digits of hexadecimal.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case hexadecimal.
 pub fn base16(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -103,11 +106,23 @@ pub fn base16(bytes: &[u8]) -> String {
 
 /// Appends lower-case hexadecimal.
 pub fn push_base16(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
+}
+
+/// Whether this is a SHA-256 in lower-case hexadecimal.
+pub(crate) fn is_base16_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|digit| DIGITS.contains(&digit))
+}
+
+/// Whether the text is the lower-case hexadecimal of a hash.
+pub(crate) fn is_base16_of(text: &str, hash: &[u8; 32]) -> bool {
+    text.len() == 64
+        && text.as_bytes().chunks_exact(2).zip(hash).all(|(pair, byte)| {
+            pair[0] == DIGITS[usize::from(byte >> 4)] && pair[1] == DIGITS[usize::from(byte & 15)]
+        })
 }
 
 #[cfg(test)]

@@ -1,22 +1,31 @@
 //! Load: writes one staged object into `entries`, in one transaction with its progress row.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::client::{Client, Transaction};
+use super::digest::relation;
 use super::fold;
 use super::progress::{self, Claim, ClaimFacts};
 use super::transaction::{begin, commit};
-use crate::contract::tables::staged_columns;
+use crate::contract::tables::Table;
 use crate::contract::tuples::{HEADER, RowsDigest, TRAILER, Tuples, encode};
+use crate::contract::values::Claims;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::metrics;
 use crate::store::{StagedObject, Store, object};
 
 /// Bytes of one CopyData message.
 const MESSAGE_BYTES: usize = 64 << 10;
+
+/// Assets that one statement names at most: about 1 MiB of them.
+const NAMED_AT_ONCE: usize = 8_192;
+
+/// An asset that a row names: its contract, type, code and issuer.
+type Named = (String, String, Option<String>, Option<String>);
 
 /// When the windows of a run are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +66,7 @@ pub(crate) async fn load(
     let window = object.window()?;
     // In a separate, earlier transaction: the lock that ATTACH takes on the parent must not last as long as a COPY.
     // Below the retention boundary this creates no partition, and the claim refuses later: the boundary only moves up.
-    if object.footer.rows > 0 {
+    if object.footer.rows > 0 || object.footer.sides.iter().any(|side| side.rows > 0) {
         ensure_partition(client, window.start()).await?;
     }
     let tx = begin(client).await?;
@@ -69,10 +78,9 @@ pub(crate) async fn load(
         Claim::NotRetained => return Ok(Loaded::NotRetained),
     };
     failpoint!("claimed");
+    progress::record_tables(&tx, id, object).await?;
     let copying = Instant::now();
-    if object.footer.rows > 0 {
-        copy(&tx, store, object).await?;
-    }
+    copy_tables(&tx, store, object).await?;
     let copying = copying.elapsed();
     failpoint!("copied");
     let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -121,20 +129,36 @@ pub(super) async fn read_back(client: &Client, id: i64, object: &StagedObject) -
     })
 }
 
-/// Streams the object's rows into `entries`, and checks number and digest against the footer before they can be
-/// committed.
-pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
-    let opened = object::open(store, &object.path, object.bytes).await?;
-    if *opened.footer() != object.footer {
-        return Err(Error::corrupt(object.path.to_string(), "its footer has changed"));
+/// Loads the objects of all tables of a window.
+pub(super) async fn copy_tables(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+    for side in object.sides() {
+        match side.footer.table {
+            Table::Assets => name_assets(tx, store, &side).await?,
+            Table::Data | Table::Ttl => copy(tx, store, &side).await?,
+        }
+        failpoint!("side_copied");
     }
-    let mut rows = opened.rows()?;
-    let mut copying = tx.copy_in(&statement()).await.database("begin the COPY")?;
+    copy(tx, store, object).await
+}
+
+/// Streams the object's rows into their table, and checks number and digest against the footer before they can be
+/// committed.
+async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+    let table = object.footer.table;
+    let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
     let mut digest = RowsDigest::default();
-    copying.send(Bytes::from_static(&HEADER)).await.database("send rows")?;
+    let mut copying = None;
     while let Some(batch) = rows.try_next().await? {
-        encode(&batch, object.footer.batch_id, &mut tuples)?;
+        let copying = match &mut copying {
+            Some(copying) => copying,
+            none => {
+                let mut begun = tx.copy_in(&statement(table)).await.database("begin the COPY")?;
+                begun.send(Bytes::from_static(&HEADER)).await.database("send rows")?;
+                none.insert(begun)
+            }
+        };
+        encode(table, &batch, object.footer.batch_id, &mut tuples)?;
         digest.update(&tuples);
         let capacity = tuples.bytes.len();
         let mut bytes = Bytes::from(std::mem::replace(&mut tuples.bytes, Vec::with_capacity(capacity)));
@@ -144,17 +168,8 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
         }
         failpoint!("copying");
     }
-    let sent = digest.rows();
-    let digest = digest.finish();
-    if sent != object.footer.rows || digest != object.footer.rows_digest {
-        return Err(Error::corrupt(
-            object.path.to_string(),
-            format!(
-                "it contains {sent} rows with digest {digest}, but its footer states {} rows with digest {}",
-                object.footer.rows, object.footer.rows_digest
-            ),
-        ));
-    }
+    let sent = check_rows(object, digest)?;
+    let Some(mut copying) = copying else { return Ok(()) };
     copying.send(Bytes::from_static(&TRAILER)).await.database("send rows")?;
     let stored = copying.finish().await.database("end the COPY")?;
     if stored != sent {
@@ -167,8 +182,64 @@ pub(super) async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObj
     Ok(())
 }
 
+/// Compares the rows that were read with the object's footer. Returns their number.
+fn check_rows(object: &StagedObject, digest: RowsDigest) -> Result<u64> {
+    let rows = digest.rows();
+    let digest = digest.finish();
+    if rows == object.footer.rows && digest == object.footer.rows_digest {
+        return Ok(rows);
+    }
+    Err(Error::corrupt(
+        object.path.to_string(),
+        format!(
+            "it contains {rows} rows with digest {digest}, but its footer states {} rows with digest {}",
+            object.footer.rows, object.footer.rows_digest
+        ),
+    ))
+}
+
+/// Hands the assets that the object names to the next fold, each once: those that are known, or are not the asset of their
+/// contract, are left out by the database. An asset is a fact of the network, so its rows are not stored.
+async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+    let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
+    let mut tuples = Tuples::default();
+    let mut digest = RowsDigest::default();
+    let mut named = HashSet::new();
+    while let Some(batch) = rows.try_next().await? {
+        encode(Table::Assets, &batch, object.footer.batch_id, &mut tuples)?;
+        digest.update(&tuples);
+        let Some(claims) = Claims::of(Table::Assets, &batch) else { continue };
+        for (contract, asset_type, code, issuer) in (0..claims.rows()).filter_map(|row| claims.row(row)) {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            named.insert((contract.to_owned(), asset_type.to_owned(), owned(code), owned(issuer)));
+            if named.len() >= NAMED_AT_ONCE {
+                send_named(tx, &mut named).await?;
+            }
+        }
+    }
+    send_named(tx, &mut named).await?;
+    check_rows(object, digest).map(drop)
+}
+
+async fn send_named(tx: &Transaction<'_>, named: &mut HashSet<Named>) -> Result<()> {
+    let (mut contracts, mut types, mut codes, mut issuers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (contract, asset_type, code, issuer) in named.drain() {
+        contracts.push(contract);
+        types.push(asset_type);
+        codes.push(code);
+        issuers.push(issuer);
+    }
+    if contracts.is_empty() {
+        return Ok(());
+    }
+    tx.execute("select contract_data.name_assets($1, $2, $3, $4)", &[&contracts, &types, &codes, &issuers])
+        .await
+        .database("name the assets of the window")
+        .map(drop)
+}
+
 /// The COPY of the columns of the source, `change_index` and `batch_id`.
-fn statement() -> String {
-    let columns = staged_columns().collect::<Vec<_>>().join(", ");
-    format!("copy contract_data.entries ({columns}, batch_id) from stdin (format binary)")
+fn statement(table: Table) -> String {
+    let columns = table.staged_columns().collect::<Vec<_>>().join(", ");
+    format!("copy {} ({columns}, batch_id) from stdin (format binary)", relation(table))
 }

@@ -92,6 +92,21 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
     Ok(Claim::PartlyCovered)
 }
 
+/// Records the window's tables beside `data`, after its claim or its replacement, in the same transaction.
+pub(crate) async fn record_tables(tx: &Transaction<'_>, id: i64, object: &StagedObject) -> Result<()> {
+    for side in object.sides() {
+        let number = |n: u64| i64::try_from(n).map_err(|e| Error::Unexpected(e.to_string()));
+        let (rows, bytes) = (number(side.footer.rows)?, number(side.bytes)?);
+        tx.execute(
+            "select contract_data.record_table($1, $2, $3, $4, $5, $6)",
+            &[&id, &side.footer.table.name(), &rows, &side.path.as_ref(), &bytes, &side.footer.rows_digest],
+        )
+        .await
+        .database("record a table of the window")?;
+    }
+    Ok(())
+}
+
 /// The last statement before COMMIT: writes the times, and removes the hints for these ledgers.
 pub(crate) async fn finish(tx: &Transaction<'_>, id: i64, load_ms: i64) -> Result<()> {
     tx.execute("select contract_data.finish_window($1, $2)", &[&id, &load_ms])

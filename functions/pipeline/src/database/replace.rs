@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fold;
-use super::load::{copy, ensure_partition, enter, read_back};
+use super::load::{copy_tables, ensure_partition, enter, read_back};
 use super::progress::{self, ClaimFacts};
 use super::settings;
 use super::transaction::{begin, commit};
@@ -46,8 +46,9 @@ pub(crate) async fn replace(
         )));
     }
     failpoint!("removed");
+    progress::record_tables(&tx, id, object).await?;
     let copying = Instant::now();
-    copy(&tx, store, object).await?;
+    copy_tables(&tx, store, object).await?;
     let copying = copying.elapsed();
     failpoint!("copied");
     fold::fold_window(&tx, id).await?;

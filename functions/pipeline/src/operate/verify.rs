@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::strays;
 use crate::config::Config;
-use crate::contract::tables::staged_columns;
+use crate::contract::tables::Table;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::window::LedgerWindow;
-use crate::database::digest::entries_digest;
+use crate::database::digest::rows_digest;
 use crate::database::settings::{Settings, retained_from};
 use crate::database::{self, Client, LONG_WORK, connect, get, progress, sql};
 use crate::error::{DatabaseContext, Error, Result};
@@ -152,7 +152,7 @@ async fn compare_entries(
     verification: &mut Verification,
 ) -> Result<()> {
     let window = recorded.window;
-    let digest = entries_digest(client, window).await?;
+    let digest = rows_digest(client, Table::Data, window).await?;
     if recorded.digest.as_deref() == Some(digest.as_str()) {
         return Ok(());
     }
@@ -225,7 +225,7 @@ async fn object_digest(
     let mut digest = RowsDigest::default();
     let mut tuples = Tuples::default();
     while let Some(batch) = rows.try_next().await? {
-        encode(&batch, recorded.batch_id, &mut tuples)?;
+        encode(Table::Data, &batch, recorded.batch_id, &mut tuples)?;
         digest.update(&tuples);
     }
     let count = digest.rows();
@@ -281,7 +281,7 @@ async fn find_fold_differences(
         .database("prepare the comparison")?;
     // The asset of a state is not that of its change.
     let columns = |table: &str| {
-        let shared = staged_columns().filter(|name| !name.starts_with("asset_"));
+        let shared = Table::Data.staged_columns().filter(|name| !name.starts_with("asset_"));
         shared.map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ")
     };
     let sql = sql::FOLD_DIFFERENCES

@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::context::Context;
 use super::planner::Planned;
+use crate::contract::tables::Table;
 use crate::contract::window::{LedgerWindow, WindowLimits};
 use crate::contract::wire::SourceRange;
 use crate::database::Session;
@@ -167,7 +168,8 @@ pub(super) async fn is_served(context: &Context, failed: LedgerWindow) -> Result
 
 /// Drains one ledger that has rows, and discards them. False if the source does not offer it, or says that it has none.
 async fn drain_ledger(context: &Context, ledger: u32) -> Result<bool> {
-    let Offer::Ledgers(offered) = context.flight.offer(LedgerWindow::single(ledger), context.trust).await?
+    let Offer::Ledgers(offered) =
+        context.flight.offer(Table::Data, LedgerWindow::single(ledger), context.trust).await?
     else {
         return Ok(false);
     };

@@ -4,7 +4,7 @@
 use arrow::array::{Array, AsArray};
 
 use crate::contract::fingerprint::Fingerprint;
-use crate::contract::tables::position;
+use crate::contract::tables::{Table, position};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
 use crate::database::settings::{Settings, fingerprint, store_fingerprint};
@@ -72,7 +72,9 @@ pub(super) async fn check_or_store(
 /// The fingerprint of one ledger of the source; `None` if the source does not offer the ledger.
 async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
     let window = LedgerWindow::single(ledger);
-    let Offer::Ledgers(offered) = flight.offer(window, Trust::WholeStream).await? else { return Ok(None) };
+    let Offer::Ledgers(offered) = flight.offer(Table::Data, window, Trust::WholeStream).await? else {
+        return Ok(None);
+    };
     let mut drain = drain(flight, *offered);
     let mut digest = Fingerprint::default();
     loop {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::context::Context;
 use super::restore::Piece;
 use crate::contract::evidence::RowSource;
+use crate::contract::tables::Table;
 use crate::contract::window::{LedgerWindow, WindowLimits};
 use crate::database::Session;
 use crate::database::progress::{self, CompletedWindow};
@@ -324,7 +325,7 @@ async fn ripe(context: &Context, limits: WindowLimits, planned: LedgerWindow) ->
         return Ok(true);
     }
     let first = LedgerWindow::new(planned.start(), planned.start())?;
-    match context.flight.offer(first, context.trust).await {
+    match context.flight.offer(Table::Data, first, context.trust).await {
         Ok(Offer::NothingYet) => Ok(false),
         Ok(Offer::Ledgers(offered)) => {
             Ok(is_ripe(offered.latest_closed_at, context.clients.config.commit_interval))

@@ -11,6 +11,7 @@ use super::planner::Planned;
 use super::recover::archive;
 use super::restore::Piece;
 use crate::contract::evidence::RowSource;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::load::{FoldWhen, Loaded, load};
 use crate::database::progress::{self, ClaimFacts, CompletedWindow};
@@ -19,7 +20,7 @@ use crate::database::{Session, hints};
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::report::{WindowReport, WindowStatus};
-use crate::source::{Offer, OfferedWindow, drain};
+use crate::source::{Offer, OfferedWindow, Trust, drain};
 use crate::store::StagedObject;
 use crate::store::names::is_archived;
 use crate::store::stage::{StageTarget, Staged, stage, stage_part, stage_sorted};
@@ -122,14 +123,22 @@ async fn cut(context: &Context, Piece { object, window }: Piece) -> Result<Stage
             format!("does not belong to this one: object {} would be cut to ledgers {window}", object.path);
         return Err(refused(context, &why));
     }
-    let staged = stage_part(context.store(), &stage_target(context, false), &object, window).await?;
+    let mut target = stage_target(context, false);
+    for side in object.sides() {
+        let cut = stage_part(context.store(), &target.of(side.footer.table), &side, window).await?;
+        target.sides.push(cut.as_side());
+    }
+    let staged = stage_part(context.store(), &target, &object, window).await?;
     tracing::info!(step = "stage", object = %object.path, start_ledger = window.start(), end_ledger = window.end(), "cut an archived object");
     Ok(staged)
 }
 
-/// The target of this run's objects.
+/// The target of an attempt at a window.
 fn stage_target(context: &Context, replaces: bool) -> StageTarget {
     StageTarget {
+        table: Table::Data,
+        batch_id: Uuid::new_v4(),
+        sides: Vec::new(),
         network: context.clients.config.network.clone(),
         database_id: context.settings.database_id,
         batch_rows: context.clients.config.batch_rows,
@@ -208,31 +217,70 @@ async fn stage_window(
     Ok(Prepared::Ready(object, ClaimFacts { source: RowSource::Flight, attempts, drain_ms: Some(drain_ms) }))
 }
 
-/// One attempt: request, drain, stage; if the source sends ledgers out of order, it is drained twice.
+/// One attempt at all tables of a window. The others come before `data`, whose object seals the window: it names theirs.
 async fn stage_once(context: &Context, planned: LedgerWindow, replaces: bool) -> Result<Staged> {
-    let target = stage_target(context, replaces);
-    let Some(offered) = offered(context, planned).await? else { return Ok(Staged::Nothing) };
+    let mut target = stage_target(context, replaces);
+    let Some(offered) = offered(context, Table::Data, planned).await? else { return Ok(Staged::Nothing) };
     let window = offered.window;
     if replaces && window != planned {
         return Err(Error::source_permanent(format!(
             "has only ledgers {window} of window {planned}, which is to be replaced"
         )));
     }
-    match stage(context.store(), &target, window, drain(&context.flight, offered)).await? {
+    let staged = stage_tables(context, &mut target, offered).await;
+    if !matches!(staged, Ok(Staged::Sealed(_) | Staged::Bad(..))) {
+        remove_sides(context, &target, window).await;
+    }
+    staged
+}
+
+/// Stages the other tables of a window, then `data`.
+async fn stage_tables(context: &Context, target: &mut StageTarget, offered: OfferedWindow) -> Result<Staged> {
+    for table in offered.sides.clone() {
+        let window = offered.window;
+        let side = self::offered(context, table, window).await?.filter(|side| side.window == window);
+        let side = side.ok_or_else(|| {
+            Error::source_transient(format!("has no {} for all of ledgers {window}", table.name()))
+        })?;
+        match stage_table(context, &target.of(table), side).await? {
+            Staged::Sealed(object) => target.sides.push(object.as_side()),
+            other => return Ok(other),
+        }
+    }
+    stage_table(context, target, offered).await
+}
+
+/// Drains and stages one table; if the source sends ledgers out of order, it is drained twice.
+async fn stage_table(context: &Context, target: &StageTarget, offered: OfferedWindow) -> Result<Staged> {
+    let (table, window) = (offered.table, offered.window);
+    match stage(context.store(), target, window, drain(&context.flight, offered)).await? {
         Staged::NeedsSorting => {
-            let again =
-                self::offered(context, window).await?.filter(|offered| offered.window == window).ok_or_else(
-                    || Error::source_transient(format!("offers fewer of ledgers {window} than before")),
-                )?;
-            stage_sorted(context.store(), &target, window, drain(&context.flight, again)).await
+            let again = self::offered(context, table, window)
+                .await?
+                .filter(|offered| offered.window == window)
+                .ok_or_else(|| {
+                    Error::source_transient(format!("offers fewer of ledgers {window} than before"))
+                })?;
+            stage_sorted(context.store(), target, window, drain(&context.flight, again)).await
         }
         staged => Ok(staged),
     }
 }
 
-/// The source's offer of a window; `None` if it does not have the window yet.
-async fn offered(context: &Context, planned: LedgerWindow) -> Result<Option<OfferedWindow>> {
-    match context.flight.offer(planned, context.trust).await? {
+/// Removes the objects of an attempt whose `data` was not sealed. What stays is a left-over, which maintenance removes.
+async fn remove_sides(context: &Context, target: &StageTarget, window: LedgerWindow) {
+    for side in &target.sides {
+        if let Err(error) = context.store().remove(&target.of(side.table).path(window)).await {
+            tracing::warn!(error = %error.chain(), "cannot remove an object of a failed attempt");
+        }
+    }
+}
+
+/// The source's offer of a table in a window; `None` if it does not have the window yet.
+async fn offered(context: &Context, table: Table, planned: LedgerWindow) -> Result<Option<OfferedWindow>> {
+    // An operator may trust the end of `data`; the other tables are declared, or not there.
+    let trust = if table == Table::Data { context.trust } else { Trust::Nothing };
+    match context.flight.offer(table, planned, trust).await? {
         Offer::NothingYet => Ok(None),
         Offer::Ledgers(offered) => Ok(Some(*offered)),
     }

@@ -9,57 +9,60 @@ use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampNanosecondType, UInt
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
-use crate::contract::tables::{COLUMNS, Column, Kind, arrow_type, position};
+use crate::contract::tables::{Column, Kind, Table, arrow_type};
 use crate::contract::values;
 use crate::error::{Error, Result};
 
-/// The positions of a row's columns in a stream's schema.
+/// The positions of a table's columns in a stream's schema.
 #[derive(Debug)]
-pub(crate) struct Columns([usize; COLUMNS.len()]);
+pub(crate) struct Columns {
+    table: Table,
+    positions: Vec<usize>,
+}
 
 impl Columns {
     /// Finds the columns by name, in any order and among any others.
     ///
     /// # Errors
     /// [`Error::Source`] that names a column which is missing, duplicate, or of a wrong type.
-    pub(crate) fn find(schema: &Schema) -> Result<Self> {
-        let mut indices = [0; COLUMNS.len()];
-        for (slot, column) in indices.iter_mut().zip(COLUMNS) {
+    pub(crate) fn find(table: Table, schema: &Schema) -> Result<Self> {
+        let mut positions = Vec::with_capacity(table.columns().len());
+        for column in table.columns() {
             let mut found =
                 schema.fields().iter().enumerate().filter(|(_, field)| field.name() == column.name);
             let Some((index, field)) = found.next() else {
-                return Err(Error::source_permanent(format!("the stream has no column {}", column.name)));
+                return Err(Error::source_permanent(format!("the stream has no column {}", column.label)));
             };
             if found.next().is_some() {
-                return Err(Error::source_permanent(format!("the stream has column {} twice", column.name)));
+                return Err(Error::source_permanent(format!("the stream has column {} twice", column.label)));
             }
             let all_null = column.nullable && *field.data_type() == DataType::Null;
             if !all_null && !fits(column.kind, field.data_type()) {
                 return Err(Error::source_permanent(format!(
                     "column {} is {}, which cannot be cast to {}",
-                    column.name,
+                    column.label,
                     field.data_type(),
                     arrow_type(column.kind)
                 )));
             }
-            *slot = index;
+            positions.push(index);
         }
-        Ok(Columns(indices))
+        Ok(Columns { table, positions })
     }
 
     /// The columns of a batch that has them alone, in the order of the contract.
-    pub(crate) fn in_order() -> Self {
-        Columns(std::array::from_fn(|position| position))
+    pub(crate) fn in_order(table: Table) -> Self {
+        Columns { table, positions: (0..table.columns().len()).collect() }
     }
 
-    /// Whether the contract has a column of this name.
-    pub(crate) fn is_one(name: &str) -> bool {
-        COLUMNS.iter().any(|column| column.name == name)
+    /// Whether the table has a column of this name.
+    pub(crate) fn is_one(table: Table, name: &str) -> bool {
+        table.columns().iter().any(|column| column.name == name)
     }
 
     /// The positions of the columns, in the order of the contract.
     pub(crate) fn positions(&self) -> &[usize] {
-        &self.0
+        &self.positions
     }
 
     /// The staged ledgers of a batch.
@@ -67,7 +70,8 @@ impl Columns {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn ledgers(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        convert(&COLUMNS[position::LEDGER_SEQUENCE], batch.column(self.0[position::LEDGER_SEQUENCE]), None)
+        let ledger = self.table.ledger();
+        convert(&self.table.columns()[ledger], batch.column(self.positions[ledger]), None)
     }
 
     /// The staged columns of a batch.
@@ -76,18 +80,18 @@ impl Columns {
     /// [`Error::BadData`] for a value that the staged type cannot hold, or a null in a required column.
     pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
         // The ledger column first: the errors of all others name the ledger.
-        let ledger_column = &COLUMNS[position::LEDGER_SEQUENCE];
         let ledger_array = self.ledgers(batch)?;
         let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
-        let mut arrays = Vec::with_capacity(COLUMNS.len() + 1);
-        for (index, column) in self.0.iter().zip(COLUMNS) {
-            arrays.push(if column.name == ledger_column.name {
+        let columns = self.table.columns();
+        let mut arrays = Vec::with_capacity(columns.len() + 1);
+        for (position, (index, column)) in self.positions.iter().zip(columns).enumerate() {
+            arrays.push(if position == self.table.ledger() {
                 Arc::clone(&ledger_array)
             } else {
                 convert(column, batch.column(*index), Some(&ledgers))?
             });
         }
-        values::normalize(&mut arrays)?;
+        values::normalize(self.table, &mut arrays)?;
         Ok(arrays)
     }
 }
@@ -111,7 +115,7 @@ fn convert(column: &Column, array: &ArrayRef, ledgers: Option<&UInt32Array>) -> 
     let array = &unpacked(array).map_err(|e| unreadable(column, e))?;
     let bad = |row: usize, cause: String| Error::BadData {
         ledger: ledgers.map_or(0, |l| l.value(row)),
-        column: column.name,
+        column: column.label,
         cause,
     };
     let value =
@@ -161,7 +165,7 @@ fn unpacked(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
 /// The error for a column that Arrow cannot cast.
 fn unreadable(column: &Column, error: ArrowError) -> Error {
     Error::Source {
-        problem: format!("column {} cannot be read", column.name),
+        problem: format!("column {} cannot be read", column.label),
         transient: false,
         status: None,
         source: Some(error.into()),

@@ -16,6 +16,7 @@ use arrow_flight::error::FlightError;
 use super::cast::Columns;
 use super::compression::refuse_compressed;
 use super::flight::failure;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
@@ -23,8 +24,8 @@ use crate::error::{Error, Result};
 const DICTIONARY_BYTES: usize = 32 << 20;
 
 /// One stream's schema and dictionaries.
-#[derive(Default)]
 pub(super) struct Decoder {
+    table: Table,
     schema: Option<SchemaRef>,
     /// The columns of the contract; found when the first rows come.
     columns: Option<Columns>,
@@ -34,6 +35,11 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder of a stream of rows of a table.
+    pub(super) fn new(table: Table) -> Self {
+        Decoder { table, schema: None, columns: None, dictionaries: HashMap::new(), sizes: HashMap::new() }
+    }
+
     /// The rows of a message, with the columns of the contract in its order; `None` if it carries no rows. They borrow the
     /// message's memory.
     ///
@@ -82,7 +88,7 @@ impl Decoder {
             (MessageHeader::RecordBatch, Some(schema)) => {
                 let columns = match &mut self.columns {
                     Some(columns) => columns,
-                    missing => missing.insert(Columns::find(schema)?),
+                    missing => missing.insert(Columns::find(self.table, schema)?),
                 };
                 let Some(rows) = header.header_as_record_batch() else {
                     return protocol("rows without a header");
@@ -105,7 +111,7 @@ impl Decoder {
         version: MetadataVersion,
     ) -> Result<std::result::Result<(), ArrowError>> {
         let id = dictionary.id();
-        if !is_wanted(schema, id) {
+        if !is_wanted(self.table, schema, id) {
             return Ok(Ok(()));
         }
         let before = if dictionary.isDelta() { self.sizes.get(&id).copied().unwrap_or(0) } else { 0 };
@@ -124,12 +130,12 @@ impl Decoder {
 }
 
 /// Whether a column of the contract has this dictionary.
-fn is_wanted(schema: &Schema, id: i64) -> bool {
+fn is_wanted(table: Table, schema: &Schema, id: i64) -> bool {
     schema.fields().iter().any(|field| {
         #[expect(deprecated, reason = "the id of a dictionary is part of the format")]
         let dictionary = field.dict_id();
         matches!(field.data_type(), DataType::Dictionary(..))
             && dictionary == Some(id)
-            && Columns::is_one(field.name())
+            && Columns::is_one(table, field.name())
     })
 }

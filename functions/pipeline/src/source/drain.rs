@@ -14,7 +14,7 @@ use super::numbering::Numbering;
 use super::offer::OfferedWindow;
 use super::pieces::Pieces;
 use crate::contract::evidence::Evidence;
-use crate::contract::tables::{STAGED_SCHEMA, position};
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 use crate::spill::{Spill, Spilled};
@@ -41,6 +41,7 @@ pub(crate) struct Drain<'a> {
     offered: OfferedWindow,
     endpoint: usize,
     stream: Option<OpenStream>,
+    table: Table,
     numbering: Numbering,
     received: u64,
     /// Rows of the last ledger seen, held back until a later ledger proves it whole; only for [`Evidence::BeforeLast`].
@@ -72,6 +73,7 @@ pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
         timeout: flight.timeout(),
         patience: flight.timeout().saturating_mul(PATIENCE),
         flight,
+        table: offered.table,
         numbering: Numbering::new(offered.ordered),
         offered,
         endpoint: 0,
@@ -103,7 +105,7 @@ impl Drain<'_> {
                 let messages = self.flight.open(endpoint, window).await?;
                 self.patience = self.patience.saturating_sub(begun.elapsed());
                 self.endpoint += 1;
-                self.stream = Some(OpenStream::of(messages));
+                self.stream = Some(OpenStream::of(self.table, messages));
                 continue;
             };
             if let Some(pieces) = &mut stream.pieces {
@@ -125,7 +127,8 @@ impl Drain<'_> {
                 Ok(None) => self.stream = None,
                 Ok(Some(message)) => {
                     let message = message.map_err(|e| failure("the stream broke", window, e))?;
-                    stream.pieces = stream.decoder.decode(message, window)?.map(Pieces::of);
+                    stream.pieces =
+                        stream.decoder.decode(message, window)?.map(|rows| Pieces::of(self.table, rows));
                 }
             }
         }
@@ -149,7 +152,7 @@ impl Drain<'_> {
 
     /// Checks a batch against the window and the declaration, and numbers its rows. `None` when all of it is held back.
     fn accept(&mut self, mut arrays: Vec<ArrayRef>) -> Result<Option<Drained>> {
-        let ledgers = arrays[position::LEDGER_SEQUENCE].as_primitive::<UInt32Type>();
+        let ledgers = arrays[self.table.ledger()].as_primitive::<UInt32Type>();
         let window = self.offered.window;
         if let Some(outside) = ledgers.values().iter().find(|l| !window.contains(**l)) {
             return Err(Error::source_transient(format!(
@@ -166,7 +169,7 @@ impl Drain<'_> {
         let last = ledgers.values().last().copied();
         let complete_rows = ledgers.values().partition_point(|ledger| Some(*ledger) != last);
         arrays.push(Arc::new(numbered.change_index));
-        let batch = RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), arrays)
+        let batch = RecordBatch::try_new(self.table.staged_schema(), arrays)
             .map_err(|e| Error::Unexpected(format!("staged columns do not fit their schema: {e}")))?;
         if self.offered.evidence != Evidence::BeforeLast {
             return Ok(Some(if numbered.in_order {
@@ -193,7 +196,7 @@ impl Drain<'_> {
                 let spilled = earlier.map(|held| held.rows.finish()).transpose()?;
                 let whole = (complete_rows > 0).then(|| batch.slice(0, complete_rows));
                 self.proven = (spilled, whole);
-                Held { ledger, rows: Spill::create()? }
+                Held { ledger, rows: Spill::create(self.table)? }
             }
         };
         held.rows.write(&batch.slice(complete_rows, batch.num_rows() - complete_rows))?;
@@ -233,8 +236,8 @@ impl Drain<'_> {
 }
 
 impl OpenStream {
-    fn of(messages: Messages) -> Self {
-        OpenStream { messages, decoder: Decoder::default(), pieces: None }
+    fn of(table: Table, messages: Messages) -> Self {
+        OpenStream { messages, decoder: Decoder::new(table), pieces: None }
     }
 }
 

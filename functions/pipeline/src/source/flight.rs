@@ -15,6 +15,7 @@ use super::connect::Connector;
 use super::offer::{Offer, Trust};
 use super::tls;
 use crate::config::FlightConfig;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::{SourceRange, path};
 use crate::error::{Error, Result, is_distrust};
@@ -180,7 +181,7 @@ impl Flight {
     /// # Errors
     /// [`Error::Source`] when it is unreachable, or declares them in a way that cannot be read.
     pub(crate) async fn range(&self) -> Result<Option<SourceRange>> {
-        match self.info(path(None), "its range of ledgers").await {
+        match self.info(path(Table::Data, None), "its range of ledgers").await {
             Ok(info) => SourceRange::from_metadata(&info.app_metadata),
             Err(Error::Source {
                 status: Some(Code::Unimplemented | Code::NotFound | Code::InvalidArgument),
@@ -190,13 +191,17 @@ impl Flight {
         }
     }
 
-    /// Requests a window.
+    /// Requests a window of a table.
     ///
     /// # Errors
     /// [`Error::Source`] when the source is unreachable, and those of [`Offer::read`].
-    pub(crate) async fn offer(&self, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
-        let info = self.info(path(Some(asked)), &format!("ledgers {asked}")).await?;
-        Offer::read(info, asked, trust)
+    pub(crate) async fn offer(&self, table: Table, asked: LedgerWindow, trust: Trust) -> Result<Offer> {
+        let of = match table {
+            Table::Data => String::new(),
+            side => format!("{} of ", side.name()),
+        };
+        let info = self.info(path(table, Some(asked)), &format!("{of}ledgers {asked}")).await?;
+        Offer::read(table, info, asked, trust)
     }
 
     /// `DoGet` of one endpoint with a timeout, and once more if the token was rotated. Locations are ignored: tickets

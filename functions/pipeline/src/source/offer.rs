@@ -6,6 +6,7 @@ use arrow_flight::{FlightEndpoint, FlightInfo};
 use chrono::{DateTime, Utc};
 
 use crate::contract::evidence::Evidence;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
 use crate::error::{Error, Result};
@@ -33,6 +34,10 @@ pub(crate) enum Offer {
 /// A window that the source offers, and the declarations to check its drain against.
 #[derive(Debug)]
 pub(crate) struct OfferedWindow {
+    /// The table of the rows.
+    pub(crate) table: Table,
+    /// The tables that the source has beside `data`; none if the window is undeclared, because nothing would prove them.
+    pub(crate) sides: Vec<Table>,
     /// The ledgers: from the requested start to the requested end, or to the tip if that is lower.
     pub(crate) window: LedgerWindow,
     /// The evidence that a successful drain provides.
@@ -45,6 +50,8 @@ pub(crate) struct OfferedWindow {
     pub(super) endpoints: VecDeque<FlightEndpoint>,
     /// When the last ledger closed, if the source declares it.
     pub(crate) latest_closed_at: Option<DateTime<Utc>>,
+    /// The hash of the last ledger's header, if the source declares it.
+    pub(crate) latest_hash: Option<String>,
 }
 
 impl Offer {
@@ -53,7 +60,7 @@ impl Offer {
     /// # Errors
     /// [`Error::Source`] when the source no longer has the start, when a value of its declaration cannot be read, or when it
     /// is undeclared and not trusted.
-    pub(super) fn read(info: FlightInfo, asked: LedgerWindow, trust: Trust) -> Result<Self> {
+    pub(super) fn read(table: Table, info: FlightInfo, asked: LedgerWindow, trust: Trust) -> Result<Self> {
         let start = i64::from(asked.start());
         let vouched = SourceRange::from_metadata(&info.app_metadata)?;
         let mut window = asked;
@@ -92,13 +99,20 @@ impl Offer {
                 ));
             }
         };
+        let sides = match (&vouched, evidence) {
+            (Some(vouched), Evidence::Declared) => vouched.sides().collect(),
+            _ => Vec::new(),
+        };
         Ok(Offer::Ledgers(Box::new(OfferedWindow {
+            table,
+            sides,
             window,
             evidence,
             total_records,
             ordered: info.ordered,
             endpoints: info.endpoint.into(),
-            latest_closed_at: vouched.and_then(|v| v.latest_closed_at),
+            latest_closed_at: vouched.as_ref().and_then(|v| v.latest_closed_at),
+            latest_hash: vouched.and_then(|v| v.latest_hash),
         })))
     }
 }

@@ -5,20 +5,21 @@ use arrow::datatypes::UInt32Type;
 
 use super::cast::Columns;
 use crate::config::BATCH_BYTES;
-use crate::contract::tables::{COLUMNS, position};
+use crate::contract::tables::Table;
 use crate::contract::weight::{heaviest, rows_within};
 use crate::error::{Error, Result};
 
 /// The rows of a message, with the columns of the contract.
 pub(super) struct Pieces {
+    table: Table,
     rows: RecordBatch,
     next: usize,
 }
 
 impl Pieces {
     /// All rows of a message.
-    pub(super) fn of(rows: RecordBatch) -> Self {
-        Pieces { rows, next: 0 }
+    pub(super) fn of(table: Table, rows: RecordBatch) -> Self {
+        Pieces { table, rows, next: 0 }
     }
 
     /// The staged columns of the next rows, of 8 MiB at most; `None` at the end.
@@ -35,18 +36,19 @@ impl Pieces {
         }
         let piece = self.rows.slice(self.next, rows);
         self.next += rows;
-        Columns::in_order().read(&piece).map(Some)
+        Columns::in_order(self.table).read(&piece).map(Some)
     }
 
     /// The error for the next row.
     fn too_large(&self) -> Error {
         let row = self.rows.slice(self.next, 1);
-        let ledger = match Columns::in_order().ledgers(&row) {
+        let ledger = match Columns::in_order(self.table).ledgers(&row) {
             Ok(ledgers) => ledgers.as_primitive::<UInt32Type>().value(0),
             Err(error) => return error,
         };
         let (bytes, column) = heaviest(row.columns(), 0);
-        let column = COLUMNS.get(column).unwrap_or(&COLUMNS[position::VAL_XDR]).name;
+        let columns = self.table.columns();
+        let column = columns.get(column).unwrap_or(&columns[self.table.ledger()]).label;
         let most = BATCH_BYTES >> 20;
         Error::BadData {
             ledger,

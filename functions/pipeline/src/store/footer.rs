@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::contract::evidence::Evidence;
+use crate::contract::tables::Table;
 
 /// The version of the objects' format, in their footer and in the archive's path.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -17,6 +18,9 @@ pub(crate) const FOOTER_KEY: &str = "contract_data_loader";
 pub(crate) struct Footer {
     /// [`FORMAT_VERSION`] of the writer.
     pub(crate) format_version: u32,
+    /// The table of the rows.
+    #[serde(default = "data")]
+    pub(crate) table: Table,
     /// The network's name.
     pub(crate) network: String,
     /// `settings.database_id` of the database it was staged for.
@@ -33,7 +37,7 @@ pub(crate) struct Footer {
     pub(crate) evidence: Evidence,
     /// Hex SHA-256 over the COPY BINARY tuples of the rows, in order.
     pub(crate) rows_digest: String,
-    /// Close time of the newest row; none without rows.
+    /// Close time of the newest row of `data`; none without rows.
     pub(crate) last_closed_at: Option<DateTime<Utc>>,
     /// Set when a row has a value that cannot be loaded: the object is kept as evidence and never loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,4 +45,40 @@ pub(crate) struct Footer {
     /// Whether the object replaces a completed window: only the replay that created it loads it.
     #[serde(default)]
     pub(crate) replaces: bool,
+    /// The objects of the other tables of the window: they were sealed before this one, which is that of `data`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sides: Vec<Side>,
+}
+
+impl Footer {
+    /// The footer of another table's object of this window.
+    pub(super) fn of_side(&self, side: &Side) -> Footer {
+        Footer {
+            table: side.table,
+            rows: side.rows,
+            rows_digest: side.rows_digest.clone(),
+            last_closed_at: None,
+            sides: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Another table's object of the same window and batch, as the object of `data` describes it. Its name follows from that of
+/// `data`: [`side_path`](super::names::side_path).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Side {
+    /// The table.
+    pub(crate) table: Table,
+    /// The size of the object.
+    pub(crate) bytes: u64,
+    /// Number of rows.
+    pub(crate) rows: u64,
+    /// Hex SHA-256 over the COPY BINARY tuples of the rows, in order.
+    pub(crate) rows_digest: String,
+}
+
+/// Objects of releases that knew one table do not name it.
+fn data() -> Table {
+    Table::Data
 }

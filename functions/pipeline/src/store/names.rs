@@ -4,6 +4,7 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::footer::FORMAT_VERSION;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 
 /// The folder of a network's staged objects.
@@ -25,9 +26,21 @@ pub(crate) fn parse_staging_path(path: &Path) -> Option<(LedgerWindow, Uuid)> {
     Some((LedgerWindow::new(start, end).ok()?, batch_id))
 }
 
-/// The folder of a network's archived objects.
+/// The name of the object of another table, given that of `data` of the same window: in the archive it is in a dataset of its own.
+pub(crate) fn side_path(data: &Path, table: Table) -> Path {
+    let (data, name) = (data.as_ref(), table.name());
+    Path::from(match data.strip_prefix(DATASET) {
+        Some(rest) => format!("archive/contract_{name}{rest}"),
+        None => format!("{}.{name}.parquet", data.trim_end_matches(".parquet")),
+    })
+}
+
+/// The beginning of the names of archived objects of `data`.
+const DATASET: &str = "archive/contract_data";
+
+/// The folder of a network's archived objects of `data`.
 pub(crate) fn archive_folder(network: &str) -> Path {
-    Path::from(format!("archive/contract_data/v{FORMAT_VERSION}/network={network}"))
+    Path::from(format!("{DATASET}/v{FORMAT_VERSION}/network={network}"))
 }
 
 /// The mark of a network's archive. Engines that read the archive skip names that begin with an underscore.
@@ -87,6 +100,15 @@ mod tests {
         assert_eq!(
             archive_path("pubnet", 100_000, window).as_ref(),
             "archive/contract_data/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
+        );
+        assert_eq!(
+            side_path(&path, Table::Ttl).as_ref(),
+            "staging/network=pubnet/51340657-51340749-00000000-0000-0000-0000-000000000007.ttl.parquet"
+        );
+        assert_eq!(parse_staging_path(&side_path(&path, Table::Ttl)), None);
+        assert_eq!(
+            side_path(&archive_path("pubnet", 100_000, window), Table::Assets).as_ref(),
+            "archive/contract_assets/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
         );
         let folder = Path::from("archive/contract_data/v1/network=pubnet/ledger_range=51300000");
         assert_eq!(parse_archive_folder(&folder), Some(51_300_000));

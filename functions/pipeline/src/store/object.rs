@@ -16,9 +16,9 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer};
+use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
+use super::names::side_path;
 use super::store::Store;
-use crate::contract::tables::STAGED_SCHEMA;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, as_parquet};
 
@@ -40,6 +40,25 @@ impl StagedObject {
     /// The ledgers in it.
     pub(crate) fn window(&self) -> Result<LedgerWindow> {
         LedgerWindow::new(self.footer.start_ledger, self.footer.end_ledger)
+    }
+
+    /// What the object of `data` says of this one.
+    pub(crate) fn as_side(&self) -> Side {
+        Side {
+            table: self.footer.table,
+            bytes: self.bytes,
+            rows: self.footer.rows,
+            rows_digest: self.footer.rows_digest.clone(),
+        }
+    }
+
+    /// The objects of the window's other tables, with the footers that they must have.
+    pub(crate) fn sides(&self) -> impl Iterator<Item = StagedObject> {
+        self.footer.sides.iter().map(|side| StagedObject {
+            path: side_path(&self.path, side.table),
+            bytes: side.bytes,
+            footer: self.footer.of_side(side),
+        })
     }
 }
 
@@ -77,7 +96,7 @@ pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenO
             footer.format_version
         )));
     }
-    if builder.schema().fields() != STAGED_SCHEMA.fields() {
+    if builder.schema().fields() != footer.table.staged_schema().fields() {
         return Err(corrupt("its columns are not the staged columns".to_owned()));
     }
     Ok(OpenObject { path: path.clone(), footer, builder })
@@ -98,6 +117,20 @@ pub(crate) async fn is_parquet(store: &Store, path: &Path, bytes: u64) -> Result
 }
 
 impl OpenObject {
+    /// The rows, in order, if the footer is still the one that is known.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it is not.
+    pub(crate) fn rows_of(
+        self,
+        known: &StagedObject,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + Unpin> {
+        if self.footer == known.footer {
+            return self.rows();
+        }
+        Err(Error::corrupt(self.path.to_string(), "its footer has changed"))
+    }
+
     /// The object's footer.
     pub(crate) fn footer(&self) -> &Footer {
         &self.footer

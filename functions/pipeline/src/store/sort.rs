@@ -9,7 +9,7 @@ use arrow::compute::{interleave_record_batch, take_record_batch};
 use arrow::datatypes::{Int32Type, UInt32Type};
 
 use crate::config::BATCH_BYTES;
-use crate::contract::tables::position;
+use crate::contract::tables::Table;
 use crate::contract::weight::weights;
 use crate::error::{Result, StagingContext};
 use crate::spill::{Spill, Spilled};
@@ -27,6 +27,7 @@ const NAME: &str = "the rows to sort";
 
 /// Accepts rows in any order of ledgers; within a ledger, in their order.
 pub(super) struct Sorter {
+    table: Table,
     /// The bytes of a run.
     run_bytes: usize,
     /// Rows in memory, each batch in order.
@@ -38,13 +39,13 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// An empty sorter.
-    pub(super) fn new() -> Self {
-        Sorter::with_runs_of(RUN_BYTES)
+    /// An empty sorter of rows of a table.
+    pub(super) fn new(table: Table) -> Self {
+        Sorter::with_runs_of(table, RUN_BYTES)
     }
 
-    fn with_runs_of(run_bytes: usize) -> Self {
-        Sorter { run_bytes, waiting: Vec::new(), bytes: 0, levels: Vec::new() }
+    fn with_runs_of(table: Table, run_bytes: usize) -> Self {
+        Sorter { table, run_bytes, waiting: Vec::new(), bytes: 0, levels: Vec::new() }
     }
 
     /// Stores rows, a copy of them.
@@ -56,7 +57,7 @@ impl Sorter {
         if self.bytes > 0 && self.bytes + bytes > self.run_bytes {
             self.write_run()?;
         }
-        self.waiting.push(sorted(batch)?);
+        self.waiting.push(sorted(self.table, batch)?);
         self.bytes += bytes;
         Ok(())
     }
@@ -66,18 +67,18 @@ impl Sorter {
         let mut runs: Vec<Spilled> = self.levels.drain(..).flatten().collect();
         while runs.len() > FAN_IN {
             let rest = runs.split_off(FAN_IN); // the first are the shortest
-            let merged = merged(runs.into_iter().map(Run::Disk).collect())?;
+            let merged = merged(self.table, runs.into_iter().map(Run::Disk).collect())?;
             runs = rest;
             runs.push(merged);
         }
         let waiting = self.waiting.into_iter().map(Run::waiting);
-        Sorted::merge(runs.into_iter().map(Run::Disk).chain(waiting).collect())
+        Sorted::merge(self.table, runs.into_iter().map(Run::Disk).chain(waiting).collect())
     }
 
     /// Moves the rows in memory to disk, and merges the runs there while there are enough of a level.
     fn write_run(&mut self) -> Result<()> {
         self.bytes = 0;
-        let mut run = merged(self.waiting.drain(..).map(Run::waiting).collect())?;
+        let mut run = merged(self.table, self.waiting.drain(..).map(Run::waiting).collect())?;
         for level in 0.. {
             if level == self.levels.len() {
                 self.levels.push(Vec::new());
@@ -86,23 +87,23 @@ impl Sorter {
             if self.levels[level].len() < FAN_IN {
                 break;
             }
-            run = merged(self.levels[level].drain(..).map(Run::Disk).collect())?;
+            run = merged(self.table, self.levels[level].drain(..).map(Run::Disk).collect())?;
         }
         Ok(())
     }
 }
 
 /// A copy of the rows by ledger, and in their order within it. A slice would keep the whole message in memory.
-fn sorted(batch: &RecordBatch) -> Result<RecordBatch> {
-    let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values();
+fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch> {
+    let ledgers = batch.column(table.ledger()).as_primitive::<UInt32Type>().values();
     let mut order: Vec<u32> = (0..).take(ledgers.len()).collect();
     order.sort_by_key(|row| ledgers[*row as usize]); // stable
     take_record_batch(batch, &UInt32Array::from(order)).staging("sort", NAME)
 }
 
 /// One run of all these, on disk.
-fn merged(runs: Vec<Run>) -> Result<Spilled> {
-    let (mut run, mut rows) = (Spill::create()?, Sorted::merge(runs)?);
+fn merged(table: Table, runs: Vec<Run>) -> Result<Spilled> {
+    let (mut run, mut rows) = (Spill::create(table)?, Sorted::merge(table, runs)?);
     while let Some(piece) = rows.next()? {
         run.write(&piece)?;
     }
@@ -132,26 +133,28 @@ impl Run {
 
 /// A batch of a run, of which the rows before `row` are merged.
 struct Front {
+    table: Table,
     batch: RecordBatch,
     weights: Vec<usize>,
     row: usize,
 }
 
 impl Front {
-    fn of(batch: RecordBatch) -> Self {
-        Front { weights: weights(batch.columns()), batch, row: 0 }
+    fn of(table: Table, batch: RecordBatch) -> Self {
+        Front { table, weights: weights(batch.columns()), batch, row: 0 }
     }
 
     /// The place of the next row, ledger and change index; `None` after the last.
     fn place(&self) -> Option<(u32, i32)> {
-        let ledgers = self.batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
-        let indices = self.batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
+        let ledgers = self.batch.column(self.table.ledger()).as_primitive::<UInt32Type>();
+        let indices = self.batch.column(self.table.change_index()).as_primitive::<Int32Type>();
         Some((*ledgers.values().get(self.row)?, *indices.values().get(self.row)?))
     }
 }
 
 /// Runs being merged.
 pub(super) struct Sorted {
+    table: Table,
     runs: Vec<Run>,
     /// The batch that each run has come to; `None` at the run's end.
     fronts: Vec<Option<Front>>,
@@ -160,9 +163,9 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    fn merge(runs: Vec<Run>) -> Result<Self> {
+    fn merge(table: Table, runs: Vec<Run>) -> Result<Self> {
         let fronts = runs.iter().map(|_| None).collect();
-        let mut sorted = Sorted { runs, fronts, next: BinaryHeap::new() };
+        let mut sorted = Sorted { table, runs, fronts, next: BinaryHeap::new() };
         for run in 0..sorted.runs.len() {
             sorted.advance(run)?;
         }
@@ -175,7 +178,7 @@ impl Sorted {
         while batch.as_ref().is_some_and(|batch| batch.num_rows() == 0) {
             batch = self.runs[run].next()?;
         }
-        let front = batch.map(Front::of);
+        let front = batch.map(|batch| Front::of(self.table, batch));
         if let Some(place) = front.as_ref().and_then(Front::place) {
             self.next.push(Reverse((place, run)));
         }

@@ -21,15 +21,15 @@ use parquet::schema::types::ColumnPath;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer};
-use super::names::staging_path;
+use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
+use super::names::{side_path, staging_path};
 use super::object::{self, StagedObject};
 use super::sort::Sorter;
 use super::store::Store;
 use crate::config::BATCH_BYTES;
 use crate::contract::evidence::Evidence;
 use crate::contract::network::Network;
-use crate::contract::tables::{STAGED_SCHEMA, position};
+use crate::contract::tables::{Table, position};
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
 use crate::contract::values::Checker;
 use crate::contract::window::LedgerWindow;
@@ -40,9 +40,15 @@ use crate::source::{Drain, Drained};
 /// Bytes per part of an upload; S3 accepts no smaller part than 5 MiB.
 const PART_BYTES: usize = 5 << 20;
 
-/// The target of a staged object: its database, and the size of its row groups.
+/// The target of a staged object: its table, its batch, its database, and the size of its row groups.
 #[derive(Debug, Clone)]
 pub(crate) struct StageTarget {
+    /// The table of its rows.
+    pub(crate) table: Table,
+    /// Unique to an attempt at a window: the objects of its tables share it.
+    pub(crate) batch_id: Uuid,
+    /// For `data`, the objects of the other tables, which are sealed already.
+    pub(crate) sides: Vec<Side>,
     /// The network of its rows.
     pub(crate) network: Network,
     /// `settings.database_id`.
@@ -51,6 +57,19 @@ pub(crate) struct StageTarget {
     pub(crate) batch_rows: usize,
     /// Whether the object replaces a completed window.
     pub(crate) replaces: bool,
+}
+
+impl StageTarget {
+    /// The same attempt's target for another table.
+    pub(crate) fn of(&self, table: Table) -> StageTarget {
+        StageTarget { table, sides: Vec::new(), ..self.clone() }
+    }
+
+    /// The name of the object for a window.
+    pub(crate) fn path(&self, window: LedgerWindow) -> Path {
+        let data = staging_path(&self.network.name, window, self.batch_id);
+        if self.table == Table::Data { data } else { side_path(&data, self.table) }
+    }
 }
 
 /// The outcomes of staging a drain, other than an error.
@@ -120,7 +139,7 @@ pub(crate) async fn stage_sorted(
     mut drain: Drain<'_>,
 ) -> Result<Staged> {
     let begun = Instant::now();
-    let mut sorter = Sorter::new();
+    let mut sorter = Sorter::new(target.table);
     let (evidence, proven) = loop {
         match drain.next().await? {
             Drained::Batch(batch) | Drained::OutOfOrder(batch) => {
@@ -149,7 +168,7 @@ pub(crate) async fn stage_sorted(
     Ok(staged)
 }
 
-/// Writes the rows of some ledgers of an object as an object of their own, with the same evidence.
+/// Writes the rows of some ledgers of an object as an object of their own, with the same evidence. The target has its table.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the object's rows contradict its footer; [`Error::Staging`]. The store is then left without the
@@ -191,7 +210,6 @@ struct ObjectWriter<'a> {
     store: &'a Store,
     target: &'a StageTarget,
     window: LedgerWindow,
-    batch_id: Uuid,
     path: Path,
     parquet: AsyncArrowWriter<Upload>,
     /// Raw bytes in the open row group.
@@ -206,20 +224,18 @@ struct ObjectWriter<'a> {
 }
 
 impl<'a> ObjectWriter<'a> {
-    /// Begins an object under a name that is unique to this attempt.
+    /// Begins an object.
     fn create(store: &'a Store, target: &'a StageTarget, window: LedgerWindow) -> Result<Self> {
-        let batch_id = Uuid::new_v4();
-        let path = staging_path(&target.network.name, window, batch_id);
+        let path = target.path(window);
         let writer = BufWriter::with_capacity(Arc::clone(store.inner()), path.clone(), PART_BYTES)
             .with_max_concurrency(2);
         let upload = Upload { writer, ended: false };
-        let parquet = AsyncArrowWriter::try_new(upload, Arc::clone(&STAGED_SCHEMA), Some(properties()?))
+        let parquet = AsyncArrowWriter::try_new(upload, target.table.staged_schema(), Some(properties()?))
             .staging("begin", &path)?;
         Ok(ObjectWriter {
             store,
             target,
             window,
-            batch_id,
             path,
             parquet,
             group_bytes: 0,
@@ -227,7 +243,7 @@ impl<'a> ObjectWriter<'a> {
             bad_data: None,
             digest: RowsDigest::default(),
             tuples: Tuples::default(),
-            checker: Checker::new(target.network.clone()),
+            checker: Checker::new(target.table, target.network.clone()),
             last_closed_at: None,
         })
     }
@@ -247,7 +263,7 @@ impl<'a> ObjectWriter<'a> {
             self.group_bytes += bytes_per_row * piece.num_rows();
             if self.bad_data.is_none() {
                 // An encoded value is one that PostgreSQL can store; a checked one means what its column says.
-                match encode(&piece, self.batch_id, &mut self.tuples)
+                match encode(self.target.table, &piece, self.target.batch_id, &mut self.tuples)
                     .and_then(|()| self.checker.check(&piece))
                 {
                     Ok(()) => self.digest.update(&self.tuples),
@@ -261,8 +277,10 @@ impl<'a> ObjectWriter<'a> {
                 self.group_bytes = 0;
             }
         }
-        let closed = batch.column(position::CLOSED_AT).as_primitive::<TimestampMicrosecondType>();
-        self.last_closed_at = arrow::compute::max(closed).max(self.last_closed_at);
+        if self.target.table == Table::Data {
+            let closed = batch.column(position::CLOSED_AT).as_primitive::<TimestampMicrosecondType>();
+            self.last_closed_at = arrow::compute::max(closed).max(self.last_closed_at);
+        }
         Ok(())
     }
 
@@ -274,9 +292,9 @@ impl<'a> ObjectWriter<'a> {
         digest: &mut RowsDigest,
     ) -> Result<()> {
         let mut tuples = Tuples::default();
-        encode(batch, self.batch_id, &mut tuples)?;
+        encode(self.target.table, batch, self.target.batch_id, &mut tuples)?;
         digest.update(&tuples);
-        let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>().values();
+        let ledgers = batch.column(self.target.table.ledger()).as_primitive::<UInt32Type>().values();
         let first = ledgers.partition_point(|ledger| *ledger < window.start());
         let end = ledgers.partition_point(|ledger| *ledger <= window.end());
         if first == end {
@@ -290,17 +308,19 @@ impl<'a> ObjectWriter<'a> {
     async fn seal(mut self, evidence: Evidence, proven: LedgerWindow) -> Result<Staged> {
         let footer = Footer {
             format_version: FORMAT_VERSION,
+            table: self.target.table,
             network: self.target.network.name.clone(),
             database_id: self.target.database_id,
             start_ledger: proven.start(),
             end_ledger: proven.end(),
             rows: self.rows,
-            batch_id: self.batch_id,
+            batch_id: self.target.batch_id,
             evidence,
             rows_digest: self.digest.finish(),
             last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
             bad_data: self.bad_data.as_ref().map(ToString::to_string),
             replaces: self.target.replaces,
+            sides: self.target.sides.clone(),
         };
         let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;
         self.parquet.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), text));
@@ -313,7 +333,7 @@ impl<'a> ObjectWriter<'a> {
         let mut path = self.path;
         if proven != self.window {
             // Under its first name the object contradicts its footer, so nothing uses it.
-            let named = staging_path(&self.target.network.name, proven, self.batch_id);
+            let named = self.target.path(proven);
             self.store.rename(&path, &named).await?;
             path = named;
         }

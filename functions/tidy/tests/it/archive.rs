@@ -12,7 +12,7 @@ fn the_table_has_the_columns_of_the_archive_in_order() {
         .iter()
         .map(|column| (column["Name"].as_str().unwrap(), column["Type"].as_str().unwrap()))
         .collect();
-    let schema = &pipeline::STAGED_SCHEMA;
+    let schema = &pipeline::Table::Data.staged_schema();
     let columns: Vec<(&str, &str)> = schema
         .fields()
         .iter()

@@ -9,7 +9,7 @@ use stellar_xdr::{Int128Parts, ScMap, ScVal};
 use testkit::Row;
 
 use super::*;
-use crate::contract::tables::STAGED_SCHEMA;
+use crate::contract::tables::Table;
 
 const BATCH: Uuid = Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
 
@@ -17,20 +17,20 @@ const BATCH: Uuid = Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
 fn staged(rows: &[Row]) -> RecordBatch {
     let mut columns = testkit::rows::batch(rows).columns().to_vec();
     columns.push(Arc::new((0..).take(rows.len()).collect::<Int32Array>()));
-    RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
+    RecordBatch::try_new(Table::Data.staged_schema(), columns).unwrap()
 }
 
 /// Three rows of ledgers 8, 9 and 10, with another array in one column.
 fn with_column(name: &str, array: ArrayRef) -> RecordBatch {
     let batch = staged(&[8, 9, 10].map(|ledger| Row { balance: Some(0), ..Row::at(ledger) }));
     let mut columns = batch.columns().to_vec();
-    columns[STAGED_SCHEMA.index_of(name).unwrap()] = array;
-    RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
+    columns[Table::Data.staged_schema().index_of(name).unwrap()] = array;
+    RecordBatch::try_new(Table::Data.staged_schema(), columns).unwrap()
 }
 
 fn encoded(batch: &RecordBatch, batch_id: Uuid) -> Result<Tuples> {
     let mut tuples = Tuples { bytes: b"left over".to_vec(), ends: vec![4] };
-    encode(batch, batch_id, &mut tuples).map(|()| tuples)
+    encode(Table::Data, batch, batch_id, &mut tuples).map(|()| tuples)
 }
 
 fn digest(batches: &[RecordBatch], batch_id: Uuid) -> String {
@@ -69,7 +69,7 @@ fn fields(mut bytes: &[u8]) -> Vec<Vec<Option<Vec<u8>>>> {
 /// One field of the only row.
 fn field_of(row: Row, column: &str) -> Result<Option<Vec<u8>>> {
     let tuples = encoded(&staged(&[row]), BATCH)?;
-    Ok(fields(&tuples.bytes).remove(0).swap_remove(STAGED_SCHEMA.index_of(column).unwrap()))
+    Ok(fields(&tuples.bytes).remove(0).swap_remove(Table::Data.staged_schema().index_of(column).unwrap()))
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -303,7 +303,7 @@ proptest! {
             prop_assert_eq!(&tuple[position::VAL_XDR], &row.val_xdr.clone().map(String::into_bytes));
             let ledger = i64::from(row.ledger_sequence).to_be_bytes().to_vec();
             prop_assert_eq!(&tuple[position::LEDGER_SEQUENCE], &Some(ledger));
-            prop_assert_eq!(&tuple[position::CHANGE_INDEX], &Some((n as i32).to_be_bytes().to_vec()));
+            prop_assert_eq!(&tuple[Table::Data.change_index()], &Some((n as i32).to_be_bytes().to_vec()));
             prop_assert_eq!(&tuple[19], &Some(BATCH.as_bytes().to_vec()));
             start = *end;
         }

@@ -3,13 +3,13 @@
 use arrow::array::Int32Array;
 use testkit::{Asset, Row};
 
-use super::super::tables::STAGED_SCHEMA;
+use super::super::tables::Table;
 use super::*;
 
 /// The columns of these rows, normalized.
 fn normalized(rows: &[Row]) -> Result<Vec<ArrayRef>> {
     let mut arrays = testkit::rows::batch(rows).columns().to_vec();
-    normalize(&mut arrays).map(|()| arrays)
+    normalize(Table::Data, &mut arrays).map(|()| arrays)
 }
 
 /// Checks these rows as they are.
@@ -17,7 +17,8 @@ fn checked(rows: &[Row]) -> Result<()> {
     let mut columns = testkit::rows::batch(rows).columns().to_vec();
     columns.push(Arc::new((0..).take(rows.len()).collect::<Int32Array>()));
     let pubnet = Network::new("pubnet", None).unwrap();
-    Checker::new(pubnet).check(&RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap())
+    Checker::new(Table::Data, pubnet)
+        .check(&RecordBatch::try_new(Table::Data.staged_schema(), columns).unwrap())
 }
 
 /// The row is refused behind two good ones, and the error says so.

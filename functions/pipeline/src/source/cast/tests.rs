@@ -47,7 +47,7 @@ fn batch() -> RecordBatch {
 }
 
 fn read(batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-    Columns::find(&batch.schema())?.read(batch)
+    Columns::find(Table::Data, &batch.schema())?.read(batch)
 }
 
 /// The batch with another array in place of a column, under the same name.

@@ -52,7 +52,7 @@ async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
     let (mut digest, mut tuples) = (RowsDigest::default(), Tuples::default());
     loop {
         match drain.next().await {
-            Ok(Drained::Batch(batch)) => match encode(&batch, Uuid::nil(), &mut tuples) {
+            Ok(Drained::Batch(batch)) => match encode(Table::Data, &batch, Uuid::nil(), &mut tuples) {
                 Ok(()) => digest.update(&tuples),
                 Err(_) => return Outcome::Refused,
             },

@@ -6,7 +6,7 @@ use arrow::array::{Array, Int32Array, StringArray};
 use proptest::prelude::*;
 use testkit::Row;
 
-use crate::contract::tables::STAGED_SCHEMA;
+use crate::contract::tables::Table;
 
 use super::*;
 
@@ -18,13 +18,13 @@ fn staged(ledgers: &[u32], first: usize) -> RecordBatch {
         row.columns().iter().map(|c| arrow::compute::take(c, &indices, None).unwrap()).collect();
     columns[position::LEDGER_SEQUENCE] = Arc::new(arrow::array::UInt32Array::from(ledgers.to_vec()));
     columns.push(Arc::new((first as i32..).take(ledgers.len()).collect::<Int32Array>()));
-    RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap()
+    RecordBatch::try_new(Table::Data.staged_schema(), columns).unwrap()
 }
 
 /// Sorts these ledgers, stored `per_batch` at a time: every row comes out, by ledger and then in arrival order.
 fn check_sorted(ledgers: &[u32], per_batch: usize) {
-    check_sorter(Sorter::new(), ledgers, per_batch);
-    check_sorter(Sorter::with_runs_of(50_000), ledgers, per_batch);
+    check_sorter(Sorter::new(Table::Data), ledgers, per_batch);
+    check_sorter(Sorter::with_runs_of(Table::Data, 50_000), ledgers, per_batch);
 }
 
 fn check_sorter(mut sorter: Sorter, ledgers: &[u32], per_batch: usize) {
@@ -40,10 +40,10 @@ fn check_sorter(mut sorter: Sorter, ledgers: &[u32], per_batch: usize) {
     while let Some(batch) = sorted.next().unwrap() {
         let bytes: usize = weights(batch.columns()).iter().sum();
         assert!(batch.num_rows() > 0 && bytes < 2 * PIECE_BYTES, "{} rows, {bytes} bytes", batch.num_rows());
-        assert_eq!(batch.schema(), *STAGED_SCHEMA);
+        assert_eq!(batch.schema(), Table::Data.staged_schema());
         assert_eq!(batch.column(position::CONTRACT_ID).null_count(), 0);
         let ledgers = batch.column(position::LEDGER_SEQUENCE).as_primitive::<UInt32Type>();
-        let places = batch.column(position::CHANGE_INDEX).as_primitive::<Int32Type>();
+        let places = batch.column(Table::Data.change_index()).as_primitive::<Int32Type>();
         found.extend(ledgers.values().iter().copied().zip(places.values().iter().copied()));
     }
     assert!(found == expected, "{} rows in, {} out, or in another order", expected.len(), found.len());
@@ -77,11 +77,11 @@ fn a_slice_of_a_large_batch_is_copied() {
 
 #[test]
 fn large_rows_come_out_alone() {
-    let mut sorter = Sorter::new();
+    let mut sorter = Sorter::new(Table::Data);
     for ledger in [9, 3, 7] {
         let mut columns = staged(&[ledger], 0).columns().to_vec();
         columns[position::VAL_XDR] = Arc::new(StringArray::from(vec!["x".repeat(3 << 20)]));
-        let batch = RecordBatch::try_new(Arc::clone(&STAGED_SCHEMA), columns).unwrap();
+        let batch = RecordBatch::try_new(Table::Data.staged_schema(), columns).unwrap();
         sorter.add(&batch).unwrap();
     }
     let mut sorted = sorter.finish().unwrap();
