@@ -1,5 +1,5 @@
 -- Refuses an object that a window cannot have: loaders move and remove objects by the names that they read in
--- ingestion_progress. An object is in the archive, where it stays, or staged: then, if its window is loaded, it is of its batch.
+-- ingestion_progress. The object of a failed window may be that of another table. An object is in the archive, where it stays, or staged: then, if its window is loaded, it is of its batch.
 create or replace function contract_data.check_object(object text, batch uuid, archived boolean) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11,7 +11,7 @@ begin
     pattern := '^archive/[A-Za-z0-9_=/-]+/[0-9]+-[0-9]+[0-9a-f-]*\.parquet$';
   else
     -- The name of a network has no character that means something here.
-    pattern := '^staging/network=' || network || '/[0-9]+-[0-9]+-' || coalesce(batch::text, '[0-9a-f-]{36}') || '\.parquet$';
+    pattern := '^staging/network=' || network || '/[0-9]+-[0-9]+-' || coalesce(batch::text, '[0-9a-f-]{36}(\.(ttl|assets))?') || '\.parquet$';
   end if;
   if object is null or object !~ pattern then
     raise exception 'this window cannot have the object %', object using errcode = '22023';

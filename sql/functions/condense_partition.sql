@@ -1,5 +1,5 @@
--- Puts the last version of each key of one partition below retained_from into retained_states, in one sorted pass, and
--- moves condensed_to past it. Lowest partition first. The rows do not change any more (see retain_from), so the lock of the
+-- Puts the last version of each key of one partition below retained_from into retained_states and retained_ttls, each in one sorted
+-- pass, and moves condensed_to past it. Lowest partition first. The rows do not change any more (see retain_from), so the lock of the
 -- fold is taken last and held briefly: condensed_to must not move during a fold. It can be repeated, also after a crash.
 -- Returns the number of keys written.
 create or replace function contract_data.condense_partition(low bigint) returns bigint
@@ -33,6 +33,9 @@ begin
     where (r.ledger_sequence, r.change_index) < (excluded.ledger_sequence, excluded.change_index)
   $last$, columns) using low, high;
   get diagnostics states = row_count;
+  execute contract_data.fold_ttls_statement('retained_ttls', $changes$
+    select * from contract_data.ttl_changes where ledger_sequence >= $1 and ledger_sequence < $2
+  $changes$) using low, high;
 
   perform pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0));
   if exists (
@@ -48,4 +51,4 @@ begin
   return states;
 end $$;
 comment on function contract_data.condense_partition(bigint) is
-  'Brings retained_states up to a partition below settings.retained_from, which may be dropped then.';
+  'Brings retained_states and retained_ttls up to a partition below settings.retained_from, which may be dropped then.';

@@ -1,5 +1,5 @@
 -- Replaces a completed window, in the transaction that loads its new rows: its row becomes that of another object, its old
--- rows go, and their keys are folded anew from the rest of the history, because the newest change of a key may have been among
+-- rows go, of all its tables, and their keys are folded anew from the rest of the history, because the newest change of a key may have been among
 -- them. If entries have no other row of a key, retained_states may have one; it is older than any row that is read of entries.
 -- The caller loads the new rows, and folds the window. check_replaced_window refuses the COMMIT of a window whose rows are not
 -- those that its row declares. False if the window has changed since it was planned, or is not retained.
@@ -13,6 +13,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set work
 declare
   unfolded int8multirange;
   low bigint;
+  ttls bigint;
 begin
   perform contract_data.check_load(
     p_batch, p_start, p_end, p_rows, p_source, p_object, p_object_bytes, p_drain_ms, p_last_closed_at);
@@ -28,6 +29,8 @@ begin
     return false;
   end if;
 
+  delete from contract_data.window_tables where window_id = p_id;
+  perform contract_data.note_folded(int8multirange(int8range(p_start, p_end, '[]')), '{}', '{}');
   insert into contract_data.replaced_keys
   select distinct on (ledger_key_hash) ledger_key_hash, contract_id from contract_data.entries
   where ledger_sequence between p_start and p_end
@@ -66,8 +69,32 @@ begin
   $changes$) using unfolded, low;
   delete from contract_data.replaced_keys;
 
+  -- Of the times to live, only those whose newest change was in the window: they are looked for in all of the history, because its
+  -- changes have no index by key.
+  with gone as (
+    delete from contract_data.entry_ttls t
+    using (select distinct ledger_key_hash from contract_data.ttl_changes where ledger_sequence between p_start and p_end) c
+    where t.ledger_key_hash = c.ledger_key_hash and t.ledger_sequence between p_start and p_end
+    returning t.ledger_key_hash
+  )
+  insert into contract_data.replaced_ttls select ledger_key_hash from gone;
+  get diagnostics ttls = row_count;
+  delete from contract_data.ttl_changes where ledger_sequence between p_start and p_end;
+  if ttls > 0 then
+    analyze contract_data.replaced_ttls;
+    execute contract_data.fold_ttls_statement('entry_ttls', $changes$
+      select ledger_key_hash, change, live_until_ledger, contract_durability, ledger_sequence, change_index
+      from contract_data.ttl_changes join contract_data.replaced_ttls using (ledger_key_hash)
+      where not $1 @> ledger_sequence and ledger_sequence >= $2
+      union all
+      select ledger_key_hash, change, live_until_ledger, contract_durability, ledger_sequence, change_index
+      from contract_data.retained_ttls join contract_data.replaced_ttls using (ledger_key_hash)
+    $changes$) using unfolded, low;
+    delete from contract_data.replaced_ttls;
+  end if;
+
   -- The rows of its ledger may differ from now on.
-  update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null
+  update contract_data.settings set fingerprint_ledger = null, fingerprint_digest = null, fingerprint_hash = null
   where fingerprint_ledger between p_start and p_end;
   return true;
 end $$;

@@ -11,6 +11,7 @@ begin
   -- One at a time: each locks its partition, then, for the parent's statistics, all of them.
   perform pg_advisory_xact_lock(hashtextextended('contract_data.tend_partition', 0));
   perform contract_data.tend_table(part);
+  perform contract_data.tend_table(replace(part::text, 'entries_', 'ttl_changes_')::regclass);
   if not exists (
     select from pg_stat_all_tables
     where relid = 'contract_data.entries'::regclass and last_analyze > now() - interval '1 day'
@@ -19,4 +20,4 @@ begin
   end if;
 end $$;
 revoke all on function contract_data.tend_partition(bigint) from public;
-comment on function contract_data.tend_partition(bigint) is 'BRIN summaries and statistics of the partition a ledger falls in, after a load.';
+comment on function contract_data.tend_partition(bigint) is 'BRIN summaries and statistics of the partitions that a ledger falls in, after a load.';

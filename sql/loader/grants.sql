@@ -10,6 +10,7 @@ declare
       "usage on schema contract_data",
       "select on all tables in schema contract_data",
       "insert on contract_data.entries",
+      "insert on contract_data.ttl_changes",
       "execute on function contract_data.ensure_partition",
       "execute on function contract_data.tend_partition",
       "execute on function contract_data.strkey",
@@ -18,6 +19,8 @@ declare
       "execute on function contract_data.hint_window",
       "execute on function contract_data.unhint_window",
       "execute on function contract_data.claim_window",
+      "execute on function contract_data.record_table",
+      "execute on function contract_data.name_assets",
       "execute on function contract_data.replace_window",
       "execute on function contract_data.finish_window",
       "execute on function contract_data.fail_window",
@@ -26,7 +29,8 @@ declare
       "execute on function contract_data.fold_pending",
       "execute on function contract_data.add_assets",
       "execute on function contract_data.store_schedule_start",
-      "execute on function contract_data.store_fingerprint"
+      "execute on function contract_data.store_fingerprint",
+      "execute on function contract_data.store_fingerprint_hash"
     ],
     "reader": [
       "usage on schema contract_data",
@@ -35,7 +39,7 @@ declare
       "execute on function contract_data.strkey_payload(integer, text)",
       "execute on function contract_data.asset_contract(bytea, text, text, text)",
       "execute on function contract_data.get_balance_history(text, integer)",
-      "execute on function contract_data.get_top_holders(text, text, integer)",
+      "execute on function contract_data.get_top_holders(text, text, integer, boolean)",
       "execute on function contract_data.liveness(bigint, bigint)"
     ]
   }$json$;

@@ -1,6 +1,6 @@
--- The partitions of entries that are retained, lowest first.
+-- The partitions of entries and ttl_changes that are retained, lowest first.
 select c.relname::text as partition
 from pg_inherits i join pg_class c on c.oid = i.inhrelid, contract_data.settings
-where i.inhparent = 'contract_data.entries'::regclass and c.relname ~ '^entries_[0-9]{10}$'
-  and substr(c.relname, 9)::bigint >= coalesce(retained_from, 0)
-order by 1
+where i.inhparent in ('contract_data.entries'::regclass, 'contract_data.ttl_changes'::regclass)
+  and c.relname ~ '^(entries|ttl_changes)_[0-9]{10}$' and right(c.relname, 10)::bigint >= coalesce(retained_from, 0)
+order by right(c.relname, 10), 1

@@ -210,7 +210,7 @@ pub(crate) const CHANGE_INDEX: &str = "change_index";
 
 /// Positions of columns in [`COLUMNS`] and so in every staged batch.
 pub(crate) mod position {
-    use super::{COLUMNS, position_of};
+    use super::position_of;
 
     pub(crate) const CONTRACT_ID: usize = position_of("contract_id");
     pub(crate) const CONTRACT_KEY_TYPE: usize = position_of("contract_key_type");

@@ -7,6 +7,7 @@ use super::row::{get, ledger, window};
 use super::settings::retained_from;
 use super::sql;
 use crate::contract::evidence::RowSource;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::StagedObject;
@@ -35,6 +36,8 @@ pub(crate) struct CompletedWindow {
     pub(crate) window: LedgerWindow,
     /// Whether the object is in archive/ already.
     pub(crate) archived: bool,
+    /// The tables beside `data` that it was loaded with, if it is not archived.
+    pub(crate) sides: Vec<Table>,
 }
 
 /// What a claim records besides the object.
@@ -98,8 +101,8 @@ pub(crate) async fn record_tables(tx: &Transaction<'_>, id: i64, object: &Staged
         let number = |n: u64| i64::try_from(n).map_err(|e| Error::Unexpected(e.to_string()));
         let (rows, bytes) = (number(side.footer.rows)?, number(side.bytes)?);
         tx.execute(
-            "select contract_data.record_table($1, $2, $3, $4, $5, $6)",
-            &[&id, &side.footer.table.name(), &rows, &side.path.as_ref(), &bytes, &side.footer.rows_digest],
+            "select contract_data.record_table($1, $2, $3, $4, $5)",
+            &[&id, &side.footer.table.name(), &rows, &bytes, &side.footer.rows_digest],
         )
         .await
         .database("record a table of the window")?;
@@ -154,6 +157,7 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
                 batch_id: get(row, "batch_id")?,
                 window: window(row)?,
                 archived: get(row, "archived")?,
+                sides: Vec::new(),
             })
         })
         .collect()
@@ -248,6 +252,7 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
                 batch_id: get(row, "batch_id")?,
                 window: window(row)?,
                 archived: false,
+                sides: get::<Vec<&str>>(row, "sides")?.into_iter().filter_map(Table::named).collect(),
             };
             Ok((window, get(row, "object")?))
         })
@@ -275,12 +280,12 @@ pub(crate) async fn hold_window(tx: &Transaction<'_>, id: i64) -> Result<()> {
         .map(drop)
 }
 
-/// Whether a completed window has this object.
-pub(crate) async fn refers_to(client: &Client, object: &str) -> Result<bool> {
+/// Whether a window of this status has this object.
+pub(crate) async fn refers_to(client: &Client, object: &str, status: &str) -> Result<bool> {
     client
         .query_opt(
-            "select from contract_data.ingestion_progress where object = $1 and status = 'completed' limit 1",
-            &[&object],
+            "select from contract_data.ingestion_progress where object = $1 and status = $2 limit 1",
+            &[&object, &status],
         )
         .await
         .database("look for the window of an object")

@@ -18,10 +18,21 @@ pub(crate) struct Settings {
     pub(crate) partition_ledgers: u32,
     /// Where the schedule begins, as stored by the first scheduled run.
     pub(crate) schedule_start: Option<u32>,
-    /// A ledger loaded early on, and the digest of its rows.
-    pub(crate) fingerprint: Option<(u32, String)>,
+    /// What tells another chain apart.
+    pub(crate) fingerprint: Option<StoredFingerprint>,
     /// The first retained ledger; 0 if everything is kept.
     pub(crate) retained_from: u32,
+}
+
+/// A ledger loaded early on, and what it must be.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredFingerprint {
+    /// The ledger.
+    pub(crate) ledger: u32,
+    /// The digest of its changes.
+    pub(crate) digest: String,
+    /// The hash of its header, once a source has said it.
+    pub(crate) hash: Option<String>,
 }
 
 impl Settings {
@@ -82,7 +93,12 @@ impl Settings {
         }
         let schedule_start = get::<Option<i64>>(&row, "schedule_start")?.and_then(|s| u32::try_from(s).ok());
         let ledger = get::<Option<i64>>(&row, "fingerprint_ledger")?.and_then(|l| u32::try_from(l).ok());
-        let fingerprint = ledger.zip(get::<Option<String>>(&row, "fingerprint_digest")?);
+        let fingerprint = match ledger.zip(get(&row, "fingerprint_digest")?) {
+            Some((ledger, digest)) => {
+                Some(StoredFingerprint { ledger, digest, hash: get(&row, "fingerprint_hash")? })
+            }
+            None => None,
+        };
         let retained_from = get::<Option<i64>>(&row, "retained_from")?.and_then(|r| u32::try_from(r).ok());
         Ok(Settings {
             database_id: get(&row, "database_id")?,
@@ -141,6 +157,15 @@ pub(crate) async fn store_fingerprint(client: &Client) -> Result<()> {
         .execute("select contract_data.store_fingerprint($1, $2)", &[&i64::from(ledger), &digest])
         .await
         .database("store the fingerprint")
+        .map(drop)
+}
+
+/// Adds the hash of the header of the fingerprint's ledger.
+pub(crate) async fn store_fingerprint_hash(client: &Client, ledger: u32, hash: &str) -> Result<()> {
+    client
+        .execute("select contract_data.store_fingerprint_hash($1, $2)", &[&i64::from(ledger), &hash])
+        .await
+        .database("store the hash of the fingerprint")
         .map(drop)
 }
 

@@ -13,6 +13,7 @@ pub(crate) const FAILED_WINDOWS: &str = include_str!("../../../../sql/loader/fai
 pub(crate) const FALSE_ASSETS: &str = include_str!("../../../../sql/loader/false_assets.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
+pub(crate) const FOLDED_DIFFERENCES: &str = include_str!("../../../../sql/loader/folded_differences.sql");
 pub(crate) const FOLD_DIFFERENCES: &str = include_str!("../../../../sql/loader/fold_differences.sql");
 pub(crate) const FUNCTION_DIGESTS: &str = include_str!("../../../../sql/loader/function_digests.sql");
 pub(crate) const GIVEN_UP_WINDOWS: &str = include_str!("../../../../sql/loader/given_up_windows.sql");
@@ -33,8 +34,11 @@ pub(crate) const ROWS_BINARY: &str = include_str!("../../../../sql/loader/rows_b
 pub(crate) const STRAY_ROWS: &str = include_str!("../../../../sql/loader/stray_rows.sql");
 pub(crate) const TEND_UNFOLDED: &str = include_str!("../../../../sql/loader/tend_unfolded.sql");
 pub(crate) const THROUGHPUT: &str = include_str!("../../../../sql/loader/throughput.sql");
+pub(crate) const TTL_DIFFERENCES: &str = include_str!("../../../../sql/loader/ttl_differences.sql");
 pub(crate) const UNARCHIVED_WINDOWS: &str = include_str!("../../../../sql/loader/unarchived_windows.sql");
 pub(crate) const UNCOVERED: &str = include_str!("../../../../sql/loader/uncovered.sql");
+pub(crate) const UNLEARNT_ASSETS: &str = include_str!("../../../../sql/loader/unlearnt_assets.sql");
+pub(crate) const WINDOW_TABLES: &str = include_str!("../../../../sql/loader/window_tables.sql");
 
 /// A function or view of the schema.
 pub(super) struct Function {
@@ -61,6 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "check_object",
     "check_load",
     "check_partition",
+    "has_partitions",
     "ensure_partition",
     "tend_table",
     "tend_partition",
@@ -70,18 +75,23 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "spread_assets",
     "learn_assets",
     "fold_statement",
+    "fold_ttls_statement",
+    "note_folded",
     "fold_windows",
     "fold_pending",
     "hint_window",
     "unhint_window",
     "claim_window",
     "replace_window",
+    "record_table",
+    "name_assets",
     "finish_window",
     "fail_window",
     "mark_archived",
     "add_assets",
     "store_schedule_start",
     "store_fingerprint",
+    "store_fingerprint_hash",
     "refresh_current_states",
     "retain_from",
     "condense_partition",

@@ -2,19 +2,23 @@
 //! stays; it is removed only if the database proves that no COMMIT of it can be in doubt, or if it is useless and a day
 //! old.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use object_store::ObjectMeta;
+use object_store::path::Path;
 use uuid::Uuid;
 
 use super::maintenance::{LeftOver, Maintenance};
 use crate::config::Config;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{Client, get, sql};
+use crate::database::{Client, get, progress, sql};
 use crate::error::{DatabaseContext, Error, Result};
-use crate::store::archive::contradiction;
-use crate::store::names::{parse_staging_path, staging_folder};
+use crate::store::archive::{contradiction, remove_staged};
+use crate::store::names::{data_path_of, parse_staging_path, staging_folder};
 use crate::store::{Store, object};
 
 /// Partial objects and abandoned replacements are kept this long, because their writers may still be running.
@@ -46,9 +50,18 @@ pub(super) async fn remove(
     let store = Store::open(&config.staging, config.max_retries)?;
     let network = &config.network.name;
     let folder = staging_folder(network);
-    for meta in store.list(&folder).await? {
-        let Some((window, batch_id)) = parse_staging_path(&meta.location) else { continue };
+    let objects = store.list(&folder).await?;
+    let names: HashSet<Path> = objects.iter().map(|meta| meta.location.clone()).collect();
+    for meta in objects {
         let old = is_old(meta.last_modified);
+        if data_path_of(&meta.location).is_some_and(|data| old && !names.contains(&data)) {
+            if !progress::refers_to(client, meta.location.as_ref(), "failed").await? {
+                let why = "a table of a window whose data was never sealed";
+                remove_object(&store, &meta, why, maintenance).await?;
+            }
+            continue;
+        }
+        let Some((window, batch_id)) = parse_staging_path(&meta.location) else { continue };
         let footer = match object::open(&store, &meta.location, meta.size).await {
             Ok(opened) => Some(opened.footer().clone()),
             Err(Error::Corrupt { .. }) if object::is_parquet(&store, &meta.location, meta.size).await? => {
@@ -66,7 +79,7 @@ pub(super) async fn remove(
         if known.under_way || known.needed || known.kept {
             continue;
         }
-        let honest = |footer| contradiction(footer, network, window, batch_id).is_none();
+        let honest = |footer| contradiction(footer, network, Table::Data, window, batch_id).is_none();
         let why = match footer {
             None if old => "it is incomplete and older than a day",
             Some(footer) if !honest(&footer) && old => {
@@ -85,10 +98,7 @@ pub(super) async fn remove(
             }
             _ => continue,
         };
-        if !maintenance.dry_run {
-            store.remove(&meta.location).await?;
-        }
-        maintenance.removed.push(LeftOver { object: meta.location.to_string(), bytes: meta.size, why });
+        remove_object(&store, &meta, why, maintenance).await?;
     }
     // On S3 the client cannot list them: a bucket rule aborts them.
     for upload in store.abandoned_uploads(&folder)? {
@@ -100,6 +110,20 @@ pub(super) async fn remove(
             maintenance.removed.push(LeftOver { object: upload.name, bytes: upload.bytes, why });
         }
     }
+    Ok(())
+}
+
+/// Removes a left-over with the other tables of its window, and reports it.
+async fn remove_object(
+    store: &Store,
+    meta: &ObjectMeta,
+    why: &'static str,
+    maintenance: &mut Maintenance,
+) -> Result<()> {
+    if !maintenance.dry_run {
+        remove_staged(store, &meta.location).await?;
+    }
+    maintenance.removed.push(LeftOver { object: meta.location.to_string(), bytes: meta.size, why });
     Ok(())
 }
 

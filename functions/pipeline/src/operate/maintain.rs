@@ -81,8 +81,10 @@ async fn make_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
         if ledger > i64::from(u32::MAX) {
             break;
         }
-        let name = format!("entries_{:010}", ledger / size * size);
-        if !there.contains(&name) {
+        let names = ["entries", "ttl_changes"].map(|parent| format!("{parent}_{:010}", ledger / size * size));
+        let made_before = names.iter().all(|name| there.contains(name));
+        let [name, _] = names;
+        if !made_before {
             if !maintenance.dry_run {
                 let made = client
                     .execute("select contract_data.ensure_partition($1)", &[&ledger])
@@ -117,17 +119,20 @@ async fn tend(client: &Client, maintenance: &mut Maintenance) -> Result<()> {
             maintenance.tended.push(partition.clone());
         }
     }
-    let row = client
-        .query_one(
-            "select not exists (select from pg_stat_all_tables
-               where relid = 'contract_data.entries'::regclass and last_analyze > now() - interval '1 day') as due",
-            &[],
-        )
-        .await
-        .database(TEND)?;
-    if !partitions.is_empty() && get(&row, "due")? {
-        let analysed = client.batch_execute("analyze contract_data.entries").await.database(TEND);
-        maintenance.unless_busy("statistics of entries", analysed)?;
+    for parent in ["entries", "ttl_changes"] {
+        let row = client
+            .query_one(
+                "select not exists (select from pg_stat_all_tables
+                   where relid = ('contract_data.' || $1)::regclass and last_analyze > now() - interval '1 day') as due",
+                &[&parent],
+            )
+            .await
+            .database(TEND)?;
+        if !partitions.is_empty() && get(&row, "due")? {
+            let analyse = format!("analyze contract_data.{parent}");
+            let analysed = client.batch_execute(&analyse).await.database(TEND);
+            maintenance.unless_busy(format!("statistics of {parent}"), analysed)?;
+        }
     }
     Ok(())
 }

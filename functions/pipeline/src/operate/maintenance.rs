@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
@@ -82,6 +83,9 @@ pub struct Stray {
     /// Its ledgers, if its name has any.
     #[serde(flatten)]
     pub window: Option<LedgerWindow>,
+    /// The table of its dataset.
+    #[serde(skip)]
+    pub(super) table: Table,
     /// Its batch, if it is readable.
     #[serde(skip)]
     pub(super) batch_id: Option<Uuid>,

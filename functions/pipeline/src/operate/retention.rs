@@ -145,13 +145,14 @@ async fn loads_have_ended(client: &Client) -> Result<bool> {
     }
 }
 
-/// A table of entries below a boundary.
+/// A table of entries or ttl_changes below a boundary.
 struct Droppable {
+    parent: String,
     report: DroppedPartition,
     state: String,
 }
 
-/// The partitions of entries below a boundary; those whose drop has begun come first.
+/// The partitions of entries and ttl_changes below a boundary; those whose drop has begun come first.
 async fn droppable(client: &Client, boundary: i64) -> Result<Vec<Droppable>> {
     let rows = client
         .query(sql::DROPPABLE_PARTITIONS, &[&boundary])
@@ -160,7 +161,11 @@ async fn droppable(client: &Client, boundary: i64) -> Result<Vec<Droppable>> {
     rows.iter()
         .map(|row| {
             let (partition, rows, bytes) = (get(row, "partition")?, get(row, "rows")?, get(row, "bytes")?);
-            Ok(Droppable { report: DroppedPartition { partition, rows, bytes }, state: get(row, "state")? })
+            Ok(Droppable {
+                parent: get(row, "parent")?,
+                report: DroppedPartition { partition, rows, bytes },
+                state: get(row, "state")?,
+            })
         })
         .collect()
 }
@@ -173,7 +178,7 @@ async fn drop_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
         .await
         .database("read condensed_to")?;
     client.limit(DETACHING).await?;
-    for Droppable { report, state } in droppable(client, get(&row, "ledger")?).await? {
+    for Droppable { parent, report, state } in droppable(client, get(&row, "ledger")?).await? {
         let partition = &report.partition;
         let how = match state.as_str() {
             "attached" => Some("concurrently"),
@@ -181,8 +186,9 @@ async fn drop_partitions(client: &Client, maintenance: &mut Maintenance) -> Resu
             _ => None,
         };
         if let Some(how) = how {
-            let detach =
-                format!("alter table contract_data.entries detach partition contract_data.{partition} {how}");
+            let detach = format!(
+                "alter table contract_data.{parent} detach partition contract_data.{partition} {how}"
+            );
             let detached = client.batch_execute(&detach).await.database("detach a partition");
             if maintenance.unless_busy(format!("drop of {partition}, which is in use"), detached)?.is_none() {
                 return Ok(());

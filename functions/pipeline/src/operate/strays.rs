@@ -7,13 +7,16 @@ use object_store::path::Path;
 
 use super::maintenance::{Maintenance, Stray, StrayKind};
 use crate::config::Config;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
 use crate::database::{Client, get, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::archive::archived_object;
 use crate::store::mark::{Mark, read_mark};
-use crate::store::names::{archive_folder, aside_path, mark_path, parse_archive_path};
+use crate::store::names::{
+    archived_data_path, aside_path, mark_path, parse_archive_path, side_path, table_folder,
+};
 use crate::store::{StagedObject, Store};
 
 /// The strays in the retained ledgers of a range, by name; none in an archive without this database's mark, which is not its
@@ -36,17 +39,21 @@ pub(super) async fn find(
         return Ok(Vec::new());
     };
     // Objects are listed first: one that appears later has its window already.
-    let objects = store.list(&archive_folder(network)).await?;
+    let mut objects = Vec::new();
+    for table in Table::ALL {
+        let listed = store.list(&table_folder(network, table)).await?;
+        objects.extend(listed.into_iter().map(|meta| (table, meta.location, meta.size)));
+    }
     let known = known_objects(client, range).await?;
     let mut strays = Vec::new();
-    for meta in objects {
-        let (path, bytes) = (meta.location, meta.size);
+    for (table, path, bytes) in objects {
         if known.contains(path.as_ref()) || path == mark_path(network) {
             continue;
         }
         let stray = |kind, problem: String, window, batch_id| Stray {
             object: path.to_string(),
             bytes,
+            table,
             kind,
             problem,
             window,
@@ -60,7 +67,7 @@ pub(super) async fn find(
         if !range.overlaps(window) {
             continue;
         }
-        match archived_object(store, network, (path.clone(), bytes, window)).await {
+        match archived_object(store, network, table, (path.clone(), bytes, window)).await {
             Ok(object) => {
                 let batch_id = Some(object.footer.batch_id);
                 if let Some((kind, problem)) = judge(client, &mark, &object).await? {
@@ -83,7 +90,13 @@ async fn judge(client: &Client, mark: &Mark, object: &StagedObject) -> Result<Op
     let row = client
         .query_one(
             sql::KNOWN_OF_ARCHIVED,
-            &[&i64::from(window.start()), &i64::from(window.end()), &footer.batch_id, &object.path.as_ref()],
+            &[
+                &i64::from(window.start()),
+                &i64::from(window.end()),
+                &footer.batch_id,
+                &archived_data_path(&object.path, footer.table).as_ref(),
+                &footer.table.name(),
+            ],
         )
         .await
         .database("look for the window of an object")?;
@@ -108,17 +121,25 @@ async fn judge(client: &Client, mark: &Mark, object: &StagedObject) -> Result<Op
     }))
 }
 
-/// The objects of the completed windows in a range.
+/// The objects of the completed windows in a range, of all their tables.
 async fn known_objects(client: &Client, range: LedgerWindow) -> Result<HashSet<String>> {
     let rows = client
         .query(
-            "select object from contract_data.ingestion_progress
+            "select object, array(select table_name::text from contract_data.window_tables where window_id = id) as sides
+             from contract_data.ingestion_progress
              where status = 'completed' and object is not null and end_ledger >= $1 and start_ledger <= $2",
             &[&i64::from(range.start()), &i64::from(range.end())],
         )
         .await
         .database("read the objects of the windows")?;
-    rows.iter().map(|row| get(row, "object")).collect()
+    let mut objects = HashSet::new();
+    for row in &rows {
+        let data = Path::from(get::<&str>(row, "object")?);
+        let sides = get::<Vec<&str>>(row, "sides")?.into_iter().filter_map(Table::named);
+        objects.extend(sides.map(|table| side_path(&data, table).to_string()));
+        objects.insert(data.to_string());
+    }
+    Ok(objects)
 }
 
 /// Moves superseded objects aside, and reports the other strays.
@@ -144,7 +165,9 @@ pub(super) async fn move_aside(
         };
         if !maintenance.dry_run {
             // It is kept, in case that it is the better copy.
-            store.rename(&Path::from(stray.object.as_str()), &aside_path(network, window, batch_id)).await?;
+            let aside = aside_path(network, window, batch_id);
+            let aside = if stray.table == Table::Data { aside } else { side_path(&aside, stray.table) };
+            store.rename(&Path::from(stray.object.as_str()), &aside).await?;
         }
         maintenance.moved_aside.push(stray);
     }

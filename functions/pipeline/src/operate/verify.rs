@@ -1,6 +1,8 @@
 //! Verify: object = entries = progress for every window, the archive has no other objects, and the current state = the fold of
 //! the history.
 
+use std::collections::HashMap;
+
 use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::Serialize;
@@ -10,14 +12,16 @@ use super::strays;
 use crate::config::Config;
 use crate::contract::tables::Table;
 use crate::contract::tuples::{RowsDigest, Tuples, encode};
+use crate::contract::values::Claims;
 use crate::contract::window::LedgerWindow;
-use crate::database::digest::rows_digest;
+use crate::database::digest::{relation, rows_digest};
 use crate::database::settings::{Settings, retained_from};
 use crate::database::{self, Client, LONG_WORK, connect, get, progress, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::report::{Event, Watch};
 use crate::store::archive::contradiction;
-use crate::store::names::archive_path;
+use crate::store::footer::Side;
+use crate::store::names::{archive_path, side_path};
 use crate::store::{Store, object};
 
 /// A difference.
@@ -54,6 +58,11 @@ impl Verification {
         self.findings.push(Finding { start_ledger: start, end_ledger: end, problem });
     }
 
+    /// Adds a finding about the current state.
+    fn find_in_state(&mut self, problem: String) {
+        self.findings.push(Finding { start_ledger: None, end_ledger: None, problem });
+    }
+
     /// Notes the part of a range that is not retained, and drops its findings.
     async fn retain(&mut self, client: &Client, range: LedgerWindow, boundary: u32) -> Result<()> {
         if boundary == 0 {
@@ -71,14 +80,18 @@ impl Verification {
     }
 }
 
-/// The comparable part of a progress row.
+/// What is recorded of a table of a window.
 struct Recorded {
+    table: Table,
     window: LedgerWindow,
     batch_id: Uuid,
     rows: i64,
     digest: Option<String>,
+    /// The object of `data`.
     object: Option<String>,
     bytes: Option<i64>,
+    /// For `data`, the other tables as its object should describe them.
+    sides: Vec<Side>,
 }
 
 /// Compares the completed windows that touch `range`, or all.
@@ -98,13 +111,24 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     let mut verification = Verification::default();
     verification.retain(&client, range, stored.retained_from).await?;
     let recorded = recorded(&client, range).await?;
-    watch(Event::Planned(recorded.iter().map(|w| w.window.ledgers()).sum()));
+    watch(Event::Planned(
+        recorded.iter().flatten().filter(|w| w.table == Table::Data).map(|w| w.window.ledgers()).sum(),
+    ));
     for window in recorded {
-        verification.windows += 1;
-        verification.rows += window.rows.unsigned_abs();
-        compare_entries(&client, &window, &mut verification).await?;
-        compare_object(&store, config, stored.partition_ledgers, &window, &mut verification).await?;
-        watch(Event::Verified(window.window));
+        for table in &window {
+            if table.table == Table::Data {
+                verification.windows += 1;
+                verification.rows += table.rows.unsigned_abs();
+            }
+            if table.table != Table::Assets {
+                compare_rows(&client, table, &mut verification).await?;
+            }
+            compare_object(&client, &store, config, stored.partition_ledgers, table, &mut verification)
+                .await?;
+        }
+        if let [data, ..] = &window[..] {
+            watch(Event::Verified(data.window));
+        }
     }
     for stray in strays::find(&client, &store, config, &stored, range).await? {
         verification.findings.push(Finding {
@@ -116,6 +140,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     find_overlaps(&client, &mut verification).await?;
     find_stray_rows(&client, range, &mut verification).await?;
     find_fold_differences(&client, range, &mut verification).await?;
+    find_ttl_differences(&client, range, &mut verification).await?;
     find_false_assets(&client, &mut verification).await?;
     // Windows that retention dropped during the comparison are not findings.
     let boundary = retained_from(&client).await?;
@@ -125,58 +150,86 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
     Ok(verification)
 }
 
-/// The completed windows that touch a range.
-async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Recorded>> {
+/// What is recorded of the completed windows that touch a range: of each, `data` and then the other tables.
+async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Vec<Recorded>>> {
     let rows = client
         .query(sql::COMPLETED_WINDOWS, &[&i64::from(range.start()), &i64::from(range.end())])
         .await
         .database("read the windows to verify")?;
+    let ids: Vec<i64> = rows.iter().map(|row| get(row, "id")).collect::<Result<_>>()?;
+    let mut tables: HashMap<i64, Vec<Side>> = HashMap::new();
+    for row in &client.query(sql::WINDOW_TABLES, &[&ids]).await.database("read the tables to verify")? {
+        let Some(table) = Table::named(get(row, "table_name")?) else { continue };
+        let side = Side {
+            table,
+            bytes: get::<i64>(row, "object_bytes")?.unsigned_abs(),
+            rows: get::<i64>(row, "rows")?.unsigned_abs(),
+            rows_digest: get(row, "rows_digest")?,
+        };
+        tables.entry(get(row, "window_id")?).or_default().push(side);
+    }
     rows.iter()
-        .map(|row| {
-            Ok(Recorded {
-                window: database::window(row)?,
-                batch_id: get(row, "batch_id")?,
-                rows: get(row, "entries_processed")?,
-                digest: get(row, "rows_digest")?,
-                object: get(row, "object")?,
-                bytes: get(row, "object_bytes")?,
-            })
-        })
+        .zip(ids)
+        .map(|(row, id)| recorded_window(row, tables.remove(&id).unwrap_or_default()))
         .collect()
 }
 
-/// Compares entries with progress.
-async fn compare_entries(
-    client: &Client,
-    recorded: &Recorded,
-    verification: &mut Verification,
-) -> Result<()> {
-    let window = recorded.window;
-    let digest = rows_digest(client, Table::Data, window).await?;
+/// What is recorded of one window.
+fn recorded_window(row: &tokio_postgres::Row, sides: Vec<Side>) -> Result<Vec<Recorded>> {
+    let (window, batch_id) = (database::window(row)?, get(row, "batch_id")?);
+    let object: Option<String> = get(row, "object")?;
+    let data = Recorded {
+        table: Table::Data,
+        window,
+        batch_id,
+        rows: get(row, "entries_processed")?,
+        digest: get(row, "rows_digest")?,
+        object: object.clone(),
+        bytes: get(row, "object_bytes")?,
+        sides: sides.clone(),
+    };
+    let others = sides.into_iter().map(|side| Recorded {
+        table: side.table,
+        window,
+        batch_id,
+        rows: i64::try_from(side.rows).unwrap_or(i64::MAX),
+        digest: Some(side.rows_digest),
+        object: object.clone(),
+        bytes: i64::try_from(side.bytes).ok(),
+        sides: Vec::new(),
+    });
+    Ok(std::iter::once(data).chain(others).collect())
+}
+
+/// Compares the stored rows of a table with progress.
+async fn compare_rows(client: &Client, recorded: &Recorded, verification: &mut Verification) -> Result<()> {
+    let (window, relation) = (recorded.window, relation(recorded.table));
+    let digest = rows_digest(client, recorded.table, window).await?;
     if recorded.digest.as_deref() == Some(digest.as_str()) {
         return Ok(());
     }
+    let count = format!("select count(*) as rows from {relation} where ledger_sequence between $1 and $2");
     let row = client
-        .query_one(
-            "select count(*) as rows from contract_data.entries where ledger_sequence between $1 and $2",
-            &[&i64::from(window.start()), &i64::from(window.end())],
-        )
+        .query_one(&count, &[&i64::from(window.start()), &i64::from(window.end())])
         .await
         .database("count the rows of a window")?;
     let rows: i64 = get(&row, "rows")?;
+    let relation = relation.trim_start_matches("contract_data.");
     verification.find(
         window,
         if rows == recorded.rows {
-            format!("entries: {rows} rows as recorded, but with other values: their digest differs from the recorded one")
+            format!("{relation}: {rows} rows as recorded, but with other values: their digest differs from the recorded one")
         } else {
-            format!("entries: {rows} rows, but progress records {}", recorded.rows)
+            format!("{relation}: {rows} rows, but progress records {}", recorded.rows)
         },
     );
     Ok(())
 }
 
-/// Compares the object with progress: its existence, size, footer, and the digest of its rows.
+/// Compares the object of a table with progress: its existence, size, footer, and the digest of its rows; and what its rows say of
+/// assets with what the database has learnt.
 async fn compare_object(
+    client: &Client,
     store: &Store,
     config: &Config,
     partition_ledgers: u32,
@@ -188,15 +241,18 @@ async fn compare_object(
         verification.find(window, "progress names no object".to_owned());
         return Ok(());
     };
+    let of_table = |data: Path| {
+        if recorded.table == Table::Data { data } else { side_path(&data, recorded.table) }
+    };
+    let name = of_table(Path::from(name.as_str()));
     // During archiving, or after a crash in it, the object is in the archive before progress records it.
-    let staged = Path::from(name.as_str());
-    let archived = archive_path(&config.network.name, partition_ledgers, window);
-    let path = if store.size(&staged).await?.is_none() { archived } else { staged };
+    let archived = of_table(archive_path(&config.network.name, partition_ledgers, window));
+    let path = if store.size(&name).await?.is_none() { archived } else { name.clone() };
     let Some(bytes) = recorded.bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
         verification.find(window, format!("progress does not record the size of object {name}"));
         return Ok(());
     };
-    match object_digest(store, &path, bytes, recorded, config).await {
+    match object_problem(client, store, &path, bytes, recorded, config).await {
         Ok(None) => {}
         Ok(Some(problem)) => verification.find(window, format!("object {name}: {problem}")),
         Err(Error::Corrupt { problem, .. }) => verification.find(window, format!("object {name}: {problem}")),
@@ -209,7 +265,8 @@ async fn compare_object(
 }
 
 /// The difference of an object, if any.
-async fn object_digest(
+async fn object_problem(
+    client: &Client,
     store: &Store,
     path: &Path,
     bytes: u64,
@@ -217,20 +274,49 @@ async fn object_digest(
     config: &Config,
 ) -> Result<Option<String>> {
     let opened = object::open(store, path, bytes).await?;
-    let footer = opened.footer();
-    if let Some(problem) = contradiction(footer, &config.network.name, recorded.window, recorded.batch_id) {
+    let (footer, table) = (opened.footer(), recorded.table);
+    let network = &config.network.name;
+    if let Some(problem) = contradiction(footer, network, table, recorded.window, recorded.batch_id) {
         return Ok(Some(problem.to_owned()));
+    }
+    if footer.sides != recorded.sides {
+        return Ok(Some("it names other tables than progress records".to_owned()));
     }
     let mut rows = opened.rows()?;
     let mut digest = RowsDigest::default();
     let mut tuples = Tuples::default();
+    let mut unlearnt = None;
     while let Some(batch) = rows.try_next().await? {
-        encode(Table::Data, &batch, recorded.batch_id, &mut tuples)?;
+        encode(table, &batch, recorded.batch_id, &mut tuples)?;
         digest.update(&tuples);
+        if unlearnt.is_none()
+            && table == Table::Assets
+            && let Some(claims) = Claims::of(table, &batch)
+        {
+            unlearnt = unlearnt_asset(client, &claims).await?;
+        }
     }
     let count = digest.rows();
-    Ok((recorded.digest.as_deref() != Some(digest.finish().as_str()))
-        .then(|| format!("the digest of its {count} rows differs from the one that progress records")))
+    if recorded.digest.as_deref() != Some(digest.finish().as_str()) {
+        return Ok(Some(format!(
+            "the digest of its {count} rows differs from the one that progress records"
+        )));
+    }
+    Ok(unlearnt.map(|contract| format!("it names the asset of {contract}, which the database does not know")))
+}
+
+/// The contract of an asset that is named, is that of its contract, and is not known; `None` if there is none.
+async fn unlearnt_asset(client: &Client, claims: &Claims<'_>) -> Result<Option<String>> {
+    let named: Vec<_> = (0..claims.rows()).filter_map(|row| claims.row(row)).collect();
+    let contracts: Vec<&str> = named.iter().map(|asset| asset.0).collect();
+    let types: Vec<&str> = named.iter().map(|asset| asset.1).collect();
+    let codes: Vec<Option<&str>> = named.iter().map(|asset| asset.2).collect();
+    let issuers: Vec<Option<&str>> = named.iter().map(|asset| asset.3).collect();
+    let rows = client
+        .query(sql::UNLEARNT_ASSETS, &[&contracts, &types, &codes, &issuers])
+        .await
+        .database("compare named assets with those that are known")?;
+    rows.first().map(|row| get(row, "contract")).transpose()
 }
 
 /// Completed windows that share ledgers.
@@ -258,8 +344,9 @@ async fn find_stray_rows(
         for row in &rows {
             let ledger: i64 = get(row, "ledger_sequence")?;
             let count: i64 = get(row, "rows")?;
+            let relation: &str = get(row, "relation")?;
             let problem =
-                format!("entries: {count} rows of ledger {ledger}, which no completed window covers");
+                format!("{relation}: {count} rows of ledger {ledger}, which no completed window covers");
             verification.find(LedgerWindow::from_row(ledger, ledger)?, problem);
         }
     }
@@ -294,11 +381,38 @@ async fn find_fold_differences(
     for row in &rows {
         let (key, problem): (&str, &str) = (get(row, "ledger_key_hash")?, get(row, "problem")?);
         let differences: i64 = get(row, "differences")?;
-        verification.findings.push(Finding {
-            start_ledger: None,
-            end_ledger: None,
-            problem: format!("current state: key {key} {problem} ({differences} keys differ)"),
-        });
+        verification.find_in_state(format!("current state: key {key} {problem} ({differences} keys differ)"));
+    }
+    Ok(())
+}
+
+/// Times to live that are not those of the history, and ledgers that are not noted as folded.
+async fn find_ttl_differences(
+    client: &Client,
+    range: LedgerWindow,
+    verification: &mut Verification,
+) -> Result<()> {
+    let rows = client
+        .query(sql::TTL_DIFFERENCES, &[&i64::from(range.start()), &i64::from(range.end())])
+        .await
+        .database("compare the times to live with the history")?;
+    for row in &rows {
+        let (key, problem): (&str, &str) = (get(row, "ledger_key_hash")?, get(row, "problem")?);
+        let differences: i64 = get(row, "differences")?;
+        verification.find_in_state(format!("time to live: key {key} {problem} ({differences} keys differ)"));
+    }
+    let rows = client
+        .query(sql::FOLDED_DIFFERENCES, &[])
+        .await
+        .database("compare the folded ledgers with the windows")?;
+    for row in &rows {
+        let noted = [get::<&str>(row, "noted")?, get(row, "noted_with_ttls")?];
+        let folded = [get::<&str>(row, "folded")?, get(row, "folded_with_ttls")?];
+        verification.find_in_state(format!(
+            "folded_ledgers: {} are noted, with times to live {}; the windows say {}, and {}; \
+             contract_data.refresh_current_states() corrects it",
+            noted[0], noted[1], folded[0], folded[1]
+        ));
     }
     Ok(())
 }
@@ -308,13 +422,9 @@ async fn find_false_assets(client: &Client, verification: &mut Verification) -> 
     let rows = client.query(sql::FALSE_ASSETS, &[]).await.database("compare assets with their contracts")?;
     for row in &rows {
         let (contract, asset): (&str, &str) = (get(row, "contract_id")?, get(row, "asset")?);
-        verification.findings.push(Finding {
-            start_ledger: None,
-            end_ledger: None,
-            problem: format!(
+        verification.find_in_state(format!(
                 "assets: {contract} is not the contract of {asset}; contract_data.refresh_current_states() forgets it"
-            ),
-        });
+            ));
     }
     Ok(())
 }

@@ -7,13 +7,15 @@ use crate::contract::fingerprint::Fingerprint;
 use crate::contract::tables::{Table, position};
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
-use crate::database::settings::{Settings, fingerprint, store_fingerprint};
+use crate::database::settings::{
+    Settings, StoredFingerprint, fingerprint, store_fingerprint, store_fingerprint_hash,
+};
 use crate::database::{Client, progress};
 use crate::error::{Error, Result};
-use crate::source::{Drained, Flight, Offer, Trust, drain};
+use crate::source::{Drained, Flight, Offer, OfferedWindow, Trust, drain};
 
-/// Compares the source's rows of the fingerprint's ledger with the fingerprint; stores one if there is none yet. If the source
-/// fails that ledger, those of another loaded ledger are compared with its entries.
+/// Compares the source's ledger of the fingerprint with it: by the hash of its header, if both are known, else by its rows; stores
+/// one if there is none yet. If the source fails that ledger, the rows of another loaded ledger are compared with its entries.
 ///
 /// A scheduled run (`scheduled`) also refuses a source that ends before that ledger; a replay may use a source with
 /// other ledgers only.
@@ -27,9 +29,8 @@ pub(super) async fn check_or_store(
     range: Option<&SourceRange>,
     scheduled: bool,
 ) -> Result<()> {
-    let Some((ledger, remembered)) = settings.fingerprint.clone() else {
-        return store_fingerprint(client).await;
-    };
+    let Some(remembered) = &settings.fingerprint else { return store_fingerprint(client).await };
+    let ledger = remembered.ledger;
     if let Some(range) = range {
         if scheduled && range.end_ledger < i64::from(ledger) {
             return Err(Error::Schema(format!(
@@ -42,40 +43,72 @@ pub(super) async fn check_or_store(
             return Ok(());
         }
     }
-    let (ledger, remembered, digest) = match source_digest(flight, ledger).await {
-        Ok(digest) => (ledger, remembered, digest),
+    match compare(client, flight, remembered).await {
         // It may have gone bad since it was loaded, and then stops nothing: the loaded ledger next to it tells as much.
         Err(error @ (Error::Source { .. } | Error::BadData { .. })) => {
-            let available = match range.and_then(SourceRange::ledgers) {
-                Some(available) => available,
-                None => LedgerWindow::new(0, u32::MAX)?,
-            };
-            let beside = LedgerWindow::single(ledger);
-            let Some(other) = progress::control_ledger(client, beside, available).await? else {
-                return Err(error);
-            };
-            let Ok(digest) = source_digest(flight, other).await else { return Err(error) };
-            tracing::warn!(ledger, error = %error.chain(), compared = other, "cannot compare the ledger of the fingerprint");
-            (other, fingerprint(client, other).await?, digest)
+            compare_another(client, flight, range, ledger, error).await
         }
-        Err(error) => return Err(error),
-    };
-    match digest {
-        Some(digest) if digest != remembered => Err(Error::Schema(format!(
-            "ledger {ledger} differs between source and database: the network was reset, or the source \
-             serves another one; use a new database"
-        ))),
-        _ => Ok(()),
+        compared => compared,
     }
 }
 
-/// The fingerprint of one ledger of the source; `None` if the source does not offer the ledger.
-async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
-    let window = LedgerWindow::single(ledger);
-    let Offer::Ledgers(offered) = flight.offer(Table::Data, window, Trust::WholeStream).await? else {
-        return Ok(None);
+/// Compares the ledger of the fingerprint; a hash that was not known yet is stored.
+async fn compare(client: &Client, flight: &Flight, remembered: &StoredFingerprint) -> Result<()> {
+    let ledger = remembered.ledger;
+    let Some(offered) = offered(flight, ledger).await? else { return Ok(()) };
+    let hash = offered.latest_hash.clone();
+    if let (Some(known), Some(hash)) = (&remembered.hash, &hash) {
+        return if known == hash { Ok(()) } else { Err(other_chain(ledger)) };
+    }
+    if drained_digest(flight, offered).await? != remembered.digest {
+        return Err(other_chain(ledger));
+    }
+    match hash {
+        Some(hash) => store_fingerprint_hash(client, ledger, &hash).await,
+        None => Ok(()),
+    }
+}
+
+/// Compares a loaded ledger next to that of the fingerprint, which the source fails with `error`.
+async fn compare_another(
+    client: &Client,
+    flight: &Flight,
+    range: Option<&SourceRange>,
+    ledger: u32,
+    error: Error,
+) -> Result<()> {
+    let available = match range.and_then(SourceRange::ledgers) {
+        Some(available) => available,
+        None => LedgerWindow::new(0, u32::MAX)?,
     };
-    let mut drain = drain(flight, *offered);
+    let Some(other) = progress::control_ledger(client, LedgerWindow::single(ledger), available).await? else {
+        return Err(error);
+    };
+    let Ok(Some(offered)) = offered(flight, other).await else { return Err(error) };
+    let Ok(digest) = drained_digest(flight, offered).await else { return Err(error) };
+    tracing::warn!(ledger, error = %error.chain(), compared = other, "cannot compare the ledger of the fingerprint");
+    if digest == fingerprint(client, other).await? { Ok(()) } else { Err(other_chain(other)) }
+}
+
+/// The error for a source whose ledger is another.
+fn other_chain(ledger: u32) -> Error {
+    Error::Schema(format!(
+        "ledger {ledger} differs between source and database: the network was reset, or the source \
+         serves another one; use a new database"
+    ))
+}
+
+/// The source's offer of one ledger; `None` if it does not have the ledger.
+async fn offered(flight: &Flight, ledger: u32) -> Result<Option<OfferedWindow>> {
+    match flight.offer(Table::Data, LedgerWindow::single(ledger), Trust::WholeStream).await? {
+        Offer::Ledgers(offered) => Ok(Some(*offered)),
+        Offer::NothingYet => Ok(None),
+    }
+}
+
+/// The fingerprint of one ledger of the source.
+async fn drained_digest(flight: &Flight, offered: OfferedWindow) -> Result<String> {
+    let mut drain = drain(flight, offered);
     let mut digest = Fingerprint::default();
     loop {
         match drain.next().await? {
@@ -88,7 +121,7 @@ async fn source_digest(flight: &Flight, ledger: u32) -> Result<Option<String>> {
                     digest.add(keys.value(row), value, deleted.value(row));
                 }
             }
-            Drained::Complete(..) => return Ok(Some(digest.finish())),
+            Drained::Complete(..) => return Ok(digest.finish()),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn own_archive(context: &Context, client: &Client) -> Result<()
             // Releases before the mark have left objects without one.
             if let Some((writer, object)) = first_writer(store, network).await?
                 && writer != database_id
-                && !progress::refers_to(client, &object).await?
+                && !progress::refers_to(client, &object, "completed").await?
             {
                 return Err(refused(context, &format!("has objects of database {writer}, such as {object}")));
             }

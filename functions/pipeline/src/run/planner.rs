@@ -15,6 +15,7 @@ use crate::database::progress::{self, CompletedWindow};
 use crate::error::{Error, Result};
 use crate::source::Offer;
 use crate::store::StagedObject;
+use crate::store::archive::remove_staged;
 
 /// The scope of a run.
 #[derive(Debug, Clone, Copy)]
@@ -253,7 +254,7 @@ impl<'a> Planner<'a> {
             return Ok(Some(object));
         }
         tracing::info!(object = %object.path, "removed: loading it takes too long; draining its ledgers in shorter windows");
-        self.context.store().remove(&object.path).await?;
+        remove_staged(self.context.store(), &object.path).await?;
         Ok(None)
     }
 

@@ -7,7 +7,7 @@ use crate::database::progress::{self, CompletedWindow};
 use crate::database::{Client, Session, begin, commit, fold};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
-use crate::store::archive::{move_to_archive, staged_objects};
+use crate::store::archive::{move_to_archive, remove_staged, staged_objects};
 use crate::store::names::is_archived;
 
 /// Finishes the work of earlier runs: unarchived objects, unfolded windows, superseded objects. Returns the sealed
@@ -50,14 +50,14 @@ pub(super) async fn archive(
         Some(true) => {}
         Some(false) if !is_archived(staged) => {
             tracing::info!(object = %staged, "removed a staged object: its window is archived, or has been replaced");
-            return store.remove(staged).await;
+            return remove_staged(store, staged).await;
         }
         Some(false) | None => return Ok(()),
     }
     let target = if is_archived(staged) {
         staged.clone() // a restored window: it stays where it is, also under a name that other partitions gave it
     } else {
-        move_to_archive(store, network, settings.partition_ledgers, window, staged).await?
+        move_to_archive(store, network, settings.partition_ledgers, window, staged, &completed.sides).await?
     };
     failpoint!("archive_moved");
     progress::mark_archived(tx.client(), id, batch_id, target.as_ref()).await?;
@@ -98,7 +98,7 @@ async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<Staged
         }
         if !covering.is_empty() {
             tracing::info!(object = %object.path, "removed a staged object: its ledgers are loaded");
-            store.remove(&object.path).await?;
+            remove_staged(store, &object.path).await?;
             continue;
         }
         if window.end() < settings.retained_from {

@@ -195,7 +195,7 @@ async fn force(
         wanted.range = whole;
     }
     let available = context.source_range().await?;
-    let remembered = context.settings.fingerprint.as_ref().map(|(ledger, _)| *ledger);
+    let remembered = context.settings.fingerprint.as_ref().map(|fingerprint| fingerprint.ledger);
     let is_replaced = remembered.is_some_and(|ledger| replaced.iter().any(|c| c.window.contains(ledger)));
     if !is_replaced {
         fingerprint::check_or_store(client, &context.flight, &context.settings, available.as_ref(), false)

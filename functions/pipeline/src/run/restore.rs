@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use object_store::path::Path;
 
 use super::context::Context;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::{Client, progress};
 use crate::error::{Error, Result};
@@ -87,7 +88,8 @@ async fn choose(
             if opened.contains_key(&name.0) {
                 continue;
             }
-            let object = archived_object(context.store(), context.network(), name.clone()).await?;
+            let object =
+                archived_object(context.store(), context.network(), Table::Data, name.clone()).await?;
             let writer = object.footer.database_id;
             if mark.is_some_and(|mark| !mark.knows(writer)) {
                 tracing::warn!(object = %object.path, database_id = %writer, "ignored an object of another database");

@@ -22,6 +22,7 @@ use crate::metrics;
 use crate::report::{WindowReport, WindowStatus};
 use crate::source::{Offer, OfferedWindow, Trust, drain};
 use crate::store::StagedObject;
+use crate::store::archive::remove_staged;
 use crate::store::names::is_archived;
 use crate::store::stage::{StageTarget, Staged, stage, stage_part, stage_sorted};
 
@@ -167,7 +168,7 @@ pub(super) async fn record_failure(
     if !replaces {
         let client = context.session().await?;
         for superseded in progress::mark_failed(&client, window, &message, kept.as_deref()).await? {
-            context.store().remove(&Path::from(superseded)).await?;
+            remove_staged(context.store(), &Path::from(superseded)).await?;
         }
     }
     Ok(WindowReport::failed(window, error))
@@ -313,7 +314,7 @@ async fn load_window(
         Some(ours) if !ours.archived => archive_window(context, ours.id, &object).await?,
         Some(_) => {}
         None if is_archived(&object.path) => {}
-        None => context.store().remove(&object.path).await?,
+        None => remove_staged(context.store(), &object.path).await?,
     }
     // Loaded by an earlier attempt of this process whose answer was lost, or by another process.
     if ours.is_some() && attempts > 1 {
@@ -393,7 +394,7 @@ async fn drain_again(
     replaces: bool,
 ) -> Result<(StagedObject, ClaimFacts)> {
     tracing::warn!(error = %error.chain(), "removed a corrupt object; draining its window again");
-    context.store().remove(&object.path).await?;
+    remove_staged(context.store(), &object.path).await?;
     match stage_window(context, window, replaces, Attempts::UpToMax).await? {
         Prepared::Ready(object, facts) => Ok((object, facts)),
         Prepared::Bad(error, _) => Err(error),
@@ -417,7 +418,8 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 /// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
 async fn archive_window(context: &Context, id: i64, object: &StagedObject) -> Result<()> {
     let (batch_id, window) = (object.footer.batch_id, object.window()?);
-    let completed = &CompletedWindow { id, batch_id, window, archived: false };
+    let sides = object.footer.sides.iter().map(|side| side.table).collect();
+    let completed = &CompletedWindow { id, batch_id, window, archived: false, sides };
     let attempt =
         |mut client: Session, _| async move { archive(context, &mut client, completed, &object.path).await };
     context.retry_on_session("archive", attempt).await

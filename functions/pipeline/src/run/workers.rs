@@ -23,6 +23,7 @@ use crate::database::progress::CompletedWindow;
 use crate::error::{Error, Result};
 use crate::report::{Event, Report, Watch, WindowReport, WindowStatus};
 use crate::store::StagedObject;
+use crate::store::archive::remove_staged;
 
 /// The default number of parallel windows: one is drained while another is loaded.
 pub(super) const WORKERS: usize = 2;
@@ -299,7 +300,7 @@ impl Crew<'_, '_> {
         match self.attribution.bad_data(self.context, planned, window, ledger).await {
             Verdict::Narrow(parts) => {
                 if let Some(object) = object {
-                    self.context.store().remove(&object).await?;
+                    remove_staged(self.context.store(), &object).await?;
                 }
                 Ok(self.narrow(window, parts, error).await)
             }

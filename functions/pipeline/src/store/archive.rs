@@ -5,36 +5,58 @@ use uuid::Uuid;
 
 use super::footer::Footer;
 use super::names::{
-    archive_folder, archive_path, parse_archive_folder, parse_archive_path, parse_staging_path,
+    archive_folder, archive_path, parse_archive_folder, parse_archive_path, parse_staging_path, side_path,
     staging_folder,
 };
 use super::object::{self, StagedObject};
 use super::store::Store;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
-/// Moves the object of a completed window from staging/ to archive/, and returns its name there. If two processes do it
-/// at once, the second finds the staged object gone and the archived one in place.
+/// Moves the objects of a completed window from staging/ to archive/, that of `data` last, and returns its name there. If two
+/// processes do it at once, the second finds the staged objects gone and the archived ones in place.
 ///
 /// # Errors
-/// [`Error::Staging`]; [`Error::Corrupt`] when the object is in neither place.
+/// [`Error::Staging`]; [`Error::Corrupt`] when an object is in neither place.
 pub(crate) async fn move_to_archive(
     store: &Store,
     network: &str,
     partition_ledgers: u32,
     window: LedgerWindow,
     staged: &Path,
+    sides: &[Table],
 ) -> Result<Path> {
     let target = archive_path(network, partition_ledgers, window);
+    for table in sides {
+        move_object(store, &side_path(staged, *table), &side_path(&target, *table)).await?;
+    }
+    move_object(store, staged, &target).await?;
+    Ok(target)
+}
+
+async fn move_object(store: &Store, staged: &Path, target: &Path) -> Result<()> {
     // An object restored from the archive is already in place: moving it onto itself would lose it.
-    let moved = *staged == target || store.rename(staged, &target).await?;
-    if !moved && store.size(&target).await?.is_none() {
+    let moved = staged == target || store.rename(staged, target).await?;
+    if !moved && store.size(target).await?.is_none() {
         return Err(Error::corrupt(
             staged.to_string(),
             format!("it is gone, and {target} does not exist either"),
         ));
     }
-    Ok(target)
+    Ok(())
+}
+
+/// Removes the objects of a window from staging/, that of `data` first: without it, the others mean nothing.
+///
+/// # Errors
+/// [`Error::Staging`].
+pub(crate) async fn remove_staged(store: &Store, data: &Path) -> Result<()> {
+    store.remove(data).await?;
+    for table in Table::SIDES {
+        store.remove(&side_path(data, table)).await?;
+    }
+    Ok(())
 }
 
 /// The objects of a database in staging/, by name, without replacements. Unreadable ones are left alone: staging/
@@ -64,7 +86,7 @@ pub(crate) async fn staged_objects(
         if footer.database_id != database_id || footer.replaces {
             continue;
         }
-        if let Some(problem) = contradiction(&footer, network, window, batch_id) {
+        if let Some(problem) = contradiction(&footer, network, Table::Data, window, batch_id) {
             tracing::warn!(object = %path, problem, "unusable object: draining its window");
             continue;
         }
@@ -127,10 +149,11 @@ async fn names_in(store: &Store, folder: &Path) -> Result<Vec<ArchivedName>> {
 pub(crate) async fn archived_object(
     store: &Store,
     network: &str,
+    table: Table,
     (path, bytes, window): ArchivedName,
 ) -> Result<StagedObject> {
     let footer = object::open(store, &path, bytes).await?.footer().clone();
-    if let Some(problem) = contradiction(&footer, network, window, footer.batch_id) {
+    if let Some(problem) = contradiction(&footer, network, table, window, footer.batch_id) {
         return Err(Error::corrupt(path.to_string(), problem));
     }
     Ok(StagedObject { path, bytes, footer })
@@ -140,10 +163,13 @@ pub(crate) async fn archived_object(
 pub(crate) fn contradiction(
     footer: &Footer,
     network: &str,
+    table: Table,
     window: LedgerWindow,
     batch_id: Uuid,
 ) -> Option<&'static str> {
-    if footer.network != network {
+    if footer.table != table {
+        Some("its footer names another table")
+    } else if footer.network != network {
         Some("its footer names another network")
     } else if (footer.start_ledger, footer.end_ledger) != (window.start(), window.end()) {
         Some("its footer names another window")

@@ -17,7 +17,15 @@ pub(crate) fn staging_path(network: &str, window: LedgerWindow, batch_id: Uuid) 
     Path::from(format!("staging/network={network}/{window}-{batch_id}.parquet"))
 }
 
-/// The window and batch in the name of a staged object; `None` for any other name.
+/// The name of the object of `data`, given that of another table's in staging/; `None` for any other name.
+pub(crate) fn data_path_of(side: &Path) -> Option<Path> {
+    Table::SIDES.iter().find_map(|table| {
+        let data = side.as_ref().strip_suffix(&format!(".{}.parquet", table.name()))?;
+        Some(Path::from(format!("{data}.parquet")))
+    })
+}
+
+/// The window and batch in the name of a staged object of `data`; `None` for any other name.
 pub(crate) fn parse_staging_path(path: &Path) -> Option<(LedgerWindow, Uuid)> {
     let mut parts = path.filename()?.strip_suffix(".parquet")?.splitn(3, '-');
     let start = parts.next()?.parse().ok()?;
@@ -33,6 +41,19 @@ pub(crate) fn side_path(data: &Path, table: Table) -> Path {
         Some(rest) => format!("archive/contract_{name}{rest}"),
         None => format!("{}.{name}.parquet", data.trim_end_matches(".parquet")),
     })
+}
+
+/// The name of the object of `data`, given that of another table's in the archive.
+pub(crate) fn archived_data_path(object: &Path, table: Table) -> Path {
+    Path::from(object.as_ref().replacen(&format!("archive/contract_{}", table.name()), DATASET, 1))
+}
+
+/// The folder of a network's archived objects of a table.
+pub(crate) fn table_folder(network: &str, table: Table) -> Path {
+    match table {
+        Table::Data => archive_folder(network),
+        side => side_path(&archive_folder(network), side),
+    }
 }
 
 /// The beginning of the names of archived objects of `data`.
@@ -106,10 +127,18 @@ mod tests {
             "staging/network=pubnet/51340657-51340749-00000000-0000-0000-0000-000000000007.ttl.parquet"
         );
         assert_eq!(parse_staging_path(&side_path(&path, Table::Ttl)), None);
+        assert_eq!(data_path_of(&side_path(&path, Table::Ttl)), Some(path.clone()));
+        assert_eq!(data_path_of(&path), None);
         assert_eq!(
             side_path(&archive_path("pubnet", 100_000, window), Table::Assets).as_ref(),
             "archive/contract_assets/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
         );
+        let archived = archive_path("pubnet", 100_000, window);
+        for table in Table::ALL {
+            let object = if table == Table::Data { archived.clone() } else { side_path(&archived, table) };
+            assert_eq!(archived_data_path(&object, table), archived);
+            assert!(object.prefix_matches(&table_folder("pubnet", table)));
+        }
         let folder = Path::from("archive/contract_data/v1/network=pubnet/ledger_range=51300000");
         assert_eq!(parse_archive_folder(&folder), Some(51_300_000));
     }

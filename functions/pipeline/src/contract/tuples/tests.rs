@@ -9,7 +9,7 @@ use stellar_xdr::{Int128Parts, ScMap, ScVal};
 use testkit::Row;
 
 use super::*;
-use crate::contract::tables::Table;
+use crate::contract::tables::{COLUMNS, Table};
 
 const BATCH: Uuid = Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
 
@@ -29,7 +29,7 @@ fn with_column(name: &str, array: ArrayRef) -> RecordBatch {
 }
 
 fn encoded(batch: &RecordBatch, batch_id: Uuid) -> Result<Tuples> {
-    let mut tuples = Tuples { bytes: b"left over".to_vec(), ends: vec![4] };
+    let mut tuples = Tuples { bytes: b"left over".to_vec(), ends: vec![4], fields: 1 };
     encode(Table::Data, batch, batch_id, &mut tuples).map(|()| tuples)
 }
 

@@ -3,7 +3,6 @@
 use arrow::array::Int32Array;
 use testkit::{Asset, Row};
 
-use super::super::tables::Table;
 use super::*;
 
 /// The columns of these rows, normalized.
@@ -193,4 +192,83 @@ fn spellings_become_one() {
 fn required_texts_stay_as_they_are() {
     let rows = [Row { contract_id: String::new(), ..Row::at(1) }];
     assert_eq!(normalized(&rows).unwrap(), testkit::rows::batch(&rows).columns());
+}
+
+/// Checks a batch of `ttl` or `assets`, given as columns in the order of the contract.
+fn checked_side(table: Table, columns: Vec<ArrayRef>) -> Result<()> {
+    let mut columns = columns;
+    normalize(table, &mut columns)?;
+    columns.push(Arc::new((0..).take(columns[0].len()).collect::<Int32Array>()));
+    let pubnet = Network::new("pubnet", None).unwrap();
+    Checker::new(table, pubnet).check(&RecordBatch::try_new(table.staged_schema(), columns).unwrap())
+}
+
+/// One change of a time to live in ledger 10.
+fn ttl(hash: &str, change: &str, until: Option<u32>, durability: Option<&str>) -> Result<()> {
+    let closed = arrow::array::TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC");
+    checked_side(
+        Table::Ttl,
+        vec![
+            Arc::new(StringArray::from(vec![hash])),
+            Arc::new(StringArray::from(vec![change])),
+            Arc::new(UInt32Array::from(vec![until])),
+            Arc::new(StringArray::from(vec![durability])),
+            Arc::new(UInt32Array::from(vec![10])),
+            Arc::new(closed),
+        ],
+    )
+}
+
+#[test]
+fn a_change_of_a_time_to_live_has_a_hash_a_word_and_an_end() {
+    let hash = "0a".repeat(32);
+    for change in ["created", "extended", "restored"] {
+        ttl(&hash, change, Some(20), None).unwrap();
+        let error = ttl(&hash, change, None, None).unwrap_err().to_string();
+        let expected = "bad data in ledger 10, column ttl.live_until_ledger: is null, although the entry is ";
+        assert_eq!(error, format!("{expected}{change}"));
+    }
+    ttl(&hash.to_uppercase(), "removed", None, None).unwrap();
+    ttl(&STANDARD.encode([10; 32]), "evicted", None, Some(DURABILITIES[0])).unwrap();
+    ttl(&hash, "evicted", None, Some("")).unwrap();
+    for (hash, change, durability, column) in [
+        ("0a", "removed", None, "ttl.ledger_key_hash"),
+        (hash.as_str(), "gone", None, "ttl.change"),
+        (hash.as_str(), "evicted", Some("Temporary"), "ttl.contract_durability"),
+    ] {
+        let error = ttl(hash, change, Some(20), durability).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("bad data in ledger 10, column {column}: ")), "{error}");
+    }
+}
+
+/// An asset that ledger 10 names.
+fn named(contract: &str, asset_type: &str, code: Option<&str>, issuer: Option<&str>) -> Vec<ArrayRef> {
+    let text = |text: Option<&str>| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    vec![
+        text(Some(contract)),
+        text(Some(asset_type)),
+        text(code),
+        text(issuer),
+        Arc::new(UInt32Array::from(vec![10])),
+    ]
+}
+
+#[test]
+fn an_asset_of_another_contract_is_kept_and_not_believed() {
+    let pubnet = Network::new("pubnet", None).unwrap();
+    let native = pubnet.native_contract().unwrap();
+    let believed = |columns: Vec<ArrayRef>| {
+        let mut columns = columns;
+        columns.push(Arc::new(Int32Array::from(vec![0])));
+        let batch = RecordBatch::try_new(Table::Assets.staged_schema(), columns).unwrap();
+        Checker::new(Table::Assets, pubnet.clone()).check(&batch).unwrap();
+        Claims::of(Table::Assets, &batch).unwrap().is_true(0, &pubnet).unwrap()
+    };
+    assert!(believed(named(&native, "native", None, None)));
+    assert!(!believed(named(&testkit::rows::contract(1), "native", None, None)));
+    assert!(!believed(named(&native, "credit_alphanum4", Some("US\u{e9}"), None)));
+    let wrong = checked_side(Table::Assets, named("CAS3", "native", None, None)).unwrap_err().to_string();
+    assert_eq!(wrong, "bad data in ledger 10, column assets.contract_id: \"CAS3\" is not a strkey C…");
+    let wrong = checked_side(Table::Assets, named(&native, "pool", None, None)).unwrap_err().to_string();
+    assert!(wrong.starts_with("bad data in ledger 10, column assets.asset_type: "), "{wrong}");
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use testkit::{Asset, Row};
 
 use super::*;
+use crate::contract::tables::{COLUMNS, position};
 
 mod refused;
 

@@ -40,6 +40,9 @@ async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
     let flight = Flight::new(&Config::from_lookup(|_| None).unwrap().flight).unwrap();
     let messages = futures::stream::iter(messages).map(Ok).boxed();
     let offered = OfferedWindow {
+        table: Table::Data,
+        sides: Vec::new(),
+        latest_hash: None,
         window: LedgerWindow::new(10, 15).unwrap(),
         evidence: Evidence::Declared,
         total_records: Some(declared),
@@ -48,7 +51,7 @@ async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
         latest_closed_at: None,
     };
     let mut drain = drain(&flight, offered);
-    drain.stream = Some(OpenStream::of(messages));
+    drain.stream = Some(OpenStream::of(Table::Data, messages));
     let (mut digest, mut tuples) = (RowsDigest::default(), Tuples::default());
     loop {
         match drain.next().await {

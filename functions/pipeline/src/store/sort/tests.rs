@@ -6,7 +6,7 @@ use arrow::array::{Array, Int32Array, StringArray};
 use proptest::prelude::*;
 use testkit::Row;
 
-use crate::contract::tables::Table;
+use crate::contract::tables::{Table, position};
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn ledgers_in_turn_over_more_runs_than_are_merged_at_once_come_out_whole() {
 #[test]
 fn a_slice_of_a_large_batch_is_copied() {
     let batch = staged(&[3; 10_000], 0).slice(7, 2);
-    let copy = sorted(&batch).unwrap();
+    let copy = sorted(Table::Data, &batch).unwrap();
     assert_eq!(copy, batch);
     assert!(copy.get_array_memory_size() < 20_000, "{} bytes", copy.get_array_memory_size());
 }

@@ -1,0 +1,8 @@
+-- What folded_ledgers says against the windows that are marked as folded.
+select f.ledgers::text as noted, w.ledgers::text as folded, f.with_ttls::text as noted_with_ttls, w.with_ttls::text as folded_with_ttls
+from contract_data.folded_ledgers f, (
+  select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}') as ledgers,
+    coalesce(range_agg(int8range(start_ledger, end_ledger, '[]'))
+      filter (where id in (select window_id from contract_data.window_tables where table_name = 'ttl')), '{}') as with_ttls
+  from contract_data.ingestion_progress where status = 'completed' and folded) w
+where (f.ledgers, f.with_ttls) is distinct from (w.ledgers, w.with_ttls)
