@@ -97,9 +97,8 @@ comment on column contract_data.folded_ledgers.with_ttls is 'Those of them whose
 comment on column contract_data.folded_ledgers.newest_ledger is 'The newest of these ledgers: the current state is that after it.';
 comment on column contract_data.folded_ledgers.ttls_whole_from is
   'From this ledger to the newest, every change of a time to live is known; null if that of the newest ledger is not.';
-insert into contract_data.folded_ledgers (ledgers)
-select coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}')
-from contract_data.ingestion_progress where status = 'completed' and folded;
+-- `migrate` fills it once the functions that keep it are in place.
+insert into contract_data.folded_ledgers default values;
 
 -- What windows name, until the next fold learns it. Assets are facts of the network, so it does not matter which window it was.
 create table contract_data.named_assets (

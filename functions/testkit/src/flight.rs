@@ -49,6 +49,17 @@ pub enum Request {
         /// The number of this request for the same window, counted from 1.
         attempt: usize,
     },
+    /// `PATH ["contract","ttl","<start>","<end>"]`, or `assets`: the rows of another table in these ledgers.
+    Side {
+        /// `ttl` or `assets`.
+        table: &'static str,
+        /// The first ledger.
+        start: u32,
+        /// The last ledger.
+        end: u32,
+        /// The number of this request for the same table and window, counted from 1.
+        attempt: usize,
+    },
 }
 
 /// The answer to a GetFlightInfo.

@@ -36,6 +36,7 @@ pub mod s3;
 pub mod schema;
 pub mod secret;
 mod servers;
+pub mod sides;
 pub mod xdr;
 
 pub use asset::Asset;
@@ -51,3 +52,4 @@ pub use pyarrow::Pyarrow;
 pub use rows::Row;
 pub use s3::Bucket;
 pub use secret::Secret;
+pub use sides::{Named, Ttl};

@@ -129,7 +129,7 @@ async fn a_long_query_is_not_blocked_blocks_nobody_and_is_waited_for_next_time()
 
     let report = json(&world.succeeds("maintain --json").await);
     assert_eq!(report["postponed"], serde_json::json!([]));
-    assert_eq!((report["dropped"].as_array().unwrap().len(), &report["retained_from"]), (3, &192.into()));
+    assert_eq!((report["dropped"].as_array().unwrap().len(), &report["retained_from"]), (6, &192.into()));
     world.expect_retained(&[1..=300, 449..=464], 192).await;
 }
 

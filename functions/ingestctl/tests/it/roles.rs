@@ -82,7 +82,7 @@ fn script(file: &str) -> String {
 }
 
 /// What the loader may do to tables beside reading.
-const LOADER_WRITES: &str = "entries INSERT";
+const LOADER_WRITES: &str = "entries INSERT\nttl_changes INSERT";
 
 /// The rights of the loader in the catalogue, less reading; partitions with them.
 const RIGHTS: &str = "
@@ -256,8 +256,11 @@ fold_pending search_path=pg_catalog, pg_temp false
 fold_windows search_path=pg_catalog, pg_temp work_mem=64MB jit=off enable_mergejoin=off enable_nestloop=off false
 hint_window search_path=pg_catalog, pg_temp false
 mark_archived search_path=pg_catalog, pg_temp false
+name_assets search_path=pg_catalog, pg_temp false
+record_table search_path=pg_catalog, pg_temp false
 replace_window search_path=pg_catalog, pg_temp work_mem=64MB jit=off false
 store_fingerprint search_path=pg_catalog, pg_temp false
+store_fingerprint_hash search_path=pg_catalog, pg_temp false
 store_schedule_start search_path=pg_catalog, pg_temp false
 tend_partition search_path=pg_catalog, pg_temp lock_timeout=5min false
 unhint_window search_path=pg_catalog, pg_temp false";

@@ -12,6 +12,11 @@ const EVERYTHING: &str = "
       (select string_agg(p::text, ',' order by id) from contract_data.ingestion_progress p),
       (select string_agg(k::text, ',' order by ledger_key_hash) from contract_data.key_states k),
       (select string_agg(a::text, ',' order by contract_id) from contract_data.contract_assets a),
+      (select string_agg(t::text, ',' order by ledger_sequence, change_index) from contract_data.ttl_changes t),
+      (select string_agg(t::text, ',' order by ledger_key_hash) from contract_data.entry_ttls t),
+      (select string_agg(w::text, ',' order by window_id, table_name) from contract_data.window_tables w),
+      (select string_agg(n::text, ',') from contract_data.named_assets n),
+      (select f::text from contract_data.folded_ledgers f),
       (select s::text from contract_data.settings s),
       (select string_agg(relname || coalesce(relacl::text, '') || relreplident::text, ',' order by relname) from pg_class
        where relnamespace = 'contract_data'::regnamespace),
@@ -73,6 +78,21 @@ fn refused() -> Vec<(String, &'static str)> {
         (format!("begin; savepoint s; {}; release s; commit", replace(ID, 1, 16, 3)), "55000"),
         // rows without a window, and windows of others
         ("insert into contract_data.entries select * from contract_data.entries".to_owned(), "55000"),
+        ("insert into contract_data.ttl_changes select * from contract_data.ttl_changes".to_owned(), "55000"),
+        (format!("select contract_data.record_table({ID}, 'ttl', 1, 1, repeat('0', 64))"), "55000"),
+        (
+            format!(
+                "begin; {claimed}; select contract_data.record_table({ID}, 'ttl', 1, 1, repeat('0', 64))"
+            ),
+            "55000",
+        ),
+        (format!("select contract_data.record_table({ID}, 'ttl', -1, 1, repeat('0', 64))"), "22023"),
+        (
+            "select contract_data.name_assets(array['C'], array['native'], array[null], array[null])"
+                .to_owned(),
+            "55000",
+        ),
+        ("select contract_data.store_fingerprint_hash(1, 'x')".to_owned(), "22023"),
         (format!("select contract_data.finish_window({ID}, 1)"), "55000"),
         (format!("begin; {claimed}; select contract_data.finish_window({ID}, 1)"), "55000"),
         (format!("select contract_data.mark_archived({ID}, gen_random_uuid(), 'staging/x')"), "22023"),
@@ -105,7 +125,7 @@ fn refused() -> Vec<(String, &'static str)> {
 }
 
 /// What the loader has no right to.
-const FORBIDDEN: [&str; 62] = [
+const FORBIDDEN: [&str; 73] = [
     "insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, completed_at)
        values (gen_random_uuid(), 100, 110, 'completed', now())",
     "update contract_data.ingestion_progress set folded = false",
@@ -128,6 +148,17 @@ const FORBIDDEN: [&str; 62] = [
     "insert into contract_data.contract_assets (contract_id, asset_type, learnt_from) values ('C', 'native', 'network')",
     "update contract_data.contract_assets set asset_code = 'MINE'",
     "delete from contract_data.contract_assets",
+    "update contract_data.ttl_changes set live_until_ledger = 0",
+    "delete from contract_data.ttl_changes",
+    "truncate contract_data.ttl_changes",
+    "insert into contract_data.ttl_changes_0000000000 select * from contract_data.ttl_changes",
+    "update contract_data.entry_ttls set live_until_ledger = 0",
+    "delete from contract_data.retained_ttls",
+    "delete from contract_data.window_tables",
+    "update contract_data.folded_ledgers set ledgers = '{}'",
+    "insert into contract_data.named_assets values ('C', 'native')",
+    "insert into contract_data.replaced_ttls values ('')",
+    "select contract_data.note_folded('{(,)}', '{}', '{}')",
     "insert into contract_data.retained_states select * from contract_data.entries",
     "insert into contract_data.replaced_keys values ('', '')",
     "update contract_data.settings set schedule_start = 4294967295",
@@ -181,6 +212,7 @@ fn vain() -> Vec<String> {
         format!("select contract_data.mark_archived({ID}, {other}, 'archive/contract_data/1-16.parquet')"),
         "select contract_data.store_schedule_start(4294967295)".to_owned(),
         "select contract_data.store_fingerprint(1, repeat('0', 64))".to_owned(),
+        "select contract_data.store_fingerprint_hash(2, repeat('0', 64))".to_owned(),
         format!("select contract_data.unhint_window({other})"),
         "select contract_data.fold_pending(1000000)".to_owned(),
         format!("select contract_data.fold_windows(array[{ID}])"),

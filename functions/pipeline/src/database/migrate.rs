@@ -31,6 +31,9 @@ pub struct Migration {
 /// From this version on, the rows of one ledger have an order that every lake of a network shares.
 const SHARED_ORDER: u32 = 6;
 
+/// From this version on, the database notes which ledgers are folded.
+const NOTED: u32 = 7;
+
 /// Brings the schema up to date: applies the missing migrations; then, in one transaction, writes the settings once,
 /// puts functions and views in place, and grants loader and reader their rights. Safe beside another `migrate` and beside
 /// loaders. If the schema is newer than this loader, its functions and grants stay.
@@ -111,6 +114,13 @@ async fn complete(client: &mut Client, config: &Config, migration: &Migration) -
         return Ok(Vec::new());
     }
     let replaced = functions::apply(&tx).await?;
+    if (1..NOTED).contains(&migration.from) {
+        // A loader of the release before may have folded windows until now.
+        tx.execute("select pg_advisory_xact_lock(hashtextextended('contract_data.fold', 0))", &[])
+            .await
+            .database("wait for folds")?;
+        tx.execute(sql::RECOUNT_FOLDED, &[]).await.database("note the folded ledgers")?;
+    }
     tx.execute(
         "insert into contract_data.contract_assets (contract_id, asset_type, learnt_from)
          values ($1, 'native', 'network') on conflict do nothing",

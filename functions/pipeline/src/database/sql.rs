@@ -28,6 +28,7 @@ pub(crate) const NEWEST_LEDGER: &str = include_str!("../../../../sql/loader/newe
 pub(crate) const OPEN_WINDOWS: &str = include_str!("../../../../sql/loader/open_windows.sql");
 pub(crate) const OVERLAPPING_WINDOWS: &str = include_str!("../../../../sql/loader/overlapping_windows.sql");
 pub(crate) const PACE: &str = include_str!("../../../../sql/loader/pace.sql");
+pub(crate) const RECOUNT_FOLDED: &str = include_str!("../../../../sql/loader/recount_folded.sql");
 pub(crate) const RETAINED_PARTITIONS: &str = include_str!("../../../../sql/loader/retained_partitions.sql");
 pub(crate) const RETENTION_BOUNDARY: &str = include_str!("../../../../sql/loader/retention_boundary.sql");
 pub(crate) const ROWS_BINARY: &str = include_str!("../../../../sql/loader/rows_binary.sql");

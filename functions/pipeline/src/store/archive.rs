@@ -30,6 +30,7 @@ pub(crate) async fn move_to_archive(
     let target = archive_path(network, partition_ledgers, window);
     for table in sides {
         move_object(store, &side_path(staged, *table), &side_path(&target, *table)).await?;
+        failpoint!("side_moved");
     }
     move_object(store, staged, &target).await?;
     Ok(target)

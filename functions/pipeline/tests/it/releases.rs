@@ -19,7 +19,7 @@ const NOTE: &str = "select contract_data.note_load(id) from contract_data.ingest
 /// The calls of loaders, with the types of arguments and result: the contract between releases. A call stays as long as
 /// `settings.oldest_loader` admits a loader that sends it. Loaders before schema version 4 wrote tables instead, and are
 /// refused: a right to write them is a right to destroy what they hold.
-const CALLS: [(&str, &[Type], Type); 15] = [
+const CALLS: [(&str, &[Type], Type); 18] = [
     ("select contract_data.ensure_partition($1)", &[Type::INT8], Type::TEXT),
     ("select contract_data.tend_partition($1)", &[Type::INT8], Type::VOID),
     ("select contract_data.fold_windows(array[$1::bigint])", &[Type::INT8], Type::INT8),
@@ -65,6 +65,16 @@ const CALLS: [(&str, &[Type], Type); 15] = [
         ],
         Type::BOOL,
     ),
+    (
+        "select contract_data.record_table($1, $2, $3, $4, $5)",
+        &[Type::INT8, Type::TEXT, Type::INT8, Type::INT8, Type::TEXT],
+        Type::VOID,
+    ),
+    (
+        "select contract_data.name_assets($1, $2, $3, $4)",
+        &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+        Type::INT8,
+    ),
     ("select contract_data.finish_window($1, $2)", &[Type::INT8, Type::INT8], Type::VOID),
     (
         "select contract_data.fail_window($1, $2, $3, $4) as superseded",
@@ -80,6 +90,7 @@ const CALLS: [(&str, &[Type], Type); 15] = [
     ("select contract_data.unhint_window($1)", &[Type::UUID], Type::VOID),
     ("select contract_data.store_schedule_start($1) as schedule_start", &[Type::INT8], Type::INT8),
     ("select contract_data.store_fingerprint($1, $2)", &[Type::INT8, Type::TEXT], Type::VOID),
+    ("select contract_data.store_fingerprint_hash($1, $2)", &[Type::INT8, Type::TEXT], Type::VOID),
     ("select contract_data.refresh_current_states()", &[], Type::INT8),
 ];
 
@@ -121,6 +132,8 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
         assets,
         claim,
         replace,
+        record,
+        name,
         finish,
         fail,
         archived,
@@ -128,6 +141,7 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
         unhint,
         schedule,
         fingerprint,
+        hash,
         refresh,
     ] = statements
     else {
@@ -138,8 +152,8 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
     let window = session.query_one(window, &[&start]).await.unwrap();
     let (id, batch): (i64, Uuid) = (window.get(0), window.get(1));
     let (object, rows): (String, i64) = (window.get(2), window.get(3));
-    let name: String = session.query_one(ensure, &[&start]).await.unwrap().get(0);
-    assert_eq!(name, "entries_0000000000");
+    let partition: String = session.query_one(ensure, &[&start]).await.unwrap().get(0);
+    assert_eq!(partition, "entries_0000000000");
     session.query_one(tend, &[&start]).await.unwrap();
     for call in [fold, pending] {
         let forgotten = "delete from contract_data.key_states where ledger_sequence between $1 and $2";
@@ -160,6 +174,7 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
     session.query_one(hint, &[&batch, &start, &end, &60.0, &"flight"]).await.unwrap();
     session.query_one(unhint, &[&batch]).await.unwrap();
     session.query_one(fingerprint, &[&start, &"0".repeat(64)]).await.unwrap();
+    session.query_one(hash, &[&start, &"0".repeat(64)]).await.unwrap();
 
     let tx = session.transaction().await.unwrap();
     tx.query_one(schedule, &[&start]).await.unwrap();
@@ -217,6 +232,8 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
         .await
         .unwrap();
     assert!(replaced.get::<_, bool>(0));
+    tx.query_one(record, &[&id, &"assets", &1_i64, &1_i64, &digest]).await.unwrap();
+    tx.query_one(name, &[&known[0], &known[1], &known[2], &known[3]]).await.unwrap();
     tx.batch_execute("insert into contract_data.entries select * from old").await.unwrap();
     assert_eq!(tx.query_one(fold, &[&id]).await.unwrap().get::<_, i64>(0), 1);
     tx.query_one(finish, &[&id, &1_i64]).await.unwrap();
@@ -270,6 +287,8 @@ async fn the_tables_of_a_change_have_the_same_columns_in_the_same_order() {
     assert_eq!(columns(&world, "retained_states", "''").await, entries);
     let without = columns(&world, "entries", "'batch_id', 'ingested_at'").await;
     assert_eq!(columns(&world, "key_states", "''").await, without);
+    let ttls = columns(&world, "entry_ttls", "''").await;
+    assert_eq!(columns(&world, "retained_ttls", "''").await, ttls);
 }
 
 /// A migration that adds a column, and rows that have it.

@@ -3,7 +3,7 @@
 use pipeline::{Error, ReplayKind, ReplayOptions};
 use testkit::{Asset, Chain, Database, Row, Source, asset};
 
-use crate::support::World;
+use crate::support::{FORGET_WINDOWS, World};
 
 /// A replay from the archive.
 fn from_archive() -> ReplayOptions {
@@ -74,7 +74,7 @@ async fn an_archived_object_that_was_altered_is_not_restored() {
     std::fs::write(&object, bytes).unwrap();
     world
         .database
-        .execute("truncate contract_data.entries, contract_data.ingestion_progress, contract_data.key_states")
+        .execute(&format!("truncate contract_data.entries, contract_data.key_states; {FORGET_WINDOWS}"))
         .await;
     let error = world.replay_with(1, 60, from_archive()).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");

@@ -9,7 +9,7 @@ use pipeline::{Error, LedgerWindow, ReplayOptions};
 use testkit::{Asset, Chain, Row, Step};
 use tonic::{Code, Status};
 
-use crate::support::World;
+use crate::support::{FORGET_WINDOWS, World};
 
 mod forged;
 
@@ -105,8 +105,8 @@ const SHAPES: [(&str, Shape); 11] = [
 async fn digest(world: &World, what: &str, chain: Chain) -> String {
     let source = chain.serve();
     world.set("FLIGHT_ENDPOINT", &source.url());
-    let tables = "contract_data.entries, contract_data.key_states, contract_data.ingestion_progress";
-    world.database.execute(&format!("truncate {tables}")).await;
+    let empty = format!("truncate contract_data.entries, contract_data.key_states; {FORGET_WINDOWS}");
+    world.database.execute(&empty).await;
     let report = world.replay(10, 13).await.unwrap_or_else(|error| panic!("{what}: {}", error.chain()));
     assert_eq!(report.rows(), 16, "{what}");
     world.verified().await;

@@ -7,6 +7,10 @@ use pipeline::{Clients, Config, Error, LedgerWindow, ReplayOptions, Report, Resu
 use tempfile::TempDir;
 use testkit::{Database, Source};
 
+/// Makes a database that has lost its windows.
+pub const FORGET_WINDOWS: &str = "truncate contract_data.ingestion_progress cascade;
+    update contract_data.folded_ledgers set ledgers = '{}', with_ttls = '{}', ttls_whole_from = null";
+
 /// A migrated database, a staging folder, and the variables.
 pub(crate) struct World {
     pub(crate) database: Database,

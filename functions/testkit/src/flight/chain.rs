@@ -11,6 +11,7 @@ use tonic::Status;
 use super::{Answer, Info, Request, Source, Step};
 use crate::rows::{Row, closed_at};
 use crate::schema::{batch, schema};
+use crate::sides::{Named, Ttl, assets_batch, ttl_batch};
 
 type Total = Arc<dyn Fn(i64) -> i64 + Send + Sync>;
 type Reshape = Arc<dyn Fn(RecordBatch) -> RecordBatch + Send + Sync>;
@@ -23,6 +24,7 @@ type Reshape = Arc<dyn Fn(RecordBatch) -> RecordBatch + Send + Sync>;
 #[derive(Clone)]
 pub struct Chain {
     rows: Vec<Row>,
+    sides: Option<(Vec<Ttl>, Vec<Named>)>,
     range: RangeInclusive<u32>,
     batch_rows: usize,
     endpoints: usize,
@@ -43,6 +45,7 @@ impl Chain {
         let range = ledgers().min().unwrap_or(1)..=ledgers().max().unwrap_or(0);
         Chain {
             rows,
+            sides: None,
             range,
             batch_rows: 1024,
             endpoints: 1,
@@ -55,6 +58,12 @@ impl Chain {
             refusal: None,
             attempts: usize::MAX,
         }
+    }
+
+    /// Has these rows of the tables `ttl` and `assets` too, in this order.
+    pub fn with_sides(mut self, ttls: Vec<Ttl>, assets: Vec<Named>) -> Chain {
+        self.sides = Some((ttls, assets));
+        self
     }
 
     /// Covers this range of ledgers, with or without rows.
@@ -160,6 +169,7 @@ impl Chain {
                 }
             }
             Request::Window { start, end, .. } => Answer::Info(self.honest(start, end)),
+            Request::Side { table, start, end, .. } => self.side(table, start, end),
         }
     }
 
@@ -192,6 +202,28 @@ impl Chain {
             ordered: self.ordered,
             endpoints: self.spread(rows.chunks(self.batch_rows).map(batch).collect()),
         }
+    }
+
+    /// The honest answer for another table, in one endpoint.
+    fn side(&self, table: &str, start: u32, end: u32) -> Answer {
+        let Some((ttls, assets)) = &self.sides else {
+            return Answer::Refuse(Status::not_found(format!("there is no table {table}")));
+        };
+        let end = end.min(*self.range.end());
+        let within = |ledger: u32| (start..=end).contains(&ledger);
+        let batches: Vec<RecordBatch> = if table == "ttl" {
+            let rows: Vec<Ttl> = ttls.iter().filter(|row| within(row.ledger_sequence)).cloned().collect();
+            rows.chunks(self.batch_rows).map(ttl_batch).collect()
+        } else {
+            let rows: Vec<Named> = assets.iter().filter(|row| within(row.ledger_sequence)).cloned().collect();
+            rows.chunks(self.batch_rows).map(assets_batch).collect()
+        };
+        Answer::Info(Info {
+            app_metadata: Some(self.vouched(start, end)),
+            total_records: batches.iter().map(|batch| batch.num_rows() as i64).sum(),
+            ordered: true,
+            endpoints: vec![batches.into_iter().map(Step::Batch).collect()],
+        })
     }
 
     fn distorted(&self, start: u32, end: u32) -> Info {
@@ -240,6 +272,9 @@ impl Chain {
         let mut json = serde_json::json!({"start_ledger": start, "end_ledger": end});
         if let Some(closed) = closed {
             json["latest_closed_at"] = closed.to_rfc3339_opts(SecondsFormat::AutoSi, true).into();
+        }
+        if self.sides.is_some() {
+            json["tables"] = serde_json::json!(["data", "ttl", "assets"]);
         }
         super::json(&json)
     }

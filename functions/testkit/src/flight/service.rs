@@ -31,9 +31,12 @@ pub(super) struct Seen {
     pub(super) requests: Vec<Request>,
     pub(super) drains: usize,
     pub(super) authorizations: Vec<Option<String>>,
-    attempts: HashMap<Option<(u32, u32)>, usize>,
+    attempts: HashMap<Asked, usize>,
     endpoints: Vec<Vec<Step>>,
 }
+
+/// A table and a window; `None` for the source's range.
+type Asked = Option<(&'static str, u32, u32)>;
 
 #[derive(Clone)]
 pub(super) struct Service(pub(super) Arc<Shared>);
@@ -50,15 +53,16 @@ impl Service {
     }
 
     /// Counts and records the requests.
-    fn note(&self, window: Option<(u32, u32)>, metadata: &MetadataMap) -> Request {
+    fn note(&self, asked: Asked, metadata: &MetadataMap) -> Request {
         let mut seen = self.0.seen.lock().unwrap();
         seen.authorizations.push(authorization(metadata));
-        let count = seen.attempts.entry(window).or_default();
+        let count = seen.attempts.entry(asked).or_default();
         *count += 1;
         let attempt = *count;
-        let request = match window {
+        let request = match asked {
             None => Request::Range { attempt },
-            Some((start, end)) => Request::Window { start, end, attempt },
+            Some(("data", start, end)) => Request::Window { start, end, attempt },
+            Some((table, start, end)) => Request::Side { table, start, end, attempt },
         };
         seen.requests.push(request);
         request
@@ -96,8 +100,8 @@ impl FlightService for Service {
         request: tonic::Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         self.admit(request.metadata())?;
-        let window = window(request.get_ref())?;
-        let seen = self.note(window, request.metadata());
+        let asked = asked(request.get_ref())?;
+        let seen = self.note(asked, request.metadata());
         let script = self.0.script.lock().unwrap().clone();
         match script(seen) {
             Answer::Info(info) => Ok(Response::new(self.flight_info(info, request.get_ref().clone()))),
@@ -180,8 +184,8 @@ fn unimplemented<T>() -> Result<T, Status> {
     Err(Status::unimplemented("a source of contract data answers GetFlightInfo and DoGet"))
 }
 
-/// The window that a descriptor requests; `None` if it requests the source's range.
-fn window(descriptor: &FlightDescriptor) -> Result<Option<(u32, u32)>, Status> {
+/// What a descriptor requests.
+fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
     let refused = || Status::invalid_argument(format!("not a path of contract data: {descriptor}"));
     if descriptor.r#type() != DescriptorType::Path {
         return Err(refused());
@@ -189,9 +193,10 @@ fn window(descriptor: &FlightDescriptor) -> Result<Option<(u32, u32)>, Status> {
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
     match path[..] {
         ["contract", "data"] => Ok(None),
-        ["contract", "data", start, end] => {
+        ["contract", table, start, end] => {
+            let table = ["data", "ttl", "assets"].into_iter().find(|known| *known == table);
             let bounds = start.parse().ok().zip(end.parse().ok());
-            bounds.map(Some).ok_or_else(refused)
+            table.zip(bounds).map(|(table, (start, end))| Some((table, start, end))).ok_or_else(refused)
         }
         _ => Err(refused()),
     }

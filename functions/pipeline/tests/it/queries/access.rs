@@ -11,13 +11,14 @@ use uuid::Uuid;
 use crate::support::World;
 
 /// All that a role needs to load, without owning anything.
-pub(super) const GRANTS: [(&str, &str); 12] = [
+pub(super) const GRANTS: [(&str, &str); 13] = [
     ("usage", "schema contract_data"),
     ("select", "contract_data.schema_history"),
     ("select", "contract_data.settings"),
     ("select", "contract_data.entries"),
     ("insert", "contract_data.entries"),
     ("select", "contract_data.ingestion_progress"),
+    ("select", "contract_data.window_tables"),
     ("execute", "function contract_data.ensure_partition"),
     ("execute", "function contract_data.tend_partition"),
     ("execute", "function contract_data.claim_window"),
@@ -34,7 +35,8 @@ const SCHEDULE: &str = "execute on function contract_data.store_schedule_start, 
 
 /// Needed to verify: the state, and what retention left of older ledgers.
 pub(super) const VERIFY: &str =
-    "select on contract_data.retained_states, contract_data.key_states, contract_data.contract_assets";
+    "select on contract_data.retained_states, contract_data.key_states, contract_data.contract_assets,
+       contract_data.ttl_changes, contract_data.entry_ttls, contract_data.retained_ttls, contract_data.folded_ledgers";
 
 /// Ledgers 1 to 30 in each of which an asset is learnt, a balance changes and an entry comes.
 fn chain() -> Chain {

@@ -42,6 +42,7 @@ begin
       expiration_ledger_seq = excluded.expiration_ledger_seq
     where (k.ledger_sequence, k.change_index) < (excluded.ledger_sequence, excluded.change_index);
   end if;
+  perform contract_data.note_folded('{}', coalesce(ledgers, '{}'), '{}');
   update contract_data.ingestion_progress set folded = true
   where id = any (window_ids) and status = 'completed' and not folded;
   get diagnostics folded_windows = row_count;

@@ -1,0 +1,5 @@
+-- Notes the ledgers that were folded before folded_ledgers was there, or while the functions that keep it were not. The caller holds
+-- the fold's lock.
+select contract_data.note_folded('{(,)}', coalesce(range_agg(int8range(start_ledger, end_ledger, '[]')), '{}'), '{}')
+from contract_data.ingestion_progress
+where status = 'completed' and folded
