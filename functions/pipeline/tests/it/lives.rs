@@ -46,7 +46,7 @@ impl Dice {
 
 fn entry(ledger: u32, key: u32) -> Row {
     let row = Row { expiration_ledger_seq: None, ..Row::at(ledger).key(key) };
-    if key % 2 == 0 { row } else { row.temporary() }
+    if key.is_multiple_of(2) { row } else { row.temporary() }
 }
 
 impl History {
@@ -65,8 +65,8 @@ impl History {
             let there = (0..KEYS).zip(&lives).filter_map(|(key, life)| {
                 let hash = entry(ledger, key).ledger_key_hash?;
                 match life {
-                    Life::Until(until) if *until >= ledger || key % 2 == 0 => Some((hash, Some(*until))),
-                    Life::Evicted if key % 2 == 0 => Some((hash, None)),
+                    Life::Until(until) if *until >= ledger || key.is_multiple_of(2) => Some((hash, Some(*until))),
+                    Life::Evicted if key.is_multiple_of(2) => Some((hash, None)),
                     _ => None,
                 }
             });
@@ -80,7 +80,7 @@ impl History {
         let row = entry(ledger, key).value(dice.below(1_000));
         let hash = row.ledger_key_hash.clone().unwrap();
         let until = ledger + dice.below(12) as u32;
-        let durability = if key % 2 == 0 { PERSISTENT } else { TEMPORARY };
+        let durability = if key.is_multiple_of(2) { PERSISTENT } else { TEMPORARY };
         let change = |history: &mut History, change: &str, until: Option<u32>| {
             history.ttls.push(Ttl::at(ledger, &hash, change, until));
         };
@@ -122,9 +122,9 @@ impl History {
             },
             Life::Until(_) if dice.below(2) == 0 => {
                 self.ttls.push(Ttl::evicted(ledger, &hash, durability));
-                if key % 2 == 0 { Life::Evicted } else { Life::Nothing }
+                if key.is_multiple_of(2) { Life::Evicted } else { Life::Nothing }
             }
-            Life::Until(_) | Life::Evicted if key % 2 == 0 => {
+            Life::Until(_) | Life::Evicted if key.is_multiple_of(2) => {
                 change(self, "restored", Some(until));
                 self.rows.push(told(dice, row, until));
                 Life::Until(until)

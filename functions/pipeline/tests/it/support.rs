@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use testkit::{Database, Source};
 
 /// Makes a database that has lost its windows.
-pub const FORGET_WINDOWS: &str = "truncate contract_data.ingestion_progress cascade;
+pub(crate) const FORGET_WINDOWS: &str = "truncate contract_data.ingestion_progress cascade;
     update contract_data.folded_ledgers set ledgers = '{}', with_ttls = '{}', ttls_whole_from = null";
 
 /// A migrated database, a staging folder, and the variables.
