@@ -26,7 +26,9 @@ declare
       "execute on function contract_data.fold_pending",
       "execute on function contract_data.add_assets",
       "execute on function contract_data.store_schedule_start",
-      "execute on function contract_data.store_fingerprint"
+      "execute on function contract_data.store_fingerprint",
+      "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
+      "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text"
     ],
     "reader": [
       "usage on schema contract_data",
@@ -36,7 +38,9 @@ declare
       "execute on function contract_data.asset_contract(bytea, text, text, text)",
       "execute on function contract_data.get_balance_history(text, integer)",
       "execute on function contract_data.get_top_holders(text, text, integer)",
-      "execute on function contract_data.liveness(bigint, bigint)"
+      "execute on function contract_data.liveness(bigint, bigint)",
+      "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
+      "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text"
     ]
   }$json$;
 begin

@@ -93,4 +93,13 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "get_balance_history",
     "get_top_holders",
     "liveness",
+    "xdr_int32",
+    "xdr_int64",
+    "xdr_number",
+    "xdr_escaped",
+    "xdr_text",
+    "xdr_error",
+    "encode_strkey",
+    "xdr_address",
+    "scval",
 ];
