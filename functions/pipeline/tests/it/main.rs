@@ -23,5 +23,6 @@ mod stock;
 mod queries;
 mod real_data;
 mod real_lake;
+mod scval;
 mod values;
 mod wire;
