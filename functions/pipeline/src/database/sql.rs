@@ -102,4 +102,8 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "encode_strkey",
     "xdr_address",
     "scval",
+    "contract_history",
+    "states_at",
+    "storage",
+    "changes_between",
 ];

@@ -24,5 +24,6 @@ mod queries;
 mod real_data;
 mod real_lake;
 mod scval;
+mod storage;
 mod values;
 mod wire;

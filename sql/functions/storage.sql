@@ -1,0 +1,15 @@
+create or replace function contract_data.storage(contract_id text)
+returns table (
+  key jsonb, value jsonb, contract_durability text, liveness text, expiration_ledger_seq bigint, ledger_sequence bigint,
+  change_index integer, closed_at timestamptz, ledger_key_hash text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select contract_data.scval(s.key_xdr), contract_data.scval(s.val_xdr), s.contract_durability,
+    contract_data.liveness(s.expiration_ledger_seq, n.newest), s.expiration_ledger_seq, s.ledger_sequence, s.change_index, s.closed_at,
+    s.ledger_key_hash
+  from contract_data.current_states s
+  cross join (select max(w.end_ledger) from contract_data.ingestion_progress w where w.status = 'completed') n (newest)
+  where s.contract_id = storage.contract_id
+  order by s.key_xdr, s.contract_durability
+$$;
+comment on function contract_data.storage(text) is
+  'The entries of a contract now, with key and value as JSON (see scval), and whether they live in the newest ledger that is loaded.';
