@@ -11,7 +11,7 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
     c.contract_durability, c.ledger_key_hash
   from (
     select h.*, lag(h.val_xdr) over changes as xdr_before, not coalesce(lag(h.deleted) over changes, true) as was_there
-    from contract_data.contract_history(changes_between.contract_id, from_ledger, to_ledger) h
+    from contract_data.known_history(changes_between.contract_id, from_ledger, to_ledger) h
     window changes as (partition by h.ledger_key_hash order by h.ledger_sequence, h.change_index)
   ) c
   where c.ledger_sequence > from_ledger

@@ -8,7 +8,7 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
     s.ledger_key_hash
   from (
     select distinct on (h.ledger_key_hash) h.*
-    from contract_data.contract_history(states_at.contract_id, ledger, ledger) h
+    from contract_data.known_history(states_at.contract_id, ledger, ledger) h
     order by h.ledger_key_hash, h.ledger_sequence desc, h.change_index desc
   ) s
   where not s.deleted

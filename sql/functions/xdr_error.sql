@@ -2,7 +2,7 @@
 create or replace function contract_data.xdr_error(bytes bytea, at integer) returns text
 language sql immutable parallel safe as $$
   select case contract_data.xdr_int32(bytes, at)
-    when 0 then '{"contract":' || (contract_data.xdr_int32(bytes, at + 4) & 4294967295) || '}'
+    when 0 then '{"contract":' || (contract_data.xdr_int32(bytes, at + 4) & 4294967295)::text || '}'
     else '{"'
       || ('[1:9]={wasm_vm,context,storage,object,crypto,events,budget,value,auth}'::text[])[contract_data.xdr_int32(bytes, at)]
       || '":"'

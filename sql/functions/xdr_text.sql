@@ -3,7 +3,7 @@
 create or replace function contract_data.xdr_text(bytes bytea) returns text
 language sql immutable parallel safe as $$
   select case
-    when encode(bytes, 'escape') ~ '[^] !#-[^-~]' then contract_data.xdr_escaped(bytes)
+    when encode(bytes, 'escape') collate "C" ~ '[^] !#-[^-~]' then contract_data.xdr_escaped(bytes)
     else encode(bytes, 'escape')
   end
 $$;

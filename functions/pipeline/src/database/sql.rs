@@ -102,7 +102,7 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "encode_strkey",
     "xdr_address",
     "scval",
-    "contract_history",
+    "known_history",
     "states_at",
     "storage",
     "changes_between",

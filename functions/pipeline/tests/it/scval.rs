@@ -214,6 +214,19 @@ async fn what_is_wrong_is_named_with_its_byte() {
 }
 
 #[tokio::test]
+async fn the_document_shows_what_is_answered() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/data.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let section = document.split_once("\n## Keys and values\n").unwrap().1;
+    let block = |language: &str| {
+        let after = section.split_once(&format!("```{language}\n")).unwrap().1;
+        after.split_once("```").unwrap().0.trim().trim_end_matches(';')
+    };
+    let world = World::at("http://127.0.0.1:1").await;
+    assert_eq!(world.database.value(block("sql")).await, block("text"));
+}
+
+#[tokio::test]
 async fn every_value_of_real_ledgers_reads_as_the_crate_prints_it() {
     let Some(batch) = rows() else { return };
     let mut samples: Vec<Vec<u8>> = Vec::new();
