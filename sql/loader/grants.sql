@@ -30,7 +30,9 @@ declare
       "execute on function contract_data.add_assets",
       "execute on function contract_data.store_schedule_start",
       "execute on function contract_data.store_fingerprint",
-      "execute on function contract_data.store_fingerprint_hash"
+      "execute on function contract_data.store_fingerprint_hash",
+      "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
+      "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text"
     ],
     "reader": [
       "usage on schema contract_data",
@@ -40,7 +42,10 @@ declare
       "execute on function contract_data.asset_contract(bytea, text, text, text)",
       "execute on function contract_data.get_balance_history(text, integer)",
       "execute on function contract_data.get_top_holders(text, text, integer, boolean)",
-      "execute on function contract_data.liveness(bigint, bigint)"
+      "execute on function contract_data.liveness(bigint, bigint)",
+      "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
+      "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text",
+      "execute on function contract_data.known_history, contract_data.states_at, contract_data.storage, contract_data.changes_between"
     ]
   }$json$;
 begin

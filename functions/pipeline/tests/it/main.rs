@@ -25,5 +25,7 @@ mod tables;
 mod queries;
 mod real_data;
 mod real_lake;
+mod scval;
+mod storage;
 mod values;
 mod wire;

@@ -1,7 +1,7 @@
 //! A real ledger of pubnet on its whole way: from the object that Galexie wrote, through flight-source, into PostgreSQL.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flight_source::{Lake, LakeOptions, Server, ServerOptions};
@@ -20,14 +20,20 @@ async fn world() -> Option<(PathBuf, TempDir, World)> {
     let partition = folder.path().join("FCD285FF--53312000-53375999");
     std::fs::create_dir(&partition).unwrap();
     std::fs::copy(object, partition.join(OBJECT)).unwrap();
-    let url = format!("file://{}", folder.path().display());
+    let world = served(folder.path()).await;
+    Some((partition.join(OBJECT), folder, world))
+}
+
+/// A world whose source serves the lake in this folder.
+pub(crate) async fn served(folder: &Path) -> World {
+    let url = format!("file://{}", folder.display());
     let lake = Lake::open(&LakeOptions { url, ..LakeOptions::default() }).await.unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = ServerOptions { listen, batch_rows: 4, endpoints: 1, token: None };
     let server = Server::bind(Arc::new(lake), options).await.unwrap();
     let world = World::at(&format!("http://{}", server.local_addr().unwrap())).await;
     tokio::spawn(server.serve(std::future::pending()));
-    Some((partition.join(OBJECT), folder, world))
+    world
 }
 
 #[tokio::test]

@@ -15,11 +15,11 @@ const SIZE: u32 = 10;
 const LAST: u32 = 80;
 
 /// A deterministic die.
-struct Die(u64);
+pub(crate) struct Die(pub(crate) u64);
 
 impl Die {
     /// A number below `sides`.
-    fn roll(&mut self, sides: u32) -> u32 {
+    pub(crate) fn roll(&mut self, sides: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % u64::from(sides)) as u32
     }
@@ -92,7 +92,7 @@ async fn expect(world: &World, rows: &[Row], step: &str) {
 }
 
 /// Runs maintenance that keeps this many ledgers; nothing may block it.
-async fn retain(world: &World, ledgers: u32) -> Maintenance {
+pub(crate) async fn retain(world: &World, ledgers: u32) -> Maintenance {
     world.set("RETAIN_LEDGERS", &ledgers.to_string());
     let done = pipeline::maintain(&world.config(), false).await.unwrap();
     assert!(done.postponed.is_empty(), "{:?}", done.postponed);

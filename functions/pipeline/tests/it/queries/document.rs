@@ -43,7 +43,9 @@ fn sample(document: &str, recipe: &str) -> Sample {
     let mut lines = block("text").lines();
     let columns = cells(lines.next().unwrap());
     assert!(lines.next().is_some_and(|rule| rule.starts_with("--")), "{recipe}: no rule under the columns");
-    let rows: Vec<_> = lines.map(cells).collect();
+    // psql shows null as nothing, the test's client as a dash
+    let shown = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+    let rows: Vec<Vec<String>> = lines.map(|line| cells(line).into_iter().map(shown).collect()).collect();
     assert!(!rows.is_empty(), "docs/queries.md shows no rows of {recipe}");
     Sample { variables: variables.map(|(n, v)| (n.to_owned(), v.to_owned())).collect(), columns, rows }
 }
