@@ -7,7 +7,8 @@ select
   max(end_ledger) as last_ledger,
   max(last_closed_at) as last_closed_at,
   count(*) filter (where not folded) as unfolded,
-  count(*) filter (where not archived) as unarchived
+  count(*) filter (where not archived) as unarchived,
+  (select ttls_whole_from from contract_data.folded_ledgers) as ttls_whole_from
 from (
   select p.*, start_ledger >= coalesce(retained_from, 0) as retained
   from contract_data.ingestion_progress p, contract_data.settings

@@ -292,6 +292,13 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     fact("schedule starts at", ledger(status.schedule_start));
     fact("not folded yet", count(status.unfolded_windows, "window"));
     fact("not archived yet", count(status.unarchived_windows, "window"));
+    fact(
+        "times to live",
+        match status.ttls_whole_from {
+            Some(ledger) => format!("known from ledger {ledger} on"),
+            None => "of the newest ledger not known".to_owned(),
+        },
+    );
     println!("{facts}");
     if let Some(coverage) = coverage {
         println!("\nLedgers");

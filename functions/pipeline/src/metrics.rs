@@ -16,6 +16,7 @@ const BATCH_SIZE: &str = "postgresql_consumer_batch_size";
 
 const WINDOWS: &str = "contract_data_loader_windows_total";
 const ROWS: &str = "contract_data_loader_rows_total";
+const TABLE_ROWS: &str = "contract_data_loader_table_rows_total";
 const DRAIN_DURATION: &str = "contract_data_loader_drain_duration_seconds";
 const STAGE_DURATION: &str = "contract_data_loader_stage_duration_seconds";
 const LOAD_DURATION: &str = "contract_data_loader_load_duration_seconds";
@@ -48,6 +49,7 @@ pub fn describe_metrics() {
     describe_histogram!(BATCH_SIZE, Unit::Count, "Rows of one window");
     describe_counter!(WINDOWS, Unit::Count, "Windows completed, including those without rows");
     describe_counter!(ROWS, Unit::Count, "Rows of completed windows");
+    describe_counter!(TABLE_ROWS, Unit::Count, "Rows of the other tables of completed windows, by table");
     describe_histogram!(DRAIN_DURATION, Unit::Seconds, "Time spent waiting for the source, for one window");
     describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time spent writing the object of one window");
     describe_histogram!(LOAD_DURATION, Unit::Seconds, "Time from the claim of a window to its commit");
@@ -118,6 +120,11 @@ pub(crate) fn loaded(rows: u64, copying: Duration, whole: Duration) {
     histogram!(BATCH_SIZE).record(rows as f64);
     histogram!(INSERT_DURATION).record(copying);
     histogram!(LOAD_DURATION).record(whole);
+}
+
+/// Another table of a window was committed with it.
+pub(crate) fn loaded_table(table: &'static str, rows: u64) {
+    counter!(TABLE_ROWS, "table" => table).increment(rows);
 }
 
 /// Windows were folded.

@@ -93,6 +93,7 @@ pub(crate) async fn load(
     failpoint!("committed");
     read_back(client, id, object).await?;
     metrics::loaded(object.footer.rows, copying, begun.elapsed());
+    count_tables(object);
     Ok(Loaded::Completed(id))
 }
 
@@ -127,6 +128,13 @@ pub(super) async fn read_back(client: &Client, id: i64, object: &StagedObject) -
         )
         .into(),
     })
+}
+
+/// Counts the committed rows of the window's other tables.
+pub(super) fn count_tables(object: &StagedObject) {
+    for side in &object.footer.sides {
+        metrics::loaded_table(side.table.name(), side.rows);
+    }
 }
 
 /// Loads the objects of all tables of a window.

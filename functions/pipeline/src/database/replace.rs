@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fold;
-use super::load::{copy_tables, ensure_partition, enter, read_back};
+use super::load::{copy_tables, count_tables, ensure_partition, enter, read_back};
 use super::progress::{self, ClaimFacts};
 use super::settings;
 use super::transaction::{begin, commit};
@@ -59,5 +59,6 @@ pub(crate) async fn replace(
     failpoint!("committed");
     read_back(client, id, object).await?;
     metrics::loaded(object.footer.rows, copying, begun.elapsed());
+    count_tables(object);
     Ok(())
 }

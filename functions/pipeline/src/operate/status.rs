@@ -48,6 +48,8 @@ pub struct Status {
     pub unfolded_windows: i64,
     /// Completed windows whose object is not in the archive yet.
     pub unarchived_windows: i64,
+    /// The ledger from which on every change of a time to live is known, if that of the newest folded ledger is.
+    pub ttls_whole_from: Option<u32>,
     /// Windows under way.
     pub under_way: Vec<UnderWay>,
     /// Windows that failed, lowest first, at most [`Status::FAILED_SHOWN`].
@@ -163,6 +165,7 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
         source_error,
         unfolded_windows: get(&coverage, "unfolded")?,
         unarchived_windows: get(&coverage, "unarchived")?,
+        ttls_whole_from: ledger(&coverage, "ttls_whole_from")?,
         under_way,
         failed,
         failed_count,

@@ -100,7 +100,7 @@ pub(crate) async fn stage(
     loop {
         match drain.next().await {
             Ok(Drained::Batch(batch)) => {
-                metrics::received(batch.num_rows() as u64);
+                received(target.table, &batch);
                 let write = Instant::now();
                 if let Err(error) = writer.write(&batch).await {
                     return Err(writer.abandon(error).await);
@@ -116,7 +116,7 @@ pub(crate) async fn stage(
                 let write = Instant::now();
                 let staged = writer.seal(evidence, proven).await?;
                 writing += write.elapsed();
-                metrics::staged(begun.elapsed().saturating_sub(writing), writing);
+                measured(target.table, begun.elapsed().saturating_sub(writing), writing);
                 return Ok(staged);
             }
             Ok(Drained::Complete(_, None)) => {
@@ -125,6 +125,20 @@ pub(crate) async fn stage(
             }
             Err(error) => return Err(writer.abandon(error).await),
         }
+    }
+}
+
+/// Counts rows of `data`: the metrics of a window are those of its rows.
+fn received(table: Table, batch: &RecordBatch) {
+    if table == Table::Data {
+        metrics::received(batch.num_rows() as u64);
+    }
+}
+
+/// Records the times of `data`, for the same reason.
+fn measured(table: Table, draining: Duration, staging: Duration) {
+    if table == Table::Data {
+        metrics::staged(draining, staging);
     }
 }
 
@@ -143,7 +157,7 @@ pub(crate) async fn stage_sorted(
     let (evidence, proven) = loop {
         match drain.next().await? {
             Drained::Batch(batch) | Drained::OutOfOrder(batch) => {
-                metrics::received(batch.num_rows() as u64);
+                received(target.table, &batch);
                 sorter.add(&batch)?;
             }
             Drained::Complete(evidence, Some(proven)) => break (evidence, proven),
@@ -164,7 +178,7 @@ pub(crate) async fn stage_sorted(
         }
     }
     let staged = writer.seal(evidence, proven).await?;
-    metrics::staged(draining, begun.elapsed().saturating_sub(draining));
+    measured(target.table, draining, begun.elapsed().saturating_sub(draining));
     Ok(staged)
 }
 

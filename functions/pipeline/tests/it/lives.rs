@@ -65,7 +65,9 @@ impl History {
             let there = (0..KEYS).zip(&lives).filter_map(|(key, life)| {
                 let hash = entry(ledger, key).ledger_key_hash?;
                 match life {
-                    Life::Until(until) if *until >= ledger || key.is_multiple_of(2) => Some((hash, Some(*until))),
+                    Life::Until(until) if *until >= ledger || key.is_multiple_of(2) => {
+                        Some((hash, Some(*until)))
+                    }
                     Life::Evicted if key.is_multiple_of(2) => Some((hash, None)),
                     _ => None,
                 }

@@ -56,7 +56,7 @@ fn states(changes: &[Change], contract: u32, ledger: u32) -> Vec<String> {
     let living = newest.values().filter(|change| !change.deleted);
     living
         .map(|change| {
-            let liveness = if change.lives_until >= ledger { "live" } else { "expired" };
+            let liveness = if change.lives_until >= ledger { "live" } else { "unknown" };
             let durability = &change.identity.1;
             let (key, value) = (change.key, change.value);
             format!("{key} {value} {durability} {liveness} {}/{}", change.ledger, change.index)

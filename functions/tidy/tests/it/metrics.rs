@@ -8,10 +8,12 @@ use crate::{Names, names, none, tree};
 
 const GRAFANA: &str = "infra/grafana/dashboards/contract-data-loader.json";
 
-/// Two repeat other metrics under the names of older dashboards; one exists only after a retention.
-const NOT_SHOWN: [&str; 3] = [
+/// Two repeat other metrics under the names of older dashboards; one exists only after a retention, one where the source has more
+/// tables.
+const NOT_SHOWN: [&str; 4] = [
     "contract_data_loader_retained_from_ledger",
     "contract_data_loader_rows_total",
+    "contract_data_loader_table_rows_total",
     "postgresql_consumer_batches_processed_total",
 ];
 
