@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use pipeline::LedgerWindow;
 use pipeline::contract::tables::Table;
 
-use crate::dataset::{Batches, Count, Dataset};
+use crate::dataset::{Batches, Close, Count, Dataset};
 use crate::error::{Error, Result};
 
 mod calendar;
@@ -111,25 +111,29 @@ impl Dataset for Chain {
         &self.name
     }
 
-    fn schema(&self) -> SchemaRef {
-        Table::Data.source_schema()
+    fn tables(&self) -> &[Table] {
+        &[Table::Data]
+    }
+
+    fn schema(&self, table: Table) -> SchemaRef {
+        table.source_schema()
     }
 
     async fn extent(&self) -> Result<LedgerWindow> {
         Ok(LedgerWindow::single(self.first).span(LedgerWindow::single(self.tip.now())))
     }
 
-    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+    async fn count(&self, _: Table, window: LedgerWindow) -> Result<Count> {
         let ledgers = window.start()..=window.end();
         let rows = ledgers.map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
-        Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end())) })
+        Ok(Count { rows: Some(rows), close: self.close(window.end()).await? })
     }
 
-    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
-        Ok(Some(self.tip.closed_at(ledger)))
+    async fn close(&self, ledger: u32) -> Result<Close> {
+        Ok(Close { at: Some(self.tip.closed_at(ledger)), hash: None })
     }
 
-    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
+    fn batches(self: Arc<Self>, _: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
         Box::new(Rows::new(self, window, batch_rows))
     }
 }

@@ -143,13 +143,15 @@ async fn a_chain_without_a_tip_grows_past_its_last_ledger() {
 #[tokio::test]
 async fn bad_requests_are_refused_with_a_clear_message() {
     let mut source = serve(&spec()).await;
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["contract", "data", "x", "5"], "the start ledger \"x\" is not a number"),
         (&["contract", "data", "5", "4294967296"], "the end ledger \"4294967296\" is not a number"),
         (&["contract", "data", "-1", "5"], "the start ledger \"-1\" is not a number"),
         (&["contract", "data", "6", "5"], "the range 6 to 5 is reversed"),
         (&["contract", "data", "6"], "there is no dataset at the path"),
         (&["contract", "events", "5", "6"], "there is no dataset at the path"),
+        (&["contract", "events"], "ask for contract, table, start, end; tables: data"),
+        (&["contract"], "there is no dataset at the path"),
         (&[], "there is no dataset at the path"),
     ];
     for (path, sentence) in cases {
@@ -258,6 +260,7 @@ async fn an_impossible_chain_is_refused() {
     let chain = chain(&last);
     let window = LedgerWindow::new(u32::MAX - 9, u32::MAX).unwrap();
     assert_eq!(chain.extent().await.unwrap(), window);
-    let rows: usize = chain.clone().batches(window, 100).map(|batch| batch.unwrap().num_rows()).sum();
-    assert_eq!(Some(rows as u64), chain.count(window).await.unwrap().rows);
+    let rows: usize =
+        chain.clone().batches(Table::Data, window, 100).map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(Some(rows as u64), chain.count(Table::Data, window).await.unwrap().rows);
 }
