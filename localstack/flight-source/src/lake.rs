@@ -1,5 +1,5 @@
 //! A Galexie lake as a dataset. Galexie, Stellar's ledger exporter, writes every ledger to object storage; the changes of
-//! contract data in these ledgers are the rows.
+//! contract data in these ledgers are the rows, beside them those of times to live, and the assets named.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::dataset::{Batches, Close, Count, Dataset, MESSAGE_BYTES};
 use crate::error::{Error, Result};
 
+mod assets;
 mod cache;
 mod catalogue;
 mod changes;
@@ -30,6 +31,7 @@ mod location;
 mod manifest;
 mod name;
 mod object;
+mod ttls;
 
 use cache::Cache;
 use catalogue::{Catalogue, Extent, unreachable};
@@ -126,7 +128,7 @@ impl Dataset for Lake {
     }
 
     fn tables(&self) -> &[Table] {
-        &[Table::Data]
+        &Table::ALL
     }
 
     fn schema(&self, table: Table) -> SchemaRef {
@@ -147,12 +149,12 @@ impl Dataset for Lake {
         Ok(Count { rows: None, close })
     }
 
-    async fn count(&self, _: Table, window: LedgerWindow) -> Result<Count> {
+    async fn count(&self, table: Table, window: LedgerWindow) -> Result<Count> {
         let extent = self.known().await?;
         let mut count = Count { rows: Some(0), close: Close::default() };
         let mut ledgers = flow::ledgers(self.shared.clone(), extent, window);
         while let Some(ledger) = ledgers.try_next().await? {
-            count.rows = count.rows.map(|rows| rows + ledger.rows);
+            count.rows = count.rows.map(|rows| rows + ledger.rows(table).count);
             count.close = Close { at: Some(ledger.closed_at), hash: Some(ledger.hash) };
             self.shared.cache.put(window, &ledger);
         }
@@ -166,11 +168,11 @@ impl Dataset for Lake {
         }
     }
 
-    fn batches(self: Arc<Self>, _: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
+    fn batches(self: Arc<Self>, table: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
         let (sender, ledgers) = mpsc::channel(1);
         let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start()));
         self.runtime.clone().spawn(self.send(window, sender));
-        Box::new(Rows { batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
+        Box::new(Rows { table, batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
     }
 }
 
@@ -194,8 +196,9 @@ impl Lake {
     }
 }
 
-/// The batches of a window: those of its ledgers, merged up to the size of a message.
+/// The batches of a table in a window: those of its ledgers, merged up to the size of a message.
 struct Rows {
+    table: Table,
     batch_rows: usize,
     ledgers: mpsc::Receiver<Result<Arc<Ledger>>>,
     /// The next ledger to receive.
@@ -222,7 +225,7 @@ impl Rows {
             let Some(ledger) = self.ledgers.blocking_recv() else {
                 return Err(Error::Unexpected(format!("the ledgers ended before ledger {}", self.next)));
             };
-            self.waiting.extend(ledger?.batches.iter().rev().cloned());
+            self.waiting.extend(ledger?.rows(self.table).batches.iter().rev().cloned());
             self.next += 1;
         }
     }
@@ -247,7 +250,7 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&Table::Data.source_schema(), &pieces)?)),
+            false => Ok(Some(concat_batches(&self.table.source_schema(), &pieces)?)),
         }
     }
 }
