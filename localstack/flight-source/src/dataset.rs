@@ -66,6 +66,18 @@ pub trait Dataset: Send + Sync + 'static {
 /// Maximum bytes of a batch on the wire, unless a single row is larger: half of what gRPC clients accept by default.
 pub(crate) const MESSAGE_BYTES: usize = 2 << 20;
 
+/// The batches that `make` makes of `rows` (at least 1) items at a time.
+pub(crate) fn in_batches<T: 'static>(
+    mut items: impl Iterator<Item = T> + Send + 'static,
+    rows: usize,
+    make: impl Fn(Vec<T>) -> Result<RecordBatch> + Send + 'static,
+) -> Batches {
+    Box::new(std::iter::from_fn(move || {
+        let next: Vec<T> = items.by_ref().take(rows.max(1)).collect();
+        (!next.is_empty()).then(|| make(next))
+    }))
+}
+
 /// Appends `batch` to `out`, halved until no part exceeds [`MESSAGE_BYTES`].
 pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
     let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size();

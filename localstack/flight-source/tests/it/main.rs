@@ -4,6 +4,7 @@
 mod contract;
 mod files;
 mod lake;
+mod lives;
 mod process;
 mod realism;
 mod record;
