@@ -1,6 +1,6 @@
 //! Stellar asset contracts: the instance entry, and its columns.
 
-use pipeline::contract::asset::asset_type;
+use pipeline::contract::asset::{asset_type, credit};
 use stellar_xdr::{
     AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractExecutable, Error, PublicKey,
     ScAddress, ScBytes, ScContractInstance, ScMap, ScString, ScSymbol, ScVal, ScVec, Uint256,
@@ -31,6 +31,14 @@ fn code_and_issuer(asset: &Asset) -> Option<(String, &AccountId)> {
 pub(crate) fn columns(asset: &Asset) -> AssetColumns {
     let (code, issuer) = code_and_issuer(asset).map(|(code, issuer)| (code, issuer.to_string())).unzip();
     AssetColumns { asset_type: asset_type(asset), code, issuer }
+}
+
+/// Whether the network allows the asset: a code consists of ASCII letters and digits, and has the type of its length.
+pub(crate) fn is_allowed(asset: &Asset) -> bool {
+    code_and_issuer(asset).is_none_or(|(code, issuer)| {
+        code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && credit(&code, issuer.clone()).as_ref() == Some(asset)
+    })
 }
 
 /// A symbol: up to 32 characters of `a-zA-Z0-9_`.
@@ -85,8 +93,6 @@ pub(crate) fn instance(asset: &Asset) -> Result<ScVal, Error> {
 
 #[cfg(test)]
 mod tests {
-    use pipeline::contract::asset::credit;
-
     use super::*;
 
     fn of_circle(code: &str) -> Asset {
@@ -101,5 +107,26 @@ mod tests {
         assert_eq!((short.asset_type, short.code.as_deref()), ("credit_alphanum4", Some("BTC")));
         let long = columns(&of_circle("yUSDC"));
         assert_eq!((long.asset_type, long.code.as_deref()), ("credit_alphanum12", Some("yUSDC")));
+    }
+
+    #[test]
+    fn the_network_allows_letters_and_digits() {
+        let of = |code: [u8; 12]| {
+            let Asset::CreditAlphanum12(asset) = of_circle("yUSDC") else { panic!("another type") };
+            Asset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(code), ..asset })
+        };
+        for allowed in [Asset::Native, of_circle("A"), of_circle("yUSDC"), of(*b"123456789abc")] {
+            assert!(is_allowed(&allowed), "{allowed:?}");
+        }
+        for refused in [
+            of_circle("US C"),
+            of_circle("\u{e9}x"),
+            of([0; 12]),
+            of(*b"USDC\0\0\0\0\0\0\0\0"),
+            of(*b"yUS\0DC\0\0\0\0\0\0"),
+            of(*b"yUSD\xff\0\0\0\0\0\0\0"),
+        ] {
+            assert!(!is_allowed(&refused), "{refused:?}");
+        }
     }
 }

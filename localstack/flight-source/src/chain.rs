@@ -1,5 +1,5 @@
-//! A synthetic chain: the rows of a ledger depend on the seed, the parameters and the ledger, and not on the window
-//! requested.
+//! A synthetic chain: the rows of a ledger, of each table, depend on the seed, the parameters and the ledger, and not on the
+//! window requested.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,25 @@ use chrono::{DateTime, Utc};
 use pipeline::LedgerWindow;
 use pipeline::contract::tables::Table;
 
-use crate::dataset::{Batches, Count, Dataset};
+use crate::dataset::{Batches, Close, Count, Dataset};
 use crate::error::{Error, Result};
 
+mod assets;
 mod calendar;
 mod cast;
+mod changes;
 mod dice;
+mod keepers;
 mod keys;
+mod lives;
 mod rows;
 mod tip;
+mod ttl;
 mod values;
 
 use calendar::Calendar;
 use cast::Cast;
+use keepers::Keepers;
 use rows::Rows;
 use tip::Tip;
 
@@ -59,6 +65,7 @@ pub struct Chain {
     first: u32,
     cast: Cast,
     calendar: Calendar,
+    keepers: Keepers,
     tip: Tip,
 }
 
@@ -86,13 +93,16 @@ impl Chain {
         let span = (spec.first_ledger, spec.ledgers);
         let calendar =
             Calendar::new(spec.seed, spec.rows_per_ledger, span, cast::ASSETS, cast::LATE, cast::NEVER);
-        let cast = Cast::new(spec.seed, &spec.network_passphrase, calendar.mortals())?;
+        let cast = Cast::new(spec.seed, &spec.network_passphrase, calendar.lives.entries())?;
+        let ordinary = cast.keys[..cast.mortals].iter().map(|key| key.persistent);
+        let keepers = Keepers::new(spec.seed, ordinary.chain(cast.codes.iter().map(|_| true)));
         Ok(Self {
             name: format!("chain {} {} {}", spec.seed, spec.first_ledger, spec.rows_per_ledger),
             seed: spec.seed,
             first: spec.first_ledger,
             cast,
             calendar,
+            keepers,
             tip: Tip {
                 start,
                 end: if spec.tip.is_some() { last } else { u32::MAX },
@@ -111,25 +121,45 @@ impl Dataset for Chain {
         &self.name
     }
 
-    fn schema(&self) -> SchemaRef {
-        Table::Data.source_schema()
+    fn tables(&self) -> &[Table] {
+        &Table::ALL
+    }
+
+    fn schema(&self, table: Table) -> SchemaRef {
+        table.source_schema()
     }
 
     async fn extent(&self) -> Result<LedgerWindow> {
         Ok(LedgerWindow::single(self.first).span(LedgerWindow::single(self.tip.now())))
     }
 
-    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+    async fn summary(&self, table: Table, extent: LedgerWindow) -> Result<Count> {
+        match table {
+            Table::Data => self.count(table, extent).await,
+            // counting these means making most of them
+            Table::Ttl | Table::Assets => Ok(Count { rows: None, close: self.close(extent.end()).await? }),
+        }
+    }
+
+    async fn count(&self, table: Table, window: LedgerWindow) -> Result<Count> {
         let ledgers = window.start()..=window.end();
-        let rows = ledgers.map(|ledger| u64::from(self.calendar.rows(ledger))).sum();
-        Ok(Count { rows: Some(rows), closed_at: Some(self.tip.closed_at(window.end())) })
+        let rows = match table {
+            Table::Data => ledgers.map(|ledger| u64::from(self.calendar.rows(ledger))).sum(),
+            Table::Ttl => self.ttl_count(window),
+            Table::Assets => self.assets_count(window),
+        };
+        Ok(Count { rows: Some(rows), close: self.close(window.end()).await? })
     }
 
-    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
-        Ok(Some(self.tip.closed_at(ledger)))
+    async fn close(&self, ledger: u32) -> Result<Close> {
+        Ok(Close { at: Some(self.tip.closed_at(ledger)), hash: None })
     }
 
-    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
-        Box::new(Rows::new(self, window, batch_rows))
+    fn batches(self: Arc<Self>, table: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
+        match table {
+            Table::Data => Box::new(Rows::new(self, window, batch_rows)),
+            Table::Ttl => self.ttl(window, batch_rows),
+            Table::Assets => self.assets(window, batch_rows),
+        }
     }
 }

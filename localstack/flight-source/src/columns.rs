@@ -12,6 +12,9 @@ use stellar_xdr::ScVal;
 
 use crate::error::Result;
 
+pub(crate) mod assets;
+pub(crate) mod ttl;
+
 /// The column `contract_instance_type` of a contract with code of its own.
 pub(crate) const WASM: &str = "wasm";
 /// The column `contract_instance_type` of a Stellar asset contract.

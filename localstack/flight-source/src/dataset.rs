@@ -7,19 +7,29 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use pipeline::LedgerWindow;
+use pipeline::contract::tables::Table;
 
 use crate::error::Result;
 
 /// The rows of a window in batches, made on demand. `next` may block the thread. After an error, nothing follows.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
+/// How a ledger closed, as far as is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Close {
+    /// When.
+    pub at: Option<DateTime<Utc>>,
+    /// The hash of its header.
+    pub hash: Option<[u8; 32]>,
+}
+
 /// What a range of ledgers contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// The exact number of rows; `None` if not counted.
     pub rows: Option<u64>,
-    /// When the last of the ledgers closed, if known.
-    pub closed_at: Option<DateTime<Utc>>,
+    /// How the last of the ledgers closed.
+    pub close: Close,
 }
 
 /// A source of contract data. The same window always has the same rows.
@@ -28,29 +38,45 @@ pub trait Dataset: Send + Sync + 'static {
     /// Identifies the dataset in a few words. Tickets contain it: those of another dataset are refused.
     fn name(&self) -> &str;
 
-    /// The columns of its batches.
-    fn schema(&self) -> SchemaRef;
+    /// The tables that it has, in the order of [`Table::ALL`]; the other methods are asked for these alone.
+    fn tables(&self) -> &[Table];
 
-    /// The ledgers that it has now.
+    /// The columns of a table's batches.
+    fn schema(&self, table: Table) -> SchemaRef;
+
+    /// The ledgers that it has now, the same for all tables.
     async fn extent(&self) -> Result<LedgerWindow>;
 
     /// What the extent contains, as far as is known without reading all of it.
-    async fn summary(&self, extent: LedgerWindow) -> Result<Count> {
-        self.count(extent).await
+    async fn summary(&self, table: Table, extent: LedgerWindow) -> Result<Count> {
+        self.count(table, extent).await
     }
 
-    /// Counts the rows of a window inside the extent.
-    async fn count(&self, window: LedgerWindow) -> Result<Count>;
+    /// Counts the rows of a table in a window inside the extent.
+    async fn count(&self, table: Table, window: LedgerWindow) -> Result<Count>;
 
-    /// When a ledger closed, inside the extent or not; or the last ledger before it that the dataset knows of.
-    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>>;
+    /// How a ledger closed, inside the extent or not; or the last ledger before it that the dataset knows of.
+    async fn close(&self, ledger: u32) -> Result<Close>;
 
-    /// The rows of a window inside the extent, by ascending ledger if the data is, in batches of at most `batch_rows` rows.
-    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches;
+    /// The rows of a table in a window inside the extent, by ascending ledger if the data is, in batches of at most
+    /// `batch_rows` rows.
+    fn batches(self: Arc<Self>, table: Table, window: LedgerWindow, batch_rows: usize) -> Batches;
 }
 
 /// Maximum bytes of a batch on the wire, unless a single row is larger: half of what gRPC clients accept by default.
 pub(crate) const MESSAGE_BYTES: usize = 2 << 20;
+
+/// The batches that `make` makes of `rows` (at least 1) items at a time.
+pub(crate) fn in_batches<T: 'static>(
+    mut items: impl Iterator<Item = T> + Send + 'static,
+    rows: usize,
+    make: impl Fn(Vec<T>) -> Result<RecordBatch> + Send + 'static,
+) -> Batches {
+    Box::new(std::iter::from_fn(move || {
+        let next: Vec<T> = items.by_ref().take(rows.max(1)).collect();
+        (!next.is_empty()).then(|| make(next))
+    }))
+}
 
 /// Appends `batch` to `out`, halved until no part exceeds [`MESSAGE_BYTES`].
 pub(crate) fn split(batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {

@@ -1,5 +1,5 @@
 //! A Galexie lake as a dataset. Galexie, Stellar's ledger exporter, writes every ledger to object storage; the changes of
-//! contract data in these ledgers are the rows.
+//! contract data in these ledgers are the rows, beside them those of times to live, and the assets named.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -17,9 +16,10 @@ use pipeline::contract::tables::Table;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::dataset::{Batches, Count, Dataset, MESSAGE_BYTES};
+use crate::dataset::{Batches, Close, Count, Dataset, MESSAGE_BYTES};
 use crate::error::{Error, Result};
 
+mod assets;
 mod cache;
 mod catalogue;
 mod changes;
@@ -31,6 +31,7 @@ mod location;
 mod manifest;
 mod name;
 mod object;
+mod ttls;
 
 use cache::Cache;
 use catalogue::{Catalogue, Extent, unreachable};
@@ -83,7 +84,7 @@ impl Lake {
             runtime: Handle::current(),
         };
         let ledgers = lake.known().await?.ledgers;
-        match lake.count(LedgerWindow::single(ledgers.end())).await {
+        match lake.close(ledgers.end()).await {
             // It is an error of the windows that contain it.
             Err(damage @ Error::Corrupt { .. }) => tracing::warn!("{}", damage.chain()),
             read => drop(read?),
@@ -126,48 +127,52 @@ impl Dataset for Lake {
         &self.name
     }
 
-    fn schema(&self) -> SchemaRef {
-        Table::Data.source_schema()
+    fn tables(&self) -> &[Table] {
+        &Table::ALL
+    }
+
+    fn schema(&self, table: Table) -> SchemaRef {
+        table.source_schema()
     }
 
     async fn extent(&self) -> Result<LedgerWindow> {
         Ok(self.known().await?.ledgers)
     }
 
-    async fn summary(&self, extent: LedgerWindow) -> Result<Count> {
+    async fn summary(&self, _: Table, extent: LedgerWindow) -> Result<Count> {
         // Counting all rows would mean reading all ledgers. If the last ledger cannot be read, that is an error of the
         // windows that contain it, and not of this request.
-        let closed_at = self.closed_at(extent.end()).await.unwrap_or_else(|error| {
+        let close = self.close(extent.end()).await.unwrap_or_else(|error| {
             tracing::warn!("{}", error.chain());
-            None
+            Close::default()
         });
-        Ok(Count { rows: None, closed_at })
+        Ok(Count { rows: None, close })
     }
 
-    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+    async fn count(&self, table: Table, window: LedgerWindow) -> Result<Count> {
         let extent = self.known().await?;
-        let mut count = Count { rows: Some(0), closed_at: None };
+        let mut count = Count { rows: Some(0), close: Close::default() };
         let mut ledgers = flow::ledgers(self.shared.clone(), extent, window);
         while let Some(ledger) = ledgers.try_next().await? {
-            count.rows = count.rows.map(|rows| rows + ledger.rows);
-            count.closed_at = Some(ledger.closed_at);
+            count.rows = count.rows.map(|rows| rows + ledger.rows(table).count);
+            count.close = Close { at: Some(ledger.closed_at), hash: Some(ledger.hash) };
             self.shared.cache.put(window, &ledger);
         }
         Ok(count)
     }
 
-    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+    async fn close(&self, ledger: u32) -> Result<Close> {
         match self.known().await?.ledgers.contains(ledger) {
-            true => Ok(self.count(LedgerWindow::single(ledger)).await?.closed_at),
-            false => Ok(None),
+            true => Ok(self.count(Table::Data, LedgerWindow::single(ledger)).await?.close),
+            false => Ok(Close::default()),
         }
     }
 
-    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
+    fn batches(self: Arc<Self>, table: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
         let (sender, ledgers) = mpsc::channel(1);
         let (batch_rows, next) = (batch_rows.max(1), u64::from(window.start()));
         self.runtime.clone().spawn(self.send(window, sender));
-        Box::new(Rows { batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
+        Box::new(Rows { table, batch_rows, ledgers, next, end: window.end(), waiting: Vec::new() })
     }
 }
 
@@ -191,8 +196,9 @@ impl Lake {
     }
 }
 
-/// The batches of a window: those of its ledgers, merged up to the size of a message.
+/// The batches of a table in a window: those of its ledgers, merged up to the size of a message.
 struct Rows {
+    table: Table,
     batch_rows: usize,
     ledgers: mpsc::Receiver<Result<Arc<Ledger>>>,
     /// The next ledger to receive.
@@ -219,7 +225,7 @@ impl Rows {
             let Some(ledger) = self.ledgers.blocking_recv() else {
                 return Err(Error::Unexpected(format!("the ledgers ended before ledger {}", self.next)));
             };
-            self.waiting.extend(ledger?.batches.iter().rev().cloned());
+            self.waiting.extend(ledger?.rows(self.table).batches.iter().rev().cloned());
             self.next += 1;
         }
     }
@@ -244,7 +250,7 @@ impl Rows {
         }
         match pieces.is_empty() {
             true => Ok(None),
-            false => Ok(Some(concat_batches(&Table::Data.source_schema(), &pieces)?)),
+            false => Ok(Some(concat_batches(&self.table.source_schema(), &pieces)?)),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! An Arrow Flight server of Stellar contract data: Parquet files, a synthetic chain, or the ledgers of a lake.
 //!
-//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow). There are three:
-//! [`ParquetFiles`], [`Chain`] and [`Lake`]. A [`Server`] serves one dataset:
+//! A [`Dataset`] counts and streams the rows of a [`LedgerWindow`](pipeline::LedgerWindow), by [table](pipeline::Table).
+//! There are three: [`ParquetFiles`], [`Chain`] and [`Lake`]. A [`Server`] serves one dataset:
 //!
-//! - `GetFlightInfo` for the path `contract, data, <start>, <end>` returns the exact number of rows, and as JSON in
-//!   `app_metadata` the ledgers they are from: `start_ledger`, `end_ledger`, and `latest_closed_at`, the close time of
-//!   `end_ledger`. A window that reaches beyond the tip ends at the tip, one that starts before the first ledger starts
-//!   there.
-//! - `GetFlightInfo` for the path `contract, data` returns the same for the whole dataset, without endpoints.
+//! - `GetFlightInfo` for the path `contract, <table>, <start>, <end>` returns the exact number of rows, and as JSON in
+//!   `app_metadata` the ledgers they are from: `start_ledger`, `end_ledger`, `latest_closed_at` and `latest_hash`, the
+//!   close time and the hash of `end_ledger`; and `tables`, those that the dataset has. A window that reaches beyond the
+//!   tip ends at the tip, one that starts before the first ledger starts there.
+//! - `GetFlightInfo` for the path `contract, <table>` returns the same for the whole dataset, without endpoints.
 //! - `DoGet` streams the rows of a ticket.
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ mod ticket;
 
 pub use chain::{Chain, ChainSpec};
 pub use cli::Cli;
-pub use dataset::{Batches, Count, Dataset};
+pub use dataset::{Batches, Close, Count, Dataset};
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeOptions};
 pub use parquet_files::ParquetFiles;

@@ -9,13 +9,14 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt32Type};
 use arrow::error::ArrowError;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use pipeline::BoxError;
 use pipeline::LedgerWindow;
+use pipeline::contract::tables::Table;
 
-use crate::dataset::{Batches, Count, Dataset};
+use crate::dataset::{Batches, Close, Count, Dataset};
 use crate::error::{Error, Result};
 
 const LEDGER: &str = "ledger_sequence";
@@ -166,7 +167,11 @@ impl Dataset for ParquetFiles {
         &self.name
     }
 
-    fn schema(&self) -> SchemaRef {
+    fn tables(&self) -> &[Table] {
+        &[Table::Data]
+    }
+
+    fn schema(&self, _: Table) -> SchemaRef {
         self.schema.clone()
     }
 
@@ -174,17 +179,18 @@ impl Dataset for ParquetFiles {
         Ok(self.extent)
     }
 
-    async fn count(&self, window: LedgerWindow) -> Result<Count> {
+    async fn count(&self, _: Table, window: LedgerWindow) -> Result<Count> {
         let rows = self.ledgers.range(window.start()..=window.end()).map(|(_, ledger)| ledger.rows).sum();
-        Ok(Count { rows: Some(rows), closed_at: self.closed_at(window.end()).await? })
+        Ok(Count { rows: Some(rows), close: self.close(window.end()).await? })
     }
 
-    async fn closed_at(&self, ledger: u32) -> Result<Option<DateTime<Utc>>> {
+    async fn close(&self, ledger: u32) -> Result<Close> {
         let last = self.ledgers.range(..=ledger).next_back();
-        Ok(last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at)))
+        let at = last.and_then(|(_, ledger)| DateTime::from_timestamp_micros(ledger.closed_at));
+        Ok(Close { at, hash: None })
     }
 
-    fn batches(self: Arc<Self>, window: LedgerWindow, batch_rows: usize) -> Batches {
+    fn batches(self: Arc<Self>, _: Table, window: LedgerWindow, batch_rows: usize) -> Batches {
         Box::new(Reader { files: self, window, batch_rows: batch_rows.max(1), next_file: 0, reader: None })
     }
 }

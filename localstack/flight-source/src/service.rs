@@ -18,6 +18,7 @@ use arrow_flight::{
 use futures::stream::{self, BoxStream, StreamExt};
 use pipeline::contract::tables::Table;
 use pipeline::contract::wire::{ROOT, path};
+use pipeline::contract::xdr::base16;
 use pipeline::{LedgerWindow, SourceRange};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -53,7 +54,6 @@ impl Drop for StreamGuard {
 /// The service of one dataset.
 pub(crate) struct ContractData {
     dataset: Arc<dyn Dataset>,
-    schema: SchemaRef,
     batch_rows: usize,
     endpoints: u32,
     streams: OpenStreams,
@@ -67,60 +67,69 @@ impl ContractData {
         endpoints: u32,
         streams: OpenStreams,
     ) -> Self {
-        // the schema on the wire: dictionaries are sent as their values
-        let schema = dataset.schema();
-        let schema = encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema);
-        Self { dataset, schema, batch_rows, endpoints, streams }
+        Self { dataset, batch_rows, endpoints, streams }
     }
 
-    /// The answer for a window, or for everything.
+    /// A table's schema on the wire: dictionaries are sent as their values.
+    fn schema(&self, table: Table) -> SchemaRef {
+        let schema = self.dataset.schema(table);
+        encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema)
+    }
+
+    /// The answer for a window of a table, or for everything in it.
     async fn info(
         &self,
         descriptor: FlightDescriptor,
-        asked: Option<LedgerWindow>,
+        (table, asked): (Table, Option<LedgerWindow>),
     ) -> Result<FlightInfo, Status> {
         let extent = self.dataset.extent().await?;
         let wanted = asked.unwrap_or(extent);
         let (start, end) = (wanted.start().max(extent.start()), wanted.end().min(extent.end()));
         let (count, endpoints) = match (asked, LedgerWindow::new(start, end)) {
-            (None, _) => (self.dataset.summary(extent).await?, Vec::new()),
-            (Some(_), Ok(window)) => (self.dataset.count(window).await?, slices(window, self.endpoints)),
+            (None, _) => (self.dataset.summary(table, extent).await?, Vec::new()),
+            (Some(_), Ok(window)) => {
+                (self.dataset.count(table, window).await?, slices(window, self.endpoints))
+            }
             // the window is beyond the tip, or before the first ledger
             (Some(_), Err(_)) => {
-                let closed_at = self.dataset.closed_at(end).await?;
-                (Count { rows: Some(0), closed_at }, Vec::new())
+                let close = self.dataset.close(end).await?;
+                (Count { rows: Some(0), close }, Vec::new())
             }
         };
         let available = SourceRange {
             start_ledger: start.into(),
             end_ledger: end.into(),
-            latest_closed_at: count.closed_at,
-            latest_hash: None,
-            tables: vec![Table::Data],
+            latest_closed_at: count.close.at,
+            latest_hash: count.close.hash.map(|hash| base16(&hash)),
+            tables: self.dataset.tables().to_vec(),
         };
         let mut info = FlightInfo::new()
-            .try_with_schema(&self.schema)
+            .try_with_schema(&self.schema(table))
             .map_err(|error| Status::internal(error.to_string()))?
             .with_descriptor(descriptor)
             .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
             .with_ordered(endpoints.len() > 1)
             .with_app_metadata(available.to_metadata());
         for slice in endpoints {
-            let ticket = Ticket::new(ticket::write(self.dataset.name(), slice).to_vec());
+            let ticket = Ticket::new(ticket::write(self.dataset.name(), table, slice).to_vec());
             info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
         }
         Ok(info)
     }
 
-    /// The rows of a window. A thread of their own makes them, at most two batches ahead of the client; it ends when the
-    /// client disconnects.
-    fn stream(&self, window: LedgerWindow) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
+    /// The rows of a table in a window. A thread of their own makes them, at most two batches ahead of the client; it ends
+    /// when the client disconnects.
+    fn stream(
+        &self,
+        table: Table,
+        window: LedgerWindow,
+    ) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let (sender, receiver) = mpsc::channel(2);
         let (dataset, batch_rows, guard) = (self.dataset.clone(), self.batch_rows, self.streams.enter());
         let maker = tokio::task::spawn_blocking(move || {
             let guard = guard;
             let (started, mut rows, mut parts) = (Instant::now(), 0, Vec::new());
-            for batch in dataset.batches(window, batch_rows) {
+            for batch in dataset.batches(table, window, batch_rows) {
                 let split = |batch| split(batch, &mut parts);
                 let sent = match batch.and_then(split) {
                     Ok(()) => parts.drain(..).try_for_each(|part| {
@@ -128,17 +137,18 @@ impl ContractData {
                         sender.blocking_send(Ok(part))
                     }),
                     Err(error) => {
-                        tracing::error!(%window, "{}", error.chain());
+                        tracing::error!(table = table.name(), %window, "{}", error.chain());
                         sender.blocking_send(Err(FlightError::from(Status::from(error))))
                     }
                 };
                 if sent.is_err() {
-                    tracing::info!(%window, rows, "the client disconnected");
+                    tracing::info!(table = table.name(), %window, rows, "the client disconnected");
                     return;
                 }
             }
             drop(guard);
-            tracing::info!(%window, rows, duration_ms = started.elapsed().as_millis() as u64, "served");
+            let duration_ms = started.elapsed().as_millis() as u64;
+            tracing::info!(table = table.name(), %window, rows, duration_ms, "served");
         });
         // if the thread panics, the stream ends with an error instead of looking complete
         let end = stream::once(maker).filter_map(|ended| {
@@ -167,26 +177,35 @@ fn slices(window: LedgerWindow, parts: u32) -> Vec<LedgerWindow> {
     (0..parts).map(slice).collect()
 }
 
-/// The window that a descriptor asks for; `None` for everything.
-fn asked(descriptor: &FlightDescriptor) -> Result<Option<LedgerWindow>, Status> {
+/// The table and the window that a descriptor asks for; no window for everything.
+fn asked(descriptor: &FlightDescriptor, tables: &[Table]) -> Result<(Table, Option<LedgerWindow>), Status> {
     let refuse = |reason: String| Status::invalid_argument(reason);
     if descriptor.r#type() != DescriptorType::Path {
-        return Err(refuse("the descriptor must be a path: contract, data, start, end".to_owned()));
+        return Err(refuse("the descriptor must be a path: contract, table, start, end".to_owned()));
     }
     let ledger = |name: &str, text: &str| {
         text.parse::<u32>()
             .map_err(|_| refuse(format!("the {name} ledger {text:?} is not a number from 0 to {}", u32::MAX)))
     };
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
-    match path.strip_prefix(&[ROOT, Table::Data.name()]) {
-        Some([]) => Ok(None),
-        Some([start, end]) => {
+    let table = |name: &str| tables.iter().copied().find(|table| table.name() == name);
+    let (table, window) = match path.as_slice() {
+        [ROOT, name, window @ ..] => (table(name), window),
+        _ => (None, [].as_slice()),
+    };
+    match (table, window) {
+        (Some(table), []) => Ok((table, None)),
+        (Some(table), [start, end]) => {
             let window = LedgerWindow::new(ledger("start", start)?, ledger("end", end)?);
-            window.map(Some).map_err(|error| refuse(error.to_string()))
+            window.map(|window| (table, Some(window))).map_err(|error| refuse(error.to_string()))
         }
-        _ => Err(refuse(format!(
-            "there is no dataset at the path {path:?}: ask for contract, data, start, end"
-        ))),
+        _ => {
+            let tables: Vec<_> = tables.iter().map(|table| table.name()).collect();
+            Err(refuse(format!(
+                "there is no dataset at the path {path:?}: ask for contract, table, start, end; tables: {}",
+                tables.join(", ")
+            )))
+        }
     }
 }
 
@@ -205,9 +224,11 @@ impl FlightService for ContractData {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let everything = FlightDescriptor::new_path(path(Table::Data, None));
-        let info = self.info(everything, None).await;
-        Ok(Response::new(stream::iter([info]).boxed()))
+        let mut infos = Vec::new();
+        for table in self.dataset.tables() {
+            infos.push(self.info(FlightDescriptor::new_path(path(*table, None)), (*table, None)).await);
+        }
+        Ok(Response::new(stream::iter(infos).boxed()))
     }
 
     async fn get_flight_info(
@@ -215,7 +236,7 @@ impl FlightService for ContractData {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let descriptor = request.into_inner();
-        let asked = asked(&descriptor)?;
+        let asked = asked(&descriptor, self.dataset.tables())?;
         tracing::debug!(?asked, "flight info");
         let info = self.info(descriptor, asked).await;
         info.inspect_err(|status| tracing::error!("{}", status.message())).map(Response::new)
@@ -223,13 +244,14 @@ impl FlightService for ContractData {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let extent = self.dataset.extent().await?;
-        let window = ticket::read(self.dataset.name(), &request.into_inner().ticket)
-            .filter(|window| extent.contains(window.start()) && extent.contains(window.end()))
+        let (table, window) = ticket::read(self.dataset.name(), &request.into_inner().ticket)
+            .filter(|(_, window)| extent.contains(window.start()) && extent.contains(window.end()))
+            .filter(|(table, _)| self.dataset.tables().contains(table))
             .ok_or_else(|| {
                 Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first")
             })?;
-        let data = encoder(self.dataset.schema(), self.stream(window)).map(|data| data.map_err(Status::from));
-        Ok(Response::new(data.boxed()))
+        let data = encoder(self.dataset.schema(table), self.stream(table, window));
+        Ok(Response::new(data.map(|data| data.map_err(Status::from)).boxed()))
     }
 
     async fn handshake(

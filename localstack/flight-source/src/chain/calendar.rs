@@ -2,26 +2,15 @@
 //! All of it is a function of the seed, the parameters and the ledger, and costs a few hashes.
 
 use super::dice::{Dice, Use};
-
-/// The number of ledgers after which a short-lived entry may be created again.
-const CYCLE: u32 = 512;
-
-/// Possible lifetimes of such an entry, in ledgers. With the last one, the entry is deleted in the ledger that creates it
-/// again.
-const LIVES: [u32; 5] = [1, 6, 40, 300, CYCLE];
-
-/// One in this many ledgers is empty.
-const EMPTY_ONE_IN: u64 = 50;
+use super::lives::{self, Life, Lives, Step};
 
 /// A change that happens at a fixed ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The instance entry of the asset contract with this number is written.
     Instance(u16),
-    /// The short-lived entry with this number is deleted; it was last modified in the ledger `born`.
-    Death { entry: usize, born: u32, value: u64 },
-    /// The short-lived entry with this number is created, perhaps again.
-    Birth { entry: usize, value: u64 },
+    /// A short-lived entry is created, restored or deleted.
+    Life(Life, Step),
 }
 
 /// The schedule of a chain.
@@ -29,8 +18,7 @@ pub(crate) enum Event {
 pub(crate) struct Calendar {
     seed: u64,
     rows_per_ledger: u32,
-    /// The maximum number of short-lived entries created per ledger.
-    slots: u32,
+    pub(crate) lives: Lives,
     /// Ledger and asset contract of each instance entry that is written, by ledger.
     instances: Vec<(u32, u16)>,
 }
@@ -48,8 +36,8 @@ impl Calendar {
         never: u16,
     ) -> Self {
         let (first, ledgers) = span;
-        let slots = rows_per_ledger.div_ceil(40).clamp(1, 16);
-        let mut calendar = Self { seed, rows_per_ledger, slots, instances: Vec::new() };
+        let lives = Lives::new(seed, rows_per_ledger);
+        let mut calendar = Self { seed, rows_per_ledger, lives, instances: Vec::new() };
         for asset in (0..assets).filter(|asset| *asset != never) {
             let mut dice = Dice::at(seed, Use::Instances, u64::from(asset), 0);
             let early = dice.below(u64::from((ledgers / 50).max(1))) as u32;
@@ -64,18 +52,14 @@ impl Calendar {
         calendar
     }
 
-    /// The number of short-lived entries.
-    pub(crate) fn mortals(&self) -> usize {
-        (self.slots * CYCLE) as usize
-    }
-
     /// The last ledger with rows from `first` to `ledger`, or `ledger` if there is none.
     fn not_empty(&self, ledger: u32, first: u32) -> u32 {
         (first..=ledger).rev().find(|ledger| !self.is_empty(*ledger)).unwrap_or(ledger)
     }
 
-    fn is_empty(&self, ledger: u32) -> bool {
-        Dice::at(self.seed, Use::Empty, u64::from(ledger), 0).one_in(EMPTY_ONE_IN)
+    /// Whether a ledger has no rows of contract data.
+    pub(crate) fn is_empty(&self, ledger: u32) -> bool {
+        lives::is_empty(self.seed, ledger)
     }
 
     /// A random number of rows for a ledger: the mean over all ledgers, including empty ones, is `rows_per_ledger`; one
@@ -93,7 +77,7 @@ impl Calendar {
             return 0;
         }
         let crowd = self.crowd(ledger);
-        let most = self.instances_in(ledger).len() as u32 + self.slots * (1 + LIVES.len() as u32);
+        let most = self.instances_in(ledger).count() as u32 + self.lives.slots * lives::MOST;
         if crowd >= most {
             return crowd;
         }
@@ -102,10 +86,10 @@ impl Calendar {
         crowd.max(events.len() as u32)
     }
 
-    fn instances_in(&self, ledger: u32) -> &[(u32, u16)] {
+    /// The asset contracts whose instance is written in a ledger.
+    pub(crate) fn instances_in(&self, ledger: u32) -> impl Iterator<Item = u16> {
         let from = self.instances.partition_point(|(at, _)| *at < ledger);
-        let len = self.instances[from..].partition_point(|(at, _)| *at == ledger);
-        &self.instances[from..from + len]
+        self.instances[from..].iter().take_while(move |(at, _)| *at == ledger).map(|(_, asset)| *asset)
     }
 
     /// Writes the events of a ledger into `out`, in order: an entry is deleted before it is created again.
@@ -114,44 +98,14 @@ impl Calendar {
         if self.is_empty(ledger) {
             return;
         }
-        out.extend(self.instances_in(ledger).iter().map(|(_, asset)| Event::Instance(*asset)));
-        for life in LIVES {
-            let Some(born) = ledger.checked_sub(life) else { continue };
-            for slot in 0..self.slots {
-                if let Some((entry, value, lives)) = self.birth(born, slot)
-                    && lives == life
-                    && !self.is_empty(born)
-                {
-                    out.push(Event::Death { entry, born, value });
-                }
-            }
-        }
-        for slot in 0..self.slots {
-            if let Some((entry, value, _)) = self.birth(ledger, slot) {
-                out.push(Event::Birth { entry, value });
-            }
-        }
-    }
-
-    /// The entry that a ledger with rows creates in a slot, if any: its number, its value and its lifetime in ledgers.
-    /// Ledgers less than [`CYCLE`] apart never create the same entry.
-    fn birth(&self, ledger: u32, slot: u32) -> Option<(usize, u64, u32)> {
-        let mut dice = Dice::at(self.seed, Use::Life, u64::from(ledger), u64::from(slot));
-        let throw = dice.below(1_000);
-        let likely = u64::from(self.rows_per_ledger) * 30 / u64::from(self.slots);
-        if throw >= likely.min(700) {
-            return None;
-        }
-        let entry = (u64::from(ledger) * u64::from(self.slots) + u64::from(slot)) as usize % self.mortals();
-        let lives = LIVES[dice.below(LIVES.len() as u64) as usize];
-        Some((entry, dice.next(), lives))
+        out.extend(self.instances_in(ledger).map(Event::Instance));
+        let changes = self.lives.steps(ledger).filter(|(_, step)| step.is_change());
+        out.extend(changes.map(|(life, step)| Event::Life(life, step)));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     const LEDGERS: u32 = 4_000;
@@ -174,29 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn every_death_ends_the_life_that_the_last_birth_began() {
-        for rows in [3, 25, 1_000] {
-            let calendar = calendar(rows);
-            let (mut alive, mut events) = (HashMap::new(), Vec::new());
-            let (mut deaths, mut again) = (0, 0);
+    fn a_ledger_has_room_for_its_events() {
+        for rows in [1, 3, 25, 1_000] {
+            let (calendar, mut events) = (calendar(rows), Vec::new());
             for ledger in 1_000..1_000 + LEDGERS {
                 calendar.events(ledger, &mut events);
                 assert!(events.len() as u32 <= calendar.rows(ledger));
-                for event in &events {
-                    match *event {
-                        Event::Birth { entry, value } => {
-                            again += u32::from(alive.insert(entry, (ledger, value)).is_some());
-                        }
-                        Event::Death { entry, born, value } if born >= 1_000 => {
-                            deaths += 1;
-                            assert!(born < ledger);
-                            assert_eq!(alive.get(&entry), Some(&(born, value)));
-                        }
-                        _ => {}
-                    }
-                }
             }
-            assert!(deaths > 50 && again > 50, "{deaths} deaths, {again} births again");
         }
     }
 

@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 use pipeline::contract::asset::{contract_id, credit};
 use pipeline::contract::xdr::base16;
-use stellar_xdr::{AccountId, Asset, Error, Limits, PublicKey, ScVal, UInt128Parts, Uint256, WriteXdr};
+use sha2::{Digest, Sha256};
+use stellar_xdr::{
+    AccountId, Asset, Error, Hash, LedgerKey, LedgerKeyContractCode, Limits, PublicKey, ScVal, UInt128Parts,
+    Uint256, WriteXdr,
+};
 
 use super::dice::{Dice, Use};
 use super::keys::{Content, Key, OneOff, of_holder};
+use super::lives::is_persistent;
 use super::values::{self, Template, Values};
 use crate::asset::{self, AssetColumns, symbol, vec};
 use crate::columns::strkey;
@@ -38,8 +43,10 @@ pub(crate) const ASSETS: u16 = CODES.len() as u16;
 pub(crate) const LATE: u16 = 3;
 /// The asset contract with balances that do not fit int64.
 pub(crate) const BEYOND_INT64: u16 = 4;
-/// The asset contract whose instance is never written.
+/// The asset contract whose instance is never written; no trustline names its asset either.
 pub(crate) const NEVER: u16 = 7;
+/// The number of assets in trustlines that have no contract.
+const WITHOUT_CONTRACT: usize = 48;
 
 /// The number of Wasm contracts.
 const WASM: u16 = 288;
@@ -82,11 +89,20 @@ pub(crate) struct Cast {
     pub(crate) keys: Vec<Key>,
     /// The index in `keys` of the first short-lived entry; they are the last.
     pub(crate) mortals: usize,
+    /// The hashes of the ledger keys of contract codes, in hex.
+    pub(crate) codes: Vec<String>,
+    /// The assets that ledgers name, each with the strkey of its contract, in the order of these.
+    pub(crate) assets: Vec<(String, AssetColumns)>,
+    /// The places in `assets` of those in trustlines, popular ones first.
+    pub(crate) trusted: Vec<usize>,
     pub(crate) values: Values,
 }
 
-/// The asset with this code. The issuer of USDC is the real one, others are made from the seed.
+/// The asset with this code; without one the native asset. The issuer of USDC is the real one, others are made from the seed.
 fn made_up(seed: u64, code: &str) -> Result<Asset, Error> {
+    if code.is_empty() {
+        return Ok(Asset::Native);
+    }
     let issuer = if code == "USDC" {
         AccountId::from_str(USDC_ISSUER)?
     } else {
@@ -107,11 +123,14 @@ impl Cast {
             holders: holders.iter().map(|id| strkey(*id).into_boxed_str()).collect(),
             keys: Vec::new(),
             mortals: 0,
+            codes: Vec::new(),
+            assets: Vec::new(),
+            trusted: Vec::new(),
             values: Values::new()?,
         };
         let mut ids = Vec::new();
         for (i, code) in CODES.iter().enumerate() {
-            let asset = if code.is_empty() { Asset::Native } else { made_up(seed, code)? };
+            let asset = made_up(seed, code)?;
             ids.push(contract_id(&asset, passphrase)?);
             cast.asset_contract(i, ids[i], &asset, &holders)?;
         }
@@ -120,12 +139,42 @@ impl Cast {
             let code = Dice::at(seed, Use::Names, 2, i as u64).below(CODES_OF_WASM) as usize;
             cast.wasm_contract(i, ids[usize::from(ASSETS) + i], name(4, code), &holders)?;
         }
+        for i in 0..CODES_OF_WASM as usize {
+            let code = LedgerKey::ContractCode(LedgerKeyContractCode { hash: Hash(name(4, i)) });
+            cast.codes.push(base16(&Sha256::digest(code.to_xdr(Limits::none())?)));
+        }
+        cast.name_assets(seed, passphrase)?;
         cast.mortals = cast.keys.len();
         for i in 0..mortals {
             let key = cast.mortal(i, &ids, name(5, i))?;
             cast.keys.push(key);
         }
         Ok(cast)
+    }
+
+    /// The assets that ledgers name: those of the asset contracts, and some that have none.
+    fn name_assets(&mut self, seed: u64, passphrase: &str) -> Result<(), Error> {
+        let others = (0..WITHOUT_CONTRACT).map(|i| format!("{}{i}", ["T", "TOKEN"][i % 2]));
+        let mut named = Vec::new();
+        for code in CODES.iter().map(|code| (*code).to_owned()).chain(others) {
+            let asset = made_up(seed, &code)?;
+            named.push((strkey(contract_id(&asset, passphrase)?), asset::columns(&asset)));
+        }
+        let contracts: Vec<String> = named.iter().map(|(contract, _)| contract.clone()).collect();
+        named.sort_by(|(left, _), (right, _)| left.cmp(right));
+        self.assets = named;
+        let trusted = contracts.iter().enumerate().filter(|(i, _)| *i != usize::from(NEVER));
+        self.trusted = trusted.map(|(_, contract)| self.place(contract)).collect();
+        Ok(())
+    }
+
+    fn place(&self, contract: &str) -> usize {
+        self.assets.partition_point(|(other, _)| other.as_str() < contract)
+    }
+
+    /// The place in `assets` of the asset of this asset contract.
+    pub(crate) fn place_of(&self, asset: u16) -> usize {
+        self.place(&self.contracts[usize::from(asset)].strkey)
     }
 
     fn asset_contract(
@@ -196,18 +245,18 @@ impl Cast {
         let place = i / 4;
         let wasm = usize::from(ASSETS) + place % usize::from(WASM);
         let number = ScVal::U128(UInt128Parts { hi: 1, lo: i as u64 });
-        let (contract, key, persistent, content) = match i % 4 {
+        let (contract, key, content) = match i % 4 {
             0 => {
                 let content =
                     Content::Balance { holder: self.holders.len() as u16, rank: 1 + (place % 500) as u32 };
                 self.holders.push(strkey(holder).into_boxed_str());
-                (place % usize::from(ASSETS), of_holder("Balance", holder)?, true, content)
+                (place % usize::from(ASSETS), of_holder("Balance", holder)?, content)
             }
-            1 => (wasm, vec(vec![symbol("Order")?, number])?, true, Content::Any),
-            2 => (wasm, vec(vec![symbol("Quote")?, number])?, false, Content::Any),
-            _ => (wasm, number, false, Content::Any),
+            1 => (wasm, vec(vec![symbol("Order")?, number])?, Content::Any),
+            2 => (wasm, vec(vec![symbol("Quote")?, number])?, Content::Any),
+            _ => (wasm, number, Content::Any),
         };
-        Key::new((contract as u16, ids[contract]), key, persistent, content)
+        Key::new((contract as u16, ids[contract]), key, is_persistent(i), content)
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) enum Use {
     Names,
     /// The contents of a value.
     Value,
+    /// When entries are extended that live all the time.
+    Keepers,
+    /// The assets that a ledger names.
+    Assets,
 }
 
 /// A stream of 64-bit numbers (SplitMix64).

@@ -71,6 +71,11 @@ pub(crate) fn of_holder(name: &str, holder: [u8; 32]) -> Result<ScVal, Error> {
     vec(vec![symbol(name)?, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))])
 }
 
+/// The number in the key of an entry that is written only in this ledger, with this value.
+pub(crate) fn one_off_number(ledger: u32, value: u64) -> u128 {
+    u128::from(ledger) << 64 | u128::from(value)
+}
+
 /// Temporary entries of a contract, each with a U128 key that is used only once.
 #[derive(Debug)]
 pub(crate) struct OneOff {

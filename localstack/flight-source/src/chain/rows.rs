@@ -9,31 +9,13 @@ use pipeline::LedgerWindow;
 use pipeline::contract::xdr::durability;
 
 use super::Chain;
-use super::calendar::Event;
-use super::cast::{ASSETS, BEYOND_INT64, Cast, Kind};
+use super::cast::{BEYOND_INT64, Cast, Kind};
+use super::changes::{Change, Changes, Subject};
 use super::dice::{Dice, Use};
-use super::keys::{Content, OneOff, durability_of};
+use super::keys::{Content, OneOff, durability_of, one_off_number};
 use crate::columns::{Columns, Row, STELLAR_ASSET, WASM};
 use crate::dataset::MESSAGE_BYTES;
 use crate::error::Result;
-
-/// The entry of a row.
-#[derive(Clone, Copy)]
-enum Subject {
-    /// The index of its key in the cast.
-    Known(usize),
-    /// An entry that is written only once, of the contract with this index.
-    OneOff(usize),
-}
-
-/// One change of an entry. `value` is the seed of everything in the row that the entry does not determine.
-#[derive(Clone, Copy)]
-struct Change {
-    subject: Subject,
-    value: u64,
-    /// For a deletion, the ledger of the modification before it.
-    deleted_since: Option<u32>,
-}
 
 /// The rows of a window in progress.
 pub(crate) struct Rows {
@@ -42,128 +24,36 @@ pub(crate) struct Rows {
     window: LedgerWindow,
     /// The current ledger; at the end one past the window, which may not fit u32.
     ledger: u64,
-    /// The number of rows of that ledger, and of those already made.
-    rows: u32,
-    made: u32,
-    closed_at: i64,
-    events: Vec<Event>,
-    next_event: usize,
-    dice: Dice,
-    last: Option<Change>,
+    /// The changes of that ledger that have no row yet.
+    changes: Changes,
     pen: Pen,
 }
 
 impl Rows {
     /// The rows of `window`, in batches of at most `batch_rows` (at least 1).
     pub(crate) fn new(chain: Arc<Chain>, window: LedgerWindow, batch_rows: usize) -> Self {
-        let mut rows = Self {
-            dice: Dice::at(chain.seed, Use::Rows, 0, 0),
-            chain,
-            batch_rows: batch_rows.max(1),
-            window,
-            ledger: u64::from(window.start()),
-            rows: 0,
-            made: 0,
-            closed_at: 0,
-            events: Vec::new(),
-            next_event: 0,
-            last: None,
-            pen: Pen::default(),
-        };
-        rows.open(u64::from(window.start()));
-        rows
-    }
-
-    /// Starts a ledger.
-    fn open(&mut self, ledger: u64) {
-        self.ledger = ledger;
-        if ledger > u64::from(self.window.end()) {
-            return;
-        }
-        let at = ledger as u32;
-        self.chain.calendar.events(at, &mut self.events);
-        self.rows = self.chain.calendar.rows(at);
-        self.made = 0;
-        self.next_event = 0;
-        self.closed_at = self.chain.tip.closed_at(at).timestamp_micros();
-        self.dice = Dice::at(self.chain.seed, Use::Rows, ledger, 0);
-        self.last = None;
-    }
-
-    /// The next change of the current ledger. Its scheduled events are spread evenly over its rows.
-    fn change(&mut self) -> Change {
-        if let Some(event) = self.events.get(self.next_event) {
-            let at = self.next_event as u64 * u64::from(self.rows) / self.events.len() as u64;
-            if at <= u64::from(self.made) {
-                self.next_event += 1;
-                return self.happen(*event);
-            }
-        }
-        let change = self.ordinary();
-        self.last = Some(change);
-        change
-    }
-
-    fn happen(&self, event: Event) -> Change {
-        let cast = &self.chain.cast;
-        match event {
-            Event::Instance(asset) => Change {
-                subject: Subject::Known(cast.contracts[usize::from(asset)].first_key),
-                value: u64::from(asset),
-                deleted_since: None,
-            },
-            Event::Birth { entry, value } => {
-                Change { subject: Subject::Known(cast.mortals + entry), value, deleted_since: None }
-            }
-            Event::Death { entry, born, value } => {
-                Change { subject: Subject::Known(cast.mortals + entry), value, deleted_since: Some(born) }
-            }
-        }
-    }
-
-    /// A random change: sometimes the last one again, identical or with another value; otherwise a balance or another entry
-    /// of a contract, most often of a popular one.
-    fn ordinary(&mut self) -> Change {
-        let cast = &self.chain.cast;
-        let (throw, value) = (self.dice.below(1_000), self.dice.next());
-        match (throw, self.last) {
-            (0..12, Some(last)) => return last,
-            (12..90, Some(last)) => return Change { value, ..last },
-            _ => {}
-        }
-        let assets = usize::from(ASSETS);
-        let subject = if throw >= 520 {
-            let contract = &cast.contracts[self.dice.rank(assets)];
-            Subject::Known(contract.first_key + 1 + self.dice.rank(contract.keys))
-        } else {
-            let place = assets + self.dice.rank(cast.contracts.len() - assets);
-            let contract = &cast.contracts[place];
-            match self.dice.below(100) {
-                0..10 => Subject::OneOff(place),
-                10..18 => Subject::Known(contract.first_key),
-                _ => Subject::Known(contract.first_key + 1 + self.dice.rank(contract.keys)),
-            }
-        };
-        Change { subject, value, deleted_since: None }
+        let changes = Changes::of(&chain, window.start());
+        let (batch_rows, ledger) = (batch_rows.max(1), u64::from(window.start()));
+        Self { chain, batch_rows, window, ledger, changes, pen: Pen::default() }
     }
 
     fn batch(&mut self) -> Option<Result<RecordBatch>> {
         let mut columns: Option<Columns> = None;
         while self.ledger <= u64::from(self.window.end()) {
-            if self.made == self.rows {
-                self.open(self.ledger + 1);
+            let Some(change) = self.changes.next(&self.chain) else {
+                self.ledger += 1;
+                if self.ledger <= u64::from(self.window.end()) {
+                    self.changes.open(&self.chain, self.ledger as u32);
+                }
                 continue;
-            }
+            };
             let columns = columns.get_or_insert_with(|| {
                 // capacity for the rest of the window or for one message, whichever is less
                 let rest = u64::from(self.window.end()) - self.ledger + 1;
                 let rows = (MESSAGE_BYTES / 512).min(self.batch_rows);
                 Columns::with_capacity(rows.min((rest as usize).saturating_mul(64)))
             });
-            let change = self.change();
-            let at = Moment { ledger: self.ledger as u32, closed_at: self.closed_at };
-            self.pen.write(&self.chain.cast, change, at, columns);
-            self.made += 1;
+            self.pen.write(&self.chain, change, self.ledger as u32, columns);
             // the next value may take up to 64 KiB
             if columns.rows() >= self.batch_rows || columns.bytes() >= MESSAGE_BYTES - (64 << 10) {
                 break;
@@ -179,12 +69,6 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         self.batch()
     }
-}
-
-#[derive(Clone, Copy)]
-struct Moment {
-    ledger: u32,
-    closed_at: i64,
 }
 
 /// Writes changes as rows, in reused buffers.
@@ -210,7 +94,8 @@ fn amount(contract: u16, rank: u32, dice: &mut Dice) -> i128 {
 }
 
 impl Pen {
-    fn write(&mut self, cast: &Cast, change: Change, at: Moment, columns: &mut Columns) {
+    fn write(&mut self, chain: &Chain, change: Change, ledger: u32, columns: &mut Columns) {
+        let cast = &chain.cast;
         let mut dice = Dice::at(change.value, Use::Value, 0, 0);
         let (place, key_type, persistent, content) = match change.subject {
             Subject::Known(key) => {
@@ -227,8 +112,12 @@ impl Pen {
             (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
             (Subject::OneOff(_), one_off) => {
                 if let Some(one_off) = one_off {
-                    let number = u128::from(at.ledger) << 64 | u128::from(change.value);
-                    one_off.write(number, &mut self.xdr, &mut self.key, &mut self.hash);
+                    one_off.write(
+                        one_off_number(ledger, change.value),
+                        &mut self.xdr,
+                        &mut self.key,
+                        &mut self.hash,
+                    );
                 }
                 (self.key.as_str(), self.hash.as_str())
             }
@@ -251,17 +140,15 @@ impl Pen {
             contract_id: &contract.strkey,
             contract_key_type: key_type,
             contract_durability: durability(durability_of(persistent)),
-            last_modified_ledger: change.deleted_since.unwrap_or(at.ledger),
-            deleted: change.deleted_since.is_some(),
-            ledger_sequence: at.ledger,
-            closed_at: at.closed_at,
+            last_modified_ledger: change.last_modified,
+            deleted: change.deleted,
+            ledger_sequence: ledger,
+            closed_at: chain.tip.closed_at(ledger).timestamp_micros(),
             ledger_key_hash,
             key_xdr,
             val_xdr: &self.val,
-            expiration_ledger_seq: match change.deleted_since {
-                None => expiration(persistent, at.ledger, &mut dice),
-                Some(_) => None,
-            },
+            expiration_ledger_seq: (!change.deleted && is_said(persistent, &mut dice))
+                .then(|| chain.until(change, ledger)),
             ..row
         });
     }
@@ -290,8 +177,7 @@ impl Pen {
     }
 }
 
-/// The ledger until which an entry lives, in some of the rows: soon for a temporary entry, late for a persistent one.
-fn expiration(persistent: bool, ledger: u32, dice: &mut Dice) -> Option<u32> {
-    let (said, least, span) = if persistent { (50, 4_096, 500_000) } else { (80, 16, 1_000) };
-    (dice.below(100) < said).then(|| ledger.saturating_add((least + dice.below(span)) as u32))
+/// Whether a row says how long its entry lives.
+fn is_said(persistent: bool, dice: &mut Dice) -> bool {
+    dice.below(100) < if persistent { 50 } else { 80 }
 }

@@ -1,4 +1,4 @@
-//! A cache of ledgers that were counted and not yet sent.
+//! A cache of ledgers that were counted and not yet sent, with the rows of all tables: one is decoded once for all of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,7 +71,7 @@ mod tests {
 
     fn ledger(sequence: u32) -> Arc<Ledger> {
         let (hash, previous, closed_at) = ([0; 32], [0; 32], chrono::DateTime::UNIX_EPOCH);
-        Arc::new(Ledger { sequence, closed_at, hash, previous, rows: 0, batches: Vec::new() })
+        Arc::new(Ledger { sequence, closed_at, hash, previous, tables: Default::default() })
     }
 
     #[test]

@@ -1,29 +1,32 @@
-//! The changes of a ledger as rows: one per change of a contract data entry, in the order in which the ledger applied them.
+//! The changes of a ledger as rows, in the order in which the ledger applied them: of `data` one per change of a contract
+//! data entry; beside it what the same changes say of times to live and of assets.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
+use pipeline::contract::tables::Table;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, ScVal,
     WriteXdr,
 };
 
+use super::assets::Assets;
 use super::entry::{EntryColumns, columns, ledger_key};
 use super::fault::Fault;
+use super::ttls::Ttls;
 use crate::columns::{Columns, Row};
 use crate::dataset::MESSAGE_BYTES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One change of one entry.
 #[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) columns: EntryColumns,
-    pub(crate) last_modified: u32,
-    pub(crate) deleted: bool,
-    pub(crate) expiration: Option<u32>,
+struct Change {
+    columns: EntryColumns,
+    last_modified: u32,
+    deleted: bool,
+    expiration: Option<u32>,
     key: [u8; 32],
 }
 
@@ -39,32 +42,47 @@ pub(crate) enum Phase {
     Close = 2,
 }
 
+/// The number of phases.
+pub(crate) const PHASES: usize = 3;
+
+/// The rows of a table in one ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// How many.
+    pub(crate) count: u64,
+    /// In batches of up to the size of a message, unless a single row is larger.
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+impl From<Vec<RecordBatch>> for Rows {
+    fn from(batches: Vec<RecordBatch>) -> Self {
+        Self { count: batches.iter().map(|batch| batch.num_rows() as u64).sum(), batches }
+    }
+}
+
 /// The changes of a ledger collected so far.
 #[derive(Debug)]
 pub(crate) struct Changes<'a> {
     passphrase: &'a str,
     ledger: u32,
-    phases: [Vec<Change>; 3],
+    phases: [Vec<Change>; PHASES],
     /// The last value of each entry that the ledger showed: a removal does not contain it.
     images: HashMap<[u8; 32], (u32, ContractDataEntry)>,
-    ttls: HashMap<[u8; 32], Ttl>,
-}
-
-/// The last ledger in which one entry lives. It never falls while the entry lives (CAP-63): transactions that are applied in
-/// parallel each show the value that they saw, in any order.
-#[derive(Debug, Default)]
-struct Ttl {
-    /// Before this ledger, if the ledger shows it.
-    before: Option<u32>,
-    /// The greatest one shown since the entry was created or restored.
-    now: Option<u32>,
+    ttls: Ttls,
+    assets: Assets,
 }
 
 impl<'a> Changes<'a> {
     /// No changes yet, for this ledger of the network with this passphrase.
     pub(crate) fn new(passphrase: &'a str, ledger: u32) -> Self {
-        let (images, ttls) = (HashMap::new(), HashMap::new());
-        Self { passphrase, ledger, phases: [const { Vec::new() }; 3], images, ttls }
+        Self {
+            passphrase,
+            ledger,
+            phases: [const { Vec::new() }; PHASES],
+            images: HashMap::new(),
+            ttls: Ttls::default(),
+            assets: Assets::default(),
+        }
     }
 
     /// Adds a list of changes, such as those of one operation: sorted by ledger key, because stellar-core writes a list in the
@@ -75,35 +93,51 @@ impl<'a> Changes<'a> {
     /// A change that the network cannot have made.
     pub(crate) fn add(&mut self, phase: Phase, list: &LedgerEntryChanges) -> Result<(), Fault> {
         let first = self.phases[phase as usize].len();
-        let mut of_data = Vec::new();
+        let (mut of_data, mut of_ttl) = (Vec::new(), Vec::new());
         for change in list.iter() {
-            match data_key(change)? {
-                Some(key) => of_data.push((key, change)),
-                None => self.ttl(change),
+            self.assets.add(change, self.passphrase)?;
+            match subject(change)? {
+                Subject::Data(key) => of_data.push((key, change)),
+                Subject::Ttl(of) => of_ttl.push((of, change)),
+                Subject::Other => {}
             }
         }
+        self.ttls.add(phase, of_ttl);
         of_data.sort_by(|(left, _), (right, _)| left.cmp(right)); // stable
         for (key, change) in of_data {
             self.data(phase, Sha256::digest(key).into(), change)?;
         }
         for change in &mut self.phases[phase as usize][first..] {
             if !change.deleted {
-                change.expiration = self.ttls.get(&change.key).and_then(|ttl| ttl.now);
+                change.expiration = self.ttls.now(&change.key);
             }
         }
         Ok(())
     }
 
-    /// All changes, in order. If the ledger shows the time to live of an entry only after a change, the change gets the
-    /// first one shown.
-    pub(crate) fn finish(self) -> Vec<Change> {
+    /// Adds an entry that the network evicted when the ledger closed.
+    ///
+    /// # Errors
+    /// A key that cannot be encoded.
+    pub(crate) fn evict(&mut self, key: &LedgerKey) -> Result<(), Fault> {
+        self.ttls.evict(key)
+    }
+
+    /// The rows of each table, by its place in [`Table::ALL`]. If the ledger shows the time to live of an entry only after a
+    /// change, the row of the change gets the first one shown.
+    ///
+    /// # Errors
+    /// Rows that cannot be encoded, or do not fit the columns.
+    pub(crate) fn finish(self, closed_at: DateTime<Utc>) -> Result<[Rows; Table::ALL.len()], Fault> {
         let mut all: Vec<Change> = self.phases.into_iter().flatten().collect();
         for change in &mut all {
             if !change.deleted && change.expiration.is_none() {
-                change.expiration = self.ttls.get(&change.key).and_then(|ttl| ttl.before);
+                change.expiration = self.ttls.before(&change.key);
             }
         }
-        all
+        let data = batches(&all, self.ledger, closed_at).map_err(misfit)?;
+        let ttl = self.ttls.batches(self.ledger, closed_at)?;
+        Ok([data, ttl, self.assets.batches(self.passphrase, self.ledger)?].map(Rows::from))
     }
 
     /// A change of the contract data entry with this hash.
@@ -128,31 +162,6 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// A change of any other entry: of a time to live, or of none.
-    fn ttl(&mut self, change: &LedgerEntryChange) {
-        let (entry, is_new) = match change {
-            LedgerEntryChange::State(entry) | LedgerEntryChange::Updated(entry) => (entry, false),
-            LedgerEntryChange::Created(entry) | LedgerEntryChange::Restored(entry) => (entry, true),
-            LedgerEntryChange::Removed(LedgerKey::Ttl(ttl)) => {
-                self.ttls.entry(ttl.key_hash.0).or_default().now = None;
-                return;
-            }
-            LedgerEntryChange::Removed(_) => return,
-        };
-        let LedgerEntryData::Ttl(ttl) = &entry.data else { return };
-        let until = Some(ttl.live_until_ledger_seq);
-        match self.ttls.entry(ttl.key_hash.0) {
-            Entry::Vacant(first) => {
-                let before = if matches!(change, LedgerEntryChange::State(_)) { until } else { None };
-                first.insert(Ttl { before, now: until });
-            }
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.now = if is_new { until } else { known.now.max(until) };
-            }
-        }
-    }
-
     fn row(
         &mut self,
         phase: Phase,
@@ -175,11 +184,7 @@ impl<'a> Changes<'a> {
 }
 
 /// The changes of a ledger in batches of up to the size of a message, unless a single row is larger.
-pub(crate) fn batches(
-    changes: &[Change],
-    sequence: u32,
-    closed_at: DateTime<Utc>,
-) -> Result<Vec<RecordBatch>> {
+fn batches(changes: &[Change], sequence: u32, closed_at: DateTime<Utc>) -> Result<Vec<RecordBatch>> {
     let mut batches = Vec::new();
     let mut rest = changes.iter().peekable();
     while rest.peek().is_some() {
@@ -221,8 +226,17 @@ fn has_rows(key: &ScVal) -> bool {
     !matches!(key, ScVal::LedgerKeyNonce(_))
 }
 
-/// The XDR of the ledger key, if the change is one of an entry that becomes rows.
-fn data_key(change: &LedgerEntryChange) -> Result<Option<Vec<u8>>, Fault> {
+/// What a change is one of.
+enum Subject {
+    /// A contract data entry that becomes rows, with the XDR of its ledger key.
+    Data(Vec<u8>),
+    /// The time to live of the entry with this hash.
+    Ttl([u8; 32]),
+    /// Anything else.
+    Other,
+}
+
+fn subject(change: &LedgerEntryChange) -> Result<Subject, Fault> {
     let key = match change {
         LedgerEntryChange::State(entry)
         | LedgerEntryChange::Created(entry)
@@ -231,16 +245,24 @@ fn data_key(change: &LedgerEntryChange) -> Result<Option<Vec<u8>>, Fault> {
             LedgerEntryData::ContractData(data) if has_rows(&data.key) => {
                 ledger_key(data).to_xdr(Limits::none())
             }
-            _ => return Ok(None),
+            LedgerEntryData::Ttl(ttl) => return Ok(Subject::Ttl(ttl.key_hash.0)),
+            _ => return Ok(Subject::Other),
         },
         LedgerEntryChange::Removed(key) => match key {
             LedgerKey::ContractData(data) if has_rows(&data.key) => key.to_xdr(Limits::none()),
-            _ => return Ok(None),
+            LedgerKey::Ttl(ttl) => return Ok(Subject::Ttl(ttl.key_hash.0)),
+            _ => return Ok(Subject::Other),
         },
     };
-    key.map(Some).map_err(unencodable)
+    key.map(Subject::Data).map_err(unencodable)
 }
 
-fn unencodable(error: stellar_xdr::Error) -> Fault {
+/// The fault of an entry that XDR does not allow.
+pub(crate) fn unencodable(error: stellar_xdr::Error) -> Fault {
     Fault::caused("an entry cannot be encoded as XDR", error)
+}
+
+/// The fault of rows that make no record batch.
+pub(crate) fn misfit(error: Error) -> Fault {
+    Fault::caused("its rows do not fit the columns", error)
 }

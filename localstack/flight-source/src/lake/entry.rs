@@ -60,7 +60,7 @@ pub(crate) fn columns(
         contract_id: strkey(contract),
         key_type: key_type(&entry.key).to_owned(),
         durability: durability(entry.durability),
-        asset: asset_of(entry, contract, passphrase)?.as_ref().map(asset::columns),
+        asset: asset_of(entry, passphrase)?.as_ref().map(asset::columns),
         balance: balance(entry),
         ledger_key_hash: base16(&hash),
         key_xdr: BASE64_STANDARD.encode(entry.key.to_xdr(Limits::none())?),
@@ -99,11 +99,12 @@ fn balance(entry: &ContractDataEntry) -> Option<(String, Option<i64>)> {
 
 /// The asset that an instance names, if the contract has the id of this asset's contract on the network: any contract may
 /// name an asset, but only the asset's own contract can have this id.
-fn asset_of(entry: &ContractDataEntry, contract: [u8; 32], passphrase: &str) -> Result<Option<Asset>, Error> {
+pub(crate) fn asset_of(entry: &ContractDataEntry, passphrase: &str) -> Result<Option<Asset>, Error> {
     let (ScVal::LedgerKeyContractInstance, ScVal::ContractInstance(instance)) = (&entry.key, &entry.val)
     else {
         return Ok(None);
     };
+    let ScAddress::Contract(ContractId(Hash(contract))) = entry.contract else { return Ok(None) };
     let Some(asset) = instance.storage.as_ref().and_then(named_asset) else { return Ok(None) };
     Ok((contract_id(&asset, passphrase)? == contract).then_some(asset))
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use pipeline::LedgerWindow;
+use pipeline::contract::tables::Table;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMetaExt, LedgerEntry, LedgerEntryChanges,
@@ -14,7 +15,7 @@ use stellar_xdr::{
     TxSetComponent, UpgradeEntryMeta,
 };
 
-use super::changes::{Changes, Phase, batches};
+use super::changes::{Changes, Phase, Rows};
 use super::fault::Fault;
 
 /// Maximum bytes of the XDR of one ledger. The largest ledgers of the public network have about 10 MB.
@@ -31,15 +32,20 @@ pub(crate) struct Ledger {
     pub(crate) closed_at: DateTime<Utc>,
     pub(crate) hash: [u8; 32],
     pub(crate) previous: [u8; 32],
-    pub(crate) rows: u64,
-    /// The rows in batches of up to the size of a message, unless a single row is larger.
-    pub(crate) batches: Vec<RecordBatch>,
+    /// Of each table, by its place in [`Table::ALL`].
+    pub(crate) tables: [Rows; Table::ALL.len()],
 }
 
 impl Ledger {
-    /// Its approximate size in memory.
+    /// Its rows in a table.
+    pub(crate) fn rows(&self, table: Table) -> &Rows {
+        &self.tables[table as usize]
+    }
+
+    /// Its approximate size in memory, with all tables.
     pub(crate) fn bytes(&self) -> usize {
-        256 + self.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>()
+        let batches = self.tables.iter().flat_map(|rows| &rows.batches);
+        256 + batches.map(RecordBatch::get_array_memory_size).sum::<usize>()
     }
 }
 
@@ -153,16 +159,8 @@ impl<R: Read> Reader<'_, R> {
         let closed_at = seconds
             .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
             .ok_or("its close time is out of range")?;
-        let changes = changes.finish();
-        Ok(Ledger {
-            sequence,
-            closed_at,
-            hash,
-            previous: header.previous_ledger_hash.0,
-            rows: changes.len() as u64,
-            batches: batches(&changes, sequence, closed_at)
-                .map_err(|error| Fault::caused("its rows do not fit the columns", error))?,
-        })
+        let (previous, tables) = (header.previous_ledger_hash.0, changes.finish(closed_at)?);
+        Ok(Ledger { sequence, closed_at, hash, previous, tables })
     }
 
     fn header(&mut self) -> Result<([u8; 32], LedgerHeader), Fault> {
@@ -237,26 +235,25 @@ impl<R: Read> Reader<'_, R> {
         Ok(())
     }
 
-    /// Upgrades; consensus messages and evictions have no rows.
+    /// Upgrades and evictions; consensus messages have no rows.
     fn rest(&mut self, version: u32, changes: &mut Changes<'_>) -> Result<(), Fault> {
-        for _ in 0..self.next::<u32>()? {
-            let upgrade: UpgradeEntryMeta = self.next()?;
-            changes.add(Phase::Close, &upgrade.changes)?;
-        }
-        self.skip::<ScpHistoryEntry>()?;
+        self.each(|upgrade: UpgradeEntryMeta| changes.add(Phase::Close, &upgrade.changes))?;
+        self.each(|_: ScpHistoryEntry| Ok(()))?;
         if version > 0 {
             let _: u64 = self.next()?;
-            self.skip::<LedgerKey>()?;
+            self.each(|key: LedgerKey| changes.evict(&key))?;
         }
         if version == 1 {
-            self.skip::<LedgerEntry>()?;
+            // persistent entries, which no network has evicted this way
+            self.each(|entry: LedgerEntry| changes.evict(&entry.to_key()))?;
         }
         Ok(())
     }
 
-    fn skip<T: ReadXdr>(&mut self) -> Result<(), Fault> {
+    /// Does something with each element of a list.
+    fn each<T: ReadXdr>(&mut self, mut act: impl FnMut(T) -> Result<(), Fault>) -> Result<(), Fault> {
         for _ in 0..self.next::<u32>()? {
-            let _: T = self.next()?;
+            act(self.next()?)?;
         }
         Ok(())
     }

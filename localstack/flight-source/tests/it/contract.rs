@@ -31,18 +31,22 @@ async fn the_same_seed_gives_the_same_bytes() {
 #[tokio::test]
 async fn different_windows_give_the_same_rows() {
     let mut source = serve(&spec()).await;
-    let whole = source.rows(FIRST, FIRST + 399).await;
-    assert_eq!(whole.schema(), testkit::schema::schema());
-    assert!(whole.num_rows() > 8_000);
-    for step in [1, 7, 64, 399] {
-        let mut parts = Vec::new();
-        for start in (FIRST..FIRST + 400).step_by(step) {
-            parts.push(source.rows(start, (start + step as u32 - 1).min(FIRST + 399)).await);
-        }
-        assert!(concat_batches(&whole.schema(), &parts).unwrap() == whole, "in windows of {step}");
-    }
     let mut small = serve_with(chain(&spec()), ServerOptions { batch_rows: 10, ..options() }).await;
-    assert!(small.rows(FIRST, FIRST + 399).await == whole, "in batches of 10 rows");
+    for (table, least) in [(Table::Data, 8_000), (Table::Ttl, 2_000), (Table::Assets, 500)] {
+        let whole = source.rows_of(table, FIRST, FIRST + 399).await;
+        assert_eq!(whole.schema(), table.source_schema());
+        assert!(whole.num_rows() > least, "{} rows of {}", whole.num_rows(), table.name());
+        for step in [1, 7, 64, 399] {
+            let mut parts = Vec::new();
+            for start in (FIRST..FIRST + 400).step_by(step) {
+                let end = (start + step as u32 - 1).min(FIRST + 399);
+                parts.push(source.rows_of(table, start, end).await);
+            }
+            assert!(concat_batches(&whole.schema(), &parts).unwrap() == whole, "in windows of {step}");
+        }
+        assert!(small.rows_of(table, FIRST, FIRST + 399).await == whole, "in batches of 10 rows");
+    }
+    assert_eq!(Table::Data.source_schema(), testkit::schema::schema());
 }
 
 #[tokio::test]
@@ -95,7 +99,8 @@ async fn a_window_is_limited_to_the_ledgers_from_the_first_to_the_tip() {
         .try_collect()
         .await
         .unwrap();
-    assert_eq!(listed, [all]);
+    assert_eq!(listed.len(), 3, "one for each table");
+    assert_eq!(listed[0], all);
 }
 
 #[tokio::test]
@@ -143,13 +148,15 @@ async fn a_chain_without_a_tip_grows_past_its_last_ledger() {
 #[tokio::test]
 async fn bad_requests_are_refused_with_a_clear_message() {
     let mut source = serve(&spec()).await;
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["contract", "data", "x", "5"], "the start ledger \"x\" is not a number"),
         (&["contract", "data", "5", "4294967296"], "the end ledger \"4294967296\" is not a number"),
         (&["contract", "data", "-1", "5"], "the start ledger \"-1\" is not a number"),
         (&["contract", "data", "6", "5"], "the range 6 to 5 is reversed"),
         (&["contract", "data", "6"], "there is no dataset at the path"),
         (&["contract", "events", "5", "6"], "there is no dataset at the path"),
+        (&["contract", "events"], "ask for contract, table, start, end; tables: data, ttl, assets"),
+        (&["contract"], "there is no dataset at the path"),
         (&[], "there is no dataset at the path"),
     ];
     for (path, sentence) in cases {
@@ -258,6 +265,7 @@ async fn an_impossible_chain_is_refused() {
     let chain = chain(&last);
     let window = LedgerWindow::new(u32::MAX - 9, u32::MAX).unwrap();
     assert_eq!(chain.extent().await.unwrap(), window);
-    let rows: usize = chain.clone().batches(window, 100).map(|batch| batch.unwrap().num_rows()).sum();
-    assert_eq!(Some(rows as u64), chain.count(window).await.unwrap().rows);
+    let rows: usize =
+        chain.clone().batches(Table::Data, window, 100).map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(Some(rows as u64), chain.count(Table::Data, window).await.unwrap().rows);
 }

@@ -14,9 +14,9 @@ use super::*;
 /// Writes rows of the chain in row groups of 500 rows.
 fn write(path: &Path, start: u32, end: u32) -> RecordBatch {
     let chain = chain(&spec());
-    let schema = chain.schema();
+    let schema = chain.schema(Table::Data);
     let window = LedgerWindow::new(start, end).unwrap();
-    let batches: Vec<_> = chain.batches(window, 300).map(Result::unwrap).collect();
+    let batches: Vec<_> = chain.batches(Table::Data, window, 300).map(Result::unwrap).collect();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
     let mut writer =
         ArrowWriter::try_new(File::create(path).unwrap(), schema.clone(), Some(properties)).unwrap();
@@ -45,6 +45,12 @@ async fn files_are_served_by_window_in_their_order() {
     let all = declared(&source.info(&["contract", "data"]).await.unwrap());
     assert_eq!((all.start, all.end, all.rows), (start, end, whole.num_rows() as i64));
     assert!(source.rows(0, u32::MAX).await == whole);
+    assert_eq!(field(&source.window(start, end).await, "tables"), serde_json::json!(["data"]));
+    for path in [&["contract", "ttl"][..], &["contract", "assets", "1", "2"]] {
+        let refused = source.info(path).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert!(refused.message().ends_with("; tables: data"), "{refused}");
+    }
     let beyond = declared(&source.window(end + 1, end + 9).await);
     assert_eq!((beyond.start, beyond.end, beyond.rows), (end + 1, end, 0));
 

@@ -10,11 +10,13 @@ mod captures;
 mod columns;
 mod entries;
 mod faults;
+mod independent;
 mod layouts;
 mod maker;
 mod mutations;
 mod real;
 mod rows;
+mod tables;
 mod throughput;
 
 /// The folder with real data of the public network, if there is one.

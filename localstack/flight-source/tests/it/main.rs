@@ -4,6 +4,7 @@
 mod contract;
 mod files;
 mod lake;
+mod lives;
 mod process;
 mod realism;
 mod record;
@@ -18,6 +19,7 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
 use chrono::{DateTime, Utc};
 use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, Server, ServerOptions};
 use futures::{StreamExt, TryStreamExt};
+use pipeline::Table;
 use testkit::asset::PUBNET;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -98,6 +100,11 @@ fn declared(info: &FlightInfo) -> Declared {
     }
 }
 
+/// A field of `app_metadata`.
+fn field(info: &FlightInfo, name: &str) -> serde_json::Value {
+    serde_json::from_slice::<serde_json::Value>(&info.app_metadata).unwrap()[name].clone()
+}
+
 impl Source {
     async fn info(&mut self, path: &[&str]) -> Result<FlightInfo, Status> {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
@@ -105,7 +112,12 @@ impl Source {
     }
 
     async fn window(&mut self, start: u32, end: u32) -> FlightInfo {
-        self.info(&["contract", "data", &start.to_string(), &end.to_string()]).await.unwrap()
+        self.table(Table::Data, start, end).await
+    }
+
+    /// The answer for a window of a table.
+    async fn table(&mut self, table: Table, start: u32, end: u32) -> FlightInfo {
+        self.info(&["contract", table.name(), &start.to_string(), &end.to_string()]).await.unwrap()
     }
 
     async fn messages(&mut self, ticket: Ticket) -> Vec<FlightData> {
@@ -128,7 +140,11 @@ impl Source {
     }
 
     async fn rows(&mut self, start: u32, end: u32) -> RecordBatch {
-        let info = self.window(start, end).await;
+        self.rows_of(Table::Data, start, end).await
+    }
+
+    async fn rows_of(&mut self, table: Table, start: u32, end: u32) -> RecordBatch {
+        let info = self.table(table, start, end).await;
         let total = info.total_records;
         let rows = self.drain(info).await;
         assert_eq!(rows.num_rows() as i64, total, "total_records of {start}-{end}");

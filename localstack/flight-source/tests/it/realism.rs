@@ -178,7 +178,7 @@ async fn instances_of_assets_are_seen_early_late_and_never() {
 async fn entries_change_often_are_deleted_and_come_back() {
     let rows = rows().await;
     let mut last: HashMap<&str, &Record> = HashMap::new();
-    let (mut deleted, mut back, mut at_once, mut twice, mut alike) = (0, 0, 0, 0, 0);
+    let (mut deleted, mut restored, mut back, mut at_once, mut twice, mut alike) = (0, 0, 0, 0, 0, 0);
     let mut gone = HashSet::new();
     let mut seen = HashSet::new();
     for row in &rows {
@@ -188,21 +188,26 @@ async fn entries_change_often_are_deleted_and_come_back() {
             at_once += usize::from(before.deleted && !row.deleted);
         }
         alike += usize::from(!seen.insert(row));
+        if row.last_modified_ledger < row.ledger_sequence {
+            // deleted or restored
+            if let Some(before) = before {
+                assert!(!before.deleted, "of an entry that does not exist");
+                assert_eq!(row.last_modified_ledger, before.last_modified_ledger);
+                assert_eq!(row.val_xdr, before.val_xdr, "it shows the last value");
+            } else {
+                assert!(row.last_modified_ledger < FIRST, "of an entry that did not exist");
+            }
+        }
         if row.deleted {
             deleted += 1;
             assert!(row.last_modified_ledger < row.ledger_sequence);
-            if let Some(before) = before {
-                assert_eq!(row.last_modified_ledger, before.ledger_sequence);
-                assert_eq!(row.val_xdr, before.val_xdr, "a deletion shows the last value");
-            } else {
-                assert!(row.last_modified_ledger < FIRST, "a deletion of an entry that did not exist");
-            }
             gone.insert(&row.ledger_key_hash);
         } else {
-            assert_eq!(row.last_modified_ledger, row.ledger_sequence);
+            restored += usize::from(row.last_modified_ledger < row.ledger_sequence);
             back += usize::from(gone.remove(&row.ledger_key_hash));
         }
     }
+    assert!(restored > 50, "{restored} restored");
     assert!(deleted > 500 && back > 100 && at_once > 5, "{deleted} deleted, {back} back, {at_once} at once");
     assert!(twice > 1_000 && alike > 200, "{twice} twice in a ledger, {alike} alike");
     assert!(rows.iter().any(|row| row.deleted && row.balance_holder.is_some()), "no balance is deleted");

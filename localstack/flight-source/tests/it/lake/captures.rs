@@ -1,12 +1,14 @@
 //! Ledgers that stellar-core wrote in tests of its own: what the public network has not shown yet.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use stellar_xdr::{LedgerCloseMeta, Limits, ReadXdr, WriteXdr};
 
+use super::independent::ttl_text;
 use super::*;
-use crate::record::records;
+use crate::record::{records, ttl_records};
 
 /// The passphrase of stellar-core's tests.
 const PASSPHRASE: &str = "(V) (;,,;) (V)";
@@ -59,6 +61,28 @@ async fn a_ttl_is_the_greatest_that_any_transaction_saw() {
     let mut source = serve(&lake).await;
     let rows = records(&source.rows(41, 41).await);
     assert_eq!(rows[0].expiration_ledger_seq, Some(546), "not 100, which a transaction beside it saw");
+    let ttls = ttl_records(&source.rows_of(Table::Ttl, 41, 41).await);
+    let seen: Vec<_> = ttls.iter().map(|row| (row.change.as_str(), row.live_until_ledger.unwrap())).collect();
+    assert_eq!(seen, [94, 360, 360, 546, 546].map(|until| ("extended", until)));
+    assert!(ttls.iter().all(|row| row.ledger_key_hash == rows[0].ledger_key_hash));
+}
+
+/// `captures.golden` has what the decoder of `independent.rs` finds.
+#[tokio::test]
+async fn all_times_to_live_are_those_that_another_decoder_finds() {
+    let Some(folder) = real_data() else { return };
+    let mut text = String::new();
+    for name in ["0149cc6c1924569c", "1e0b81121b9c895c"]
+        .map(|id| format!("current__InvokeHostFunctionTests__{id}.xdr.zst"))
+    {
+        let ledgers = ledgers(&folder.join("captures").join(&name));
+        let (start, end) = (sequence(&ledgers[0]), sequence(&ledgers[ledgers.len() - 1]));
+        let lake = lake(&ledgers);
+        let rows = ttl_records(&serve(&lake).await.rows_of(Table::Ttl, start, end).await);
+        writeln!(text, "# {name}").unwrap();
+        rows.iter().for_each(|row| writeln!(text, "{}", ttl_text(row)).unwrap());
+    }
+    assert!(text == include_str!("captures.golden"), "{text}");
 }
 
 #[tokio::test]

@@ -33,6 +33,22 @@ fn folder(root: &Path, ledger: u32, each: u32, partition: u32) -> PathBuf {
     if partition > each { root.join(name(start, start + partition - 1)) } else { root.to_owned() }
 }
 
+#[tokio::test]
+async fn answers_name_the_hash_of_their_last_ledger() {
+    let (lake, mut maker, mut hashes) = (tempfile::tempdir().unwrap(), Maker::new(64), Vec::new());
+    for _ in 64..=66 {
+        fill(lake.path(), &mut maker, 1, 1, 1, "xdr");
+        hashes.push(maker.previous.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+    let mut source = serve_lake(&at(lake.path())).await;
+    for (start, end, last) in [(64, 65, 1), (64, 66, 2), (65, 90, 2), (80, 90, 2)] {
+        let info = source.window(start, end).await;
+        assert_eq!(field(&info, "latest_hash"), hashes[last], "{start}-{end}");
+    }
+    let all = source.info(&["contract", "data"]).await.unwrap();
+    assert_eq!(field(&all, "latest_hash"), hashes[2]);
+}
+
 /// The ledgers of the rows of a window.
 pub(super) async fn seen(source: &mut Source, start: u32, end: u32) -> Vec<u32> {
     records(&source.rows(start, end).await).iter().map(|row| row.ledger_sequence).collect()

@@ -76,6 +76,8 @@ pub(super) fn meta(
 pub(super) struct Maker {
     pub(super) next: u32,
     pub(super) previous: [u8; 32],
+    /// What each ledger of version 1 or 2 evicts.
+    pub(super) evicted: Vec<LedgerKey>,
     network: [u8; 32],
 }
 
@@ -89,7 +91,12 @@ impl Maker {
     }
 
     pub(super) fn of(first: u32, passphrase: &str) -> Self {
-        Self { next: first, previous: [7; 32], network: Sha256::digest(passphrase).into() }
+        Self {
+            next: first,
+            previous: [7; 32],
+            evicted: vec![LedgerKey::default()],
+            network: Sha256::digest(passphrase).into(),
+        }
     }
 
     /// The next ledger with one transaction for each of `txs`.
@@ -173,7 +180,7 @@ impl Maker {
                 tx_set: set,
                 tx_processing: processed.map(older).collect::<Vec<_>>().try_into().unwrap(),
                 upgrades_processing,
-                evicted_keys: vec![LedgerKey::default()].try_into().unwrap(),
+                evicted_keys: self.evicted.clone().try_into().unwrap(),
                 ..LedgerCloseMetaV1::default()
             }),
             Form::V2 => {
@@ -189,7 +196,7 @@ impl Maker {
                     tx_set: set,
                     tx_processing: processed.map(newer).collect::<Vec<_>>().try_into().unwrap(),
                     upgrades_processing,
-                    evicted_keys: vec![LedgerKey::default()].try_into().unwrap(),
+                    evicted_keys: self.evicted.clone().try_into().unwrap(),
                     ..LedgerCloseMetaV2::default()
                 })
             }

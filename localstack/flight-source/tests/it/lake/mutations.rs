@@ -125,9 +125,10 @@ impl Bench {
     async fn rows(&self, bytes: &[u8]) -> Result<Vec<Record>, Error> {
         std::fs::write(&self.object, bytes).unwrap();
         let window = LedgerWindow::single(LEDGER);
-        let (lake, counted) = (self.lake.clone(), self.lake.count(window).await?);
-        let batches =
-            tokio::task::spawn_blocking(move || lake.batches(window, 4096).collect::<Result<Vec<_>, _>>());
+        let (lake, counted) = (self.lake.clone(), self.lake.count(Table::Data, window).await?);
+        let batches = tokio::task::spawn_blocking(move || {
+            lake.batches(Table::Data, window, 4096).collect::<Result<Vec<_>, _>>()
+        });
         let rows: Vec<Record> = batches.await.unwrap()?.iter().flat_map(records).collect();
         assert_eq!(counted.rows, Some(rows.len() as u64));
         Ok(rows)

@@ -172,12 +172,7 @@ async fn the_expiration_is_the_one_after_the_operation() {
             state(900, &entries[4]),
             removed(&entries[4]),
             LedgerEntryChange::State(ttl(900, &entries[4], 8_000)),
-            LedgerEntryChange::Removed(stellar_xdr::LedgerKey::Ttl(stellar_xdr::LedgerKeyTtl {
-                key_hash: match ttl(900, &entries[4], 0).data {
-                    stellar_xdr::LedgerEntryData::Ttl(ttl) => ttl.key_hash,
-                    other => panic!("{other:?}"),
-                },
-            })),
+            LedgerEntryChange::Removed(ttl(900, &entries[4], 0).to_key()),
         ],
     ])
     .await;

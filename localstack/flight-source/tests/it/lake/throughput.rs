@@ -55,11 +55,11 @@ async fn every_row_of_a_long_window_arrives() {
     for cache_bytes in [0, 1 << 30] {
         let lake = Arc::new(Lake::open(&LakeOptions { cache_bytes, ..at(lake.path()) }).await.unwrap());
         let begun = Instant::now();
-        let counted = lake.count(window).await.unwrap().rows.unwrap();
+        let counted = lake.count(Table::Data, window).await.unwrap().rows.unwrap();
         let counting = begun.elapsed().as_secs_f64();
         let begun = Instant::now();
         let batches = tokio::task::spawn_blocking(move || {
-            lake.batches(window, 4096).map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+            lake.batches(Table::Data, window, 4096).map(|batch| batch.unwrap().num_rows()).sum::<usize>()
         });
         let rows = batches.await.unwrap() as u64;
         let sending = begun.elapsed().as_secs_f64();
