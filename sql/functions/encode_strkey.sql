@@ -1,4 +1,4 @@
--- A strkey (SEP-23) in a tenth of the time of strkey(), of a payload of any length: version, payload and the CRC-16/XMODEM of
+-- A strkey (SEP-23) of a payload of any length, several times as fast as strkey(): version, payload and the CRC-16/XMODEM of
 -- both, low byte first, in base32.
 create or replace function contract_data.encode_strkey(version integer, payload bytea) returns text
 language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$

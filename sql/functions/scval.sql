@@ -59,7 +59,7 @@ begin
       count := contract_data.xdr_int32(bytes, at) & 4294967295;
       at := at + 4;
       padding := -count & 3;
-      if count + padding > size - at or type = 15 and count > 32 then
+      if count > size - at or type = 15 and count > 32 then
         raise exception 'not an SCVal: the length % at byte % is too large', count, at - 4 using errcode = '22023';
       end if;
       opaque := substr(bytes, at + 1, count::integer);

@@ -130,8 +130,8 @@ async fn owner_migrates_loader_loads_reader_reads() {
         "select * from contract_data.get_balance_history('C')",
         "select contract_data.liveness(1, 2)",
         "select * from contract_data.storage('C')",
-        "select * from contract_data.states_at('C', 0)",
-        "select * from contract_data.changes_between('C', 0, 0)",
+        "select * from contract_data.states_at('C', 64)",
+        "select * from contract_data.changes_between('C', 63, 64)",
         // an error, a number of 64 bits, a nonce, a text with an escape and an address
         "select contract_data.scval('AAAAEAAAAAEAAAAFAAAAAgAAAAAAAAABAAAABf//////////AAAAFQAAAAAAAAAAAAAADgAAAAH/AAAAAAAAEgAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==')",
     ] {
