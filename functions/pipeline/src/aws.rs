@@ -13,10 +13,11 @@ use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::sync::Mutex;
 
-/// The longest wait for a connection, for the answer to one attempt, and for all attempts.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait for a connection, for the answer to one attempt, and for all attempts: no longer than for a connection to
+/// PostgreSQL, since what needs an answer is retried as a whole.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Credentials are fetched anew this long before they end, and after this long where they do not say when that is.
 const EARLY: Duration = Duration::from_secs(5 * 60);

@@ -6,6 +6,7 @@ pub(crate) mod mark;
 pub(crate) mod names;
 pub(crate) mod object;
 mod s3;
+mod silence;
 mod sort;
 pub(crate) mod stage;
 #[allow(clippy::module_inception, reason = "the room holds more than the store")]

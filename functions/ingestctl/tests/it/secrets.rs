@@ -1,6 +1,6 @@
 //! Secrets appear in no output, at any log level and with any error.
 
-use testkit::port::closed_port;
+use testkit::port::{closed_port, silent_port};
 use testkit::{Answer, Authority, Chain, Flaw, Output, Program, Secret, Source};
 
 use crate::oracle;
@@ -236,4 +236,19 @@ async fn the_list_of_processes_holds_no_secret() {
         where datname = current_database()";
     let sessions = world.database.value(sessions).await;
     assert!(sessions.contains("contract-data-loader") && !sessions.contains(&real), "{sessions}");
+}
+
+#[tokio::test]
+async fn a_secrets_manager_that_never_answers_is_given_up_soon() {
+    let (world, silent) = (World::new(1..=16).await, silent_port());
+    let endpoint = format!("http://{}", silent.address());
+    let variables = [
+        ("FLIGHT_TOKEN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:token"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ];
+    let told = world.fails("run", &variables, 3).await;
+    assert!(told.contains("occurred after 10s"), "{told}");
+    world.expect_nothing().await;
 }

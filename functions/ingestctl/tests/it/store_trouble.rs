@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use testkit::proxy::s3::{S3Fault, S3Request};
 use testkit::{Chain, Database, Program, Row, S3Proxy};
@@ -40,6 +41,7 @@ fn first(
 const ANY: fn(&S3Request) -> bool = |_| true;
 const PUT: fn(&S3Request) -> bool = |request| request.method == "PUT";
 const GET: fn(&S3Request) -> bool = |request| request.method == "GET";
+const SECOND_PART: fn(&S3Request) -> bool = |request| request.target.contains("partNumber=2");
 
 #[tokio::test]
 async fn trouble_of_s3_that_passes_is_tried_again() {
@@ -115,6 +117,45 @@ fn large() -> Vec<Row> {
         .collect()
 }
 
+/// S3 may be silent for 3 seconds here, instead of 10.
+const SHORT_SILENCE: (&str, &str) = ("FAILPOINTS", "store_silence=return(3)");
+
+#[tokio::test]
+async fn an_s3_that_falls_silent_is_given_up() {
+    for fault in [S3Fault::Silence, S3Fault::SilenceInBody] {
+        let (world, proxy) = proxied().await;
+        // The mark of the archive: the first object that is read.
+        world.succeeds("run").await;
+        proxy.fail(move |request| GET(request).then_some(fault));
+        let run = through(&world, &proxy, "run").env(SHORT_SILENCE.0, SHORT_SILENCE.1);
+        let output = run.clone().env("MAX_RETRIES", "0").run().await.expect_code(4);
+        assert!(output.stderr.contains("no answer within 3s"), "{fault:?}: {}", output.stderr);
+
+        // One silence may be that of a connection that was kept for too long.
+        proxy.fail(first(1, GET, fault));
+        run.run().await.expect_code(0);
+        world.expect_whole(&[1..=16]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_line_is_not_silent() {
+    let (world, proxy) = proxied().await;
+    let chain = Chain::of_rows(large());
+    world.source.answer_with(move |request| chain.answer(request));
+    // A part of the upload takes longer to be answered than a silence may last, and a read of the object takes longer as a whole.
+    let mut part = first(1, SECOND_PART, S3Fault::Slowly(Duration::from_secs(4)));
+    let reads: fn(&S3Request) -> bool = |request| GET(request) && request.target.contains(".parquet");
+    let mut read = first(1, reads, S3Fault::Slowly(Duration::from_secs(1)));
+    proxy.fail(move |request| part(request).or_else(|| read(request)));
+    let replay = through(&world, &proxy, "replay -s 1 -e 2").env(SHORT_SILENCE.0, SHORT_SILENCE.1);
+    replay.env("MAX_RETRIES", "0").run().await.expect_code(0);
+    for kind in [SECOND_PART, reads] {
+        assert!(proxy.requests().iter().any(kind));
+    }
+    world.succeeds("verify").await;
+}
+
 #[tokio::test]
 async fn an_upload_in_parts_is_whole_or_absent() {
     let (small, proxy) = proxied().await;
@@ -123,11 +164,11 @@ async fn an_upload_in_parts_is_whole_or_absent() {
     small.source.answer_with(move |request| chain.answer(request));
     let completes: fn(&S3Request) -> bool =
         |request| request.method == "POST" && request.target.contains("uploadId=");
-    let part: fn(&S3Request) -> bool = |request| request.target.contains("partNumber=2");
     let line = "replay -s 1 -e 2";
-    for (kind, fault) in
-        [(part, S3Fault::Refuse(403, "AccessDenied")), (completes, S3Fault::Refuse(403, "AccessDenied"))]
-    {
+    for (kind, fault) in [
+        (SECOND_PART, S3Fault::Refuse(403, "AccessDenied")),
+        (completes, S3Fault::Refuse(403, "AccessDenied")),
+    ] {
         proxy.fail(first(1, kind, fault));
         through(&small, &proxy, line).run().await.expect_code(4);
         small.expect_nothing().await;

@@ -7,9 +7,13 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredent
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, CredentialProvider, RetryConfig};
 
+use super::silence::Impatient;
 use crate::aws::AwsCredentials;
 use crate::config::StagingConfig;
 use crate::error::{BoxError, Error, Result, chain};
+
+/// No request is repeated later than this after its first attempt: a silent S3 is asked twice.
+const LAST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// The client of the bucket in `STAGING_URL`, with few and short retries, so that an error surfaces within the time of a
 /// run.
@@ -20,11 +24,12 @@ pub(super) fn open(config: &StagingConfig, max_retries: u32) -> Result<PrefixSto
     let bucket = config.url.host_str().unwrap_or_default();
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
+        .with_http_connector(Impatient)
         .with_credentials(Arc::new(OfProcess(config.credentials.clone())))
         .with_retry(RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: max_retries as usize,
-            retry_timeout: Duration::from_secs(60),
+            retry_timeout: LAST_ATTEMPT,
         });
     for (name, value) in &config.aws {
         // as in the SDKs, the variable for one service overrides the one for all

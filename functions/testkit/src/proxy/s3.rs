@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +31,12 @@ pub enum S3Fault {
     LoseAnswer,
     /// S3 executes the request, but the answer is a server error.
     DoAndRefuse(u16, &'static str),
+    /// S3 executes the request, but nothing of its answer arrives, and the connection stays open.
+    Silence,
+    /// The head of the answer arrives and half of its body, and the connection stays open.
+    SilenceInBody,
+    /// The answer comes in pieces, its head and four parts of its body, with this pause before each.
+    Slowly(Duration),
 }
 
 /// A running proxy; drop ends its connections.
@@ -89,6 +96,13 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
             None => client.write_all(&answer).await?,
             Some(S3Fault::LoseAnswer) => reset(client),
             Some(S3Fault::DoAndRefuse(status, code)) => client.write_all(&error(status, code)).await?,
+            Some(S3Fault::Silence) => std::future::pending().await,
+            Some(S3Fault::SilenceInBody) => {
+                let head = head_of(&answer).unwrap_or(answer.len());
+                client.write_all(&answer[..head.midpoint(answer.len())]).await?;
+                std::future::pending().await
+            }
+            Some(S3Fault::Slowly(pause)) => slowly(&mut client, &answer, pause).await?,
             Some(S3Fault::Refuse(..) | S3Fault::ErrorIn200(_)) => {}
         }
     } else if let Some(S3Fault::Refuse(status, code)) = fault {
@@ -103,8 +117,8 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()
 async fn read_request(client: &mut TcpStream) -> io::Result<Option<(S3Request, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let head = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
+        if let Some(end) = head_of(&bytes) {
+            break end;
         }
         if client.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
@@ -125,6 +139,21 @@ async fn read_request(client: &mut TcpStream) -> io::Result<Option<(S3Request, V
     let mut word = || words.next().unwrap_or_default().to_owned();
     let request = S3Request { method: word(), target: word(), headers: headers.to_owned() };
     Ok(Some((request, bytes)))
+}
+
+/// The length of a message's head, if it is complete.
+fn head_of(message: &[u8]) -> Option<usize> {
+    message.windows(4).position(|window| window == b"\r\n\r\n").map(|end| end + 4)
+}
+
+/// Sends the head of an answer and four parts of its body, with a pause before each.
+async fn slowly(client: &mut TcpStream, answer: &[u8], pause: Duration) -> io::Result<()> {
+    let (head, body) = answer.split_at(head_of(answer).unwrap_or(answer.len()));
+    for piece in std::iter::once(head).chain(body.chunks(body.len().div_ceil(4).max(1))) {
+        tokio::time::sleep(pause).await;
+        client.write_all(piece).await?;
+    }
+    Ok(())
 }
 
 /// Sends the request to S3 on a new connection, and returns the whole answer.
