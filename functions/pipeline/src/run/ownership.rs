@@ -5,11 +5,12 @@ use crate::database::{Client, progress};
 use crate::error::{Error, Result};
 use crate::store::mark::{Mark, first_writer, leave_mark, read_mark};
 
-/// Checks that the archive belongs to this database, before anything is written; marks an archive that has no mark.
+/// Checks that the archive belongs to this database, before anything is written; marks an archive that has no mark. Returns
+/// the mark.
 ///
 /// # Errors
 /// [`Error::ForeignArchive`] when it belongs to another database; [`Error::Staging`], [`Error::Database`].
-pub(super) async fn own_archive(context: &Context, client: &Client) -> Result<()> {
+pub(super) async fn own_archive(context: &Context, client: &Client) -> Result<Mark> {
     let (store, network) = (context.store(), context.network());
     let database_id = context.settings.database_id;
     let mark = match read_mark(store, network).await? {
@@ -26,7 +27,7 @@ pub(super) async fn own_archive(context: &Context, client: &Client) -> Result<()
         }
     };
     if mark.database_id == database_id {
-        return Ok(());
+        return Ok(mark);
     }
     let since = mark.since.format("%Y-%m-%d");
     Err(refused(context, &format!("belongs to database {} since {since}", mark.database_id)))

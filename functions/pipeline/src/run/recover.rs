@@ -22,11 +22,12 @@ pub(super) async fn recover(
 ) -> Result<Vec<StagedObject>> {
     let archived = finish_archiving(context, client, is_owner).await?;
     let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
-    let folded = context.retry_on_session("fold", fold).await?;
+    let (folded, sealed) =
+        tokio::try_join!(context.retry_on_session("fold", fold), sealed_objects(context, client))?;
     if archived > 0 || folded > 0 {
         tracing::info!(archived, folded, "finished the work of an earlier run");
     }
-    sealed_objects(context, client).await
+    Ok(sealed)
 }
 
 /// Moves the object of a completed window to the archive, then records it: after a crash in between, the next run

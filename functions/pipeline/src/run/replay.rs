@@ -126,7 +126,7 @@ async fn load_range(
     let is_owner = match options.kind {
         ReplayKind::FromArchive => is_own_archive(&context).await?,
         ReplayKind::Missing { .. } | ReplayKind::Force { .. } => {
-            own_archive(&context, &client).await.map(|()| true)?
+            own_archive(&context, &client).await.map(|_| true)?
         }
     };
     let sealed = recover(&context, &mut client, is_owner).await?;

@@ -51,21 +51,19 @@ pub(super) async fn archived_pieces(
     Ok((pieces, absent))
 }
 
-/// The archived objects of this database in a range whose ledgers are all missing. A server that was promoted or restored
-/// lacks the last commits of the one before it, whose objects are in the archive.
+/// The archived objects of this database whose ledgers are all `missing` in it. A server that was promoted or restored lacks
+/// the last commits of the one before it, whose objects are in the archive.
 ///
 /// # Errors
 /// As [`archived_pieces`].
 pub(super) async fn lost_windows(
     context: &Context,
-    client: &Client,
-    range: LedgerWindow,
+    missing: Vec<LedgerWindow>,
+    mark: &Mark,
 ) -> Result<Vec<Piece>> {
     let (store, network) = (context.store(), context.network());
-    let missing = progress::uncovered(client, range).await?;
-    let Some(mark) = read_mark(store, network).await? else { return Ok(Vec::new()) };
     let names = archived_within(store, network, context.settings.partition_ledgers, &missing).await?;
-    let (mut pieces, _) = choose(context, missing, names, Some(&mark)).await?;
+    let (mut pieces, _) = choose(context, missing, names, Some(mark)).await?;
     pieces.retain(|piece| piece.object.window().is_ok_and(|whole| whole == piece.window));
     Ok(pieces)
 }

@@ -10,7 +10,7 @@ use super::fingerprint;
 use super::ownership::own_archive;
 use super::planner::Wanted;
 use super::recover::recover;
-use super::restore::lost_windows;
+use super::restore::{Piece, lost_windows};
 use super::stop::Stop;
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::config::StartLedger;
@@ -79,14 +79,23 @@ async fn load_schedule(
         report.busy = true;
         return Ok(());
     };
-    own_archive(&context, &client).await?;
+    let (mark, lacking) = tokio::try_join!(own_archive(&context, &client), lacking(&context, &client))?;
     // The previous run has ended by now, so its unfinished windows are known to be abandoned.
     context.learn(&client).await?;
-    let sealed = recover(&context, &mut client, true).await?;
-    load_lost(&context, &client, watch, report).await?;
-    let range = context
-        .source_range()
-        .await?
+    let earlier_work = async {
+        let lost = async {
+            let Some(lacking) = &lacking else { return Ok(Vec::new()) };
+            lost_windows(&context, lacking.missing.clone(), &mark).await
+        };
+        let (sealed, pieces) = tokio::try_join!(recover(&context, &mut client, true), lost)?;
+        if let Some(lacking) = lacking {
+            load_lost(&context, lacking, pieces, watch, report).await?;
+        }
+        Ok(sealed)
+    };
+    // The source is asked meanwhile. If it fails, the earlier work is finished all the same.
+    let (sealed, range) = tokio::try_join!(earlier_work, async { Ok(context.source_range().await) })?;
+    let range = range?
         .ok_or_else(|| Error::source_permanent("does not declare in app_metadata which ledgers it has"))?;
     let Some(available) = range.ledgers() else {
         report.caught_up = true;
@@ -117,33 +126,47 @@ async fn load_schedule(
     Ok(())
 }
 
-/// Loads windows that were lost with the last commits of another server, from the archive: drained anew, they would have
-/// other bounds, and the archive would hold their ledgers twice. It is searched once per server and process.
+/// A server that was not compared with the archive yet, and the ledgers of the schedule that its database lacks.
+struct Lacking {
+    server: String,
+    range: LedgerWindow,
+    missing: Vec<LedgerWindow>,
+}
+
+/// What the database lacks, once per server and process.
+async fn lacking(context: &Context, client: &Client) -> Result<Option<Lacking>> {
+    let Some(start) = context.settings.schedule_start else { return Ok(None) };
+    let server = health::server_start(client).await?;
+    if !context.clients.is_new_server(&server) {
+        return Ok(None);
+    }
+    let range = LedgerWindow::new(start.max(context.settings.retained_from), u32::MAX)?;
+    let missing = progress::uncovered(client, range).await?;
+    Ok(Some(Lacking { server, range, missing }))
+}
+
+/// Loads lost windows from the archive: drained anew, they would have other bounds, and the archive would hold their ledgers
+/// twice.
 async fn load_lost(
     context: &Arc<Context>,
-    client: &Client,
+    lacking: Lacking,
+    pieces: Vec<Piece>,
     watch: &Watch,
     report: &mut Report,
 ) -> Result<()> {
-    let Some(start) = context.settings.schedule_start else { return Ok(()) };
-    let server = health::server_start(client).await?;
-    if !context.clients.is_new_server(&server) {
-        return Ok(());
-    }
-    let range = LedgerWindow::new(start.max(context.settings.retained_from), u32::MAX)?;
-    let pieces = lost_windows(context, client, range).await?;
     if !pieces.is_empty() {
         tracing::warn!(
             windows = pieces.len(),
             "the archive has windows that the database lacks: loading them"
         );
-        let wanted = Wanted { range, scheduled: true, max_windows: None, window_ledgers: u32::MAX };
+        let wanted =
+            Wanted { range: lacking.range, scheduled: true, max_windows: None, window_ledgers: u32::MAX };
         let work = Work::Lost { wanted, pieces };
         load_windows(context, Job { work, fold_when: FoldWhen::Inline, workers: WORKERS }, watch, report)
             .await?;
     }
     if !report.stopped_early {
-        context.clients.note_server(server);
+        context.clients.note_server(lacking.server);
     }
     Ok(())
 }
