@@ -151,14 +151,33 @@ struct ObjectReader {
     bytes: u64,
 }
 
+impl ObjectReader {
+    /// A footer that points beyond the end means a corrupt object, not a failing store.
+    fn check(&self, range: &Range<u64>) -> parquet::errors::Result<()> {
+        if range.end > self.bytes {
+            return Err(ParquetError::EOF(format!("byte {} of {}", range.end, self.bytes)));
+        }
+        Ok(())
+    }
+}
+
 impl AsyncFileReader for ObjectReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         async move {
-            // A footer that points beyond the end means a corrupt object, not a failing store.
-            if range.end > self.bytes {
-                return Err(ParquetError::EOF(format!("byte {} of {}", range.end, self.bytes)));
-            }
+            self.check(&range)?;
             self.store.get_range(&self.path, range).await.map_err(as_parquet)
+        }
+        .boxed()
+    }
+
+    /// The columns of a row group lie side by side: the store reads them with one request.
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        async move {
+            ranges.iter().try_for_each(|range| self.check(range))?;
+            self.store.get_ranges(&self.path, &ranges).await.map_err(as_parquet)
         }
         .boxed()
     }
