@@ -84,6 +84,7 @@ async fn status_tells_coverage_gaps_lag_and_the_last_windows() {
         "schedule_start",
         "source",
         "source_error",
+        "ttls_whole_from",
         "unarchived_windows",
         "under_way",
         "unfolded_windows",

@@ -257,12 +257,8 @@ async fn codes_that_the_network_refuses_and_forged_instances_name_no_asset() {
         let PublicKey::PublicKeyTypeEd25519(Uint256(circle)) = issuer().0;
         created(AT, &asset_instance(contract, credit("AlphaNum4", "USDC", circle)))
     };
-    let refused = [
-        trusting(b"US C"),
-        trusting(b"c\xc3\xa9s"),
-        claimable(b"A\0B"),
-        claimable(b"USDC\0\0\0\0\0\0\0\0"),
-    ];
+    let refused =
+        [trusting(b"US C"), trusting(b"c\xc3\xa9s"), claimable(b"A\0B"), claimable(b"USDC\0\0\0\0\0\0\0\0")];
     let mut changes: Vec<_> = refused.iter().cloned().map(LedgerEntryChange::Created).collect();
     changes.push(usdc(contract(1)));
     assert_eq!(tables_of_changes(vec![changes]).await.2, []);
