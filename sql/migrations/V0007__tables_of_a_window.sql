@@ -121,6 +121,12 @@ alter table contract_data.contract_assets
 comment on column contract_data.contract_assets.learnt_from is
   'network: native, known from the start. instance: an instance entry said so. ledger: another entry named it. derived: computed from CODE:ISSUER.';
 
+-- Code and issuer of an asset go together. Without this the planner takes the holders of an asset for a few rows, and sorts all of
+-- them for the first hundred.
+create statistics contract_data.key_states_asset (dependencies)
+  on asset_code, asset_issuer, asset_type from contract_data.key_states;
+comment on statistics contract_data.key_states_asset is 'Code, issuer and type of an asset go together.';
+
 -- Unlogged: its rows never outlive their transaction.
 create unlogged table contract_data.replaced_ttls (
   ledger_key_hash text collate "C" not null,
