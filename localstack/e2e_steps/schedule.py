@@ -40,9 +40,11 @@ def first_run(scene: Scene) -> None:
     windows = scene.database.windows(START, scene.source.tip)
     # The first windows of all are short: nobody knows yet how long one takes.
     expect(len(windows) >= 20 and all(last - first < WINDOW_LEDGERS for first, last, _ in windows), f"windows: {windows}")
-    place = "archive/contract_data/v1/network=pubnet/"
-    wanted = [f"{place}ledger_range={first // PARTITION_LEDGERS * PARTITION_LEDGERS}/{first}-{last}.parquet" for first, last, _ in windows]
-    equal(sorted(scene.objects("archive/")), sorted([f"{place}_database.json", *wanted]), "objects in archive/")
+    wanted = ["archive/contract_data/v1/network=pubnet/_database.json"]
+    for table in "data", "ttl", "assets":
+        place = f"archive/contract_{table}/v1/network=pubnet/"
+        wanted += [f"{place}ledger_range={first // PARTITION_LEDGERS * PARTITION_LEDGERS}/{first}-{last}.parquet" for first, last, _ in windows]
+    equal(sorted(scene.objects("archive/")), sorted(wanted), "objects in archive/")
     equal(scene.objects("staging/"), [], "objects left in staging/")
     _logs_speak(logged, {first for first, _, _ in windows})
     rows = scene.database.loaded().entries

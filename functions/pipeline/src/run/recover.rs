@@ -86,12 +86,30 @@ async fn finish_archiving(context: &Context, client: &mut Client, is_owner: bool
     Ok(count)
 }
 
+/// Removes an object of an attempt that ended before its seal, if its ledgers are loaded by others: the attempt, should it still be
+/// under way, cannot load them any more.
+async fn remove_superseded(context: &Context, client: &Client, object: &StagedObject) -> Result<()> {
+    let window = object.window()?;
+    let is_own = |completed: &CompletedWindow| completed.batch_id == object.footer.batch_id;
+    if progress::uncovered(client, window).await?.is_empty()
+        && !progress::covering(client, window).await?.iter().any(is_own)
+    {
+        tracing::info!(object = %object.path, "removed a staged object: its ledgers are loaded");
+        context.store().remove(&object.path).await?;
+    }
+    Ok(())
+}
+
 /// The sealed, unloaded objects of this database, by their first ledger. Objects whose ledgers were loaded otherwise
 /// are removed.
 async fn sealed_objects(context: &Context, client: &Client) -> Result<Vec<StagedObject>> {
     let (store, settings) = (context.store(), &context.settings);
     let mut sealed = Vec::new();
-    for object in staged_objects(store, context.network(), settings.database_id).await? {
+    let staged = staged_objects(store, context.network(), settings.database_id).await?;
+    for object in staged.unsealed {
+        remove_superseded(context, client, &object).await?;
+    }
+    for object in staged.sealed {
         let window = object.window()?;
         let covering = progress::covering(client, window).await?;
         if covering.iter().any(|c| c.batch_id == object.footer.batch_id && !c.archived) {

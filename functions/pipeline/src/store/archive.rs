@@ -1,12 +1,14 @@
 //! The archive: the final name of a completed window's object, and the listings of both folders.
 
+use std::collections::HashSet;
+
 use object_store::path::Path;
 use uuid::Uuid;
 
 use super::footer::Footer;
 use super::names::{
-    archive_folder, archive_path, parse_archive_folder, parse_archive_path, parse_staging_path, side_path,
-    staging_folder,
+    archive_folder, archive_path, data_path_of, parse_archive_folder, parse_archive_path, parse_staging_path,
+    side_path, staging_folder,
 };
 use super::object::{self, StagedObject};
 use super::store::Store;
@@ -60,20 +62,31 @@ pub(crate) async fn remove_staged(store: &Store, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The objects of a database in staging/, by name, without replacements. Unreadable ones are left alone: staging/
-/// expires.
+/// The objects of a database in staging/, by name.
+#[derive(Default)]
+pub(crate) struct StagedObjects {
+    /// Of `data`: each seals a window.
+    pub(crate) sealed: Vec<StagedObject>,
+    /// Of other tables, without that of `data`: their attempt is under way, or has ended before its seal.
+    pub(crate) unsealed: Vec<StagedObject>,
+}
+
+/// The objects of a database in staging/, without replacements. Unreadable ones are left alone: staging/ expires.
 ///
 /// # Errors
 /// [`Error::Staging`].
-pub(crate) async fn staged_objects(
-    store: &Store,
-    network: &str,
-    database_id: Uuid,
-) -> Result<Vec<StagedObject>> {
-    let mut objects = Vec::new();
-    for meta in store.list(&staging_folder(network)).await? {
+pub(crate) async fn staged_objects(store: &Store, network: &str, database_id: Uuid) -> Result<StagedObjects> {
+    let mut objects = StagedObjects::default();
+    let listed = store.list(&staging_folder(network)).await?;
+    let names: HashSet<Path> = listed.iter().map(|meta| meta.location.clone()).collect();
+    for meta in listed {
         let path = meta.location;
-        let Some((window, batch_id)) = parse_staging_path(&path) else { continue };
+        let side_of = data_path_of(&path);
+        if side_of.as_ref().is_some_and(|data| names.contains(data)) {
+            continue; // its window is sealed
+        }
+        let data = side_of.as_ref().unwrap_or(&path);
+        let Some((window, batch_id)) = parse_staging_path(data) else { continue };
         let footer = match object::open(store, &path, meta.size).await {
             Ok(opened) => opened.footer().clone(),
             Err(error @ Error::Corrupt { .. }) => {
@@ -87,11 +100,13 @@ pub(crate) async fn staged_objects(
         if footer.database_id != database_id || footer.replaces {
             continue;
         }
-        if let Some(problem) = contradiction(&footer, network, Table::Data, window, batch_id) {
+        let table = if side_of.is_some() { footer.table } else { Table::Data };
+        if let Some(problem) = contradiction(&footer, network, table, window, batch_id) {
             tracing::warn!(object = %path, problem, "unusable object: draining its window");
             continue;
         }
-        objects.push(StagedObject { path, bytes: meta.size, footer });
+        let kind = if side_of.is_some() { &mut objects.unsealed } else { &mut objects.sealed };
+        kind.push(StagedObject { path, bytes: meta.size, footer });
     }
     Ok(objects)
 }
