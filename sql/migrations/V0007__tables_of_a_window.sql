@@ -119,8 +119,8 @@ comment on column contract_data.named_assets.asset_issuer is 'The issuer (G…);
 -- squawk-ignore ban-drop-constraint
 alter table contract_data.contract_assets drop constraint contract_assets_learnt_from_check;
 -- squawk-ignore constraint-missing-not-valid
-alter table contract_data.contract_assets
-  add constraint contract_assets_learnt_from_check check (learnt_from in ('network', 'instance', 'ledger', 'derived'));
+alter table contract_data.contract_assets add constraint contract_assets_learnt_from_check
+  check (learnt_from in ('network', 'instance', 'ledger', 'derived'));
 comment on column contract_data.contract_assets.learnt_from is
   'network: native, known from the start. instance: an instance entry said so. ledger: another entry named it. derived: computed from CODE:ISSUER.';
 
