@@ -159,7 +159,7 @@ const ASSET_TYPES: &[&str] = &["native", "credit_alphanum4", "credit_alphanum12"
 const INSTANCE_TYPES: &[&str] = &["wasm", "stellar_asset", "external_ref"];
 
 /// What happened to a time to live: the column `change` of `ttl`.
-pub(crate) const TTL_CHANGES: &[&str] = &["created", "extended", "restored", "removed", "evicted"];
+const TTL_CHANGES: &[&str] = &["created", "extended", "restored", "removed", "evicted"];
 /// Those of them after which the entry does not live.
 pub(crate) const ENDINGS: [&str; 2] = ["removed", "evicted"];
 const LEDGER: &str = "ledger_sequence";
@@ -208,7 +208,7 @@ const ASSET_COLUMNS: &[Column] = &[
 /// The name of the column after those of the source: the number of a change within its ledger.
 pub(crate) const CHANGE_INDEX: &str = "change_index";
 
-/// Positions of columns in [`COLUMNS`] and so in every staged batch.
+/// Positions of columns of `data`, and of the other tables, in every staged batch.
 pub(crate) mod position {
     use super::position_of;
 
@@ -226,6 +226,17 @@ pub(crate) mod position {
     pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
     pub(crate) const KEY_XDR: usize = position_of("key_xdr");
     pub(crate) const VAL_XDR: usize = position_of("val_xdr");
+
+    /// Positions in `assets`.
+    pub(crate) mod assets {
+        use crate::contract::tables::{ASSET_COLUMNS, position_in};
+
+        pub(crate) const CONTRACT_ID: usize = position_in(ASSET_COLUMNS, "contract_id");
+        pub(crate) const ASSET_TYPE: usize = position_in(ASSET_COLUMNS, "asset_type");
+        pub(crate) const ASSET_CODE: usize = position_in(ASSET_COLUMNS, "asset_code");
+        pub(crate) const ASSET_ISSUER: usize = position_in(ASSET_COLUMNS, "asset_issuer");
+    }
+
     /// Positions in `ttl`.
     pub(crate) mod ttl {
         use crate::contract::tables::{TTL_COLUMNS, position_in};

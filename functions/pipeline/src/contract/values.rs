@@ -311,7 +311,10 @@ impl<'a> Claims<'a> {
             Table::Data => {
                 [position::CONTRACT_ID, position::ASSET_TYPE, position::ASSET_CODE, position::ASSET_ISSUER]
             }
-            Table::Assets => [0, 1, 2, 3],
+            Table::Assets => {
+                use position::assets::{ASSET_CODE, ASSET_ISSUER, ASSET_TYPE, CONTRACT_ID};
+                [CONTRACT_ID, ASSET_TYPE, ASSET_CODE, ASSET_ISSUER]
+            }
             Table::Ttl => return None,
         };
         let [contracts, types, codes, issuers] = at.map(|column| batch.column(column).as_string::<i32>());

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::client::{Client, Transaction};
-use super::row::{get, ledger, window};
+use super::row::{get, ledger, sides, window};
 use super::settings::retained_from;
 use super::sql;
 use crate::contract::evidence::RowSource;
@@ -36,8 +36,6 @@ pub(crate) struct CompletedWindow {
     pub(crate) window: LedgerWindow,
     /// Whether the object is in archive/ already.
     pub(crate) archived: bool,
-    /// The tables beside `data` that it was loaded with, if it is not archived.
-    pub(crate) sides: Vec<Table>,
 }
 
 /// What a claim records besides the object.
@@ -157,7 +155,6 @@ pub(crate) async fn covering(client: &Client, range: LedgerWindow) -> Result<Vec
                 batch_id: get(row, "batch_id")?,
                 window: window(row)?,
                 archived: get(row, "archived")?,
-                sides: Vec::new(),
             })
         })
         .collect()
@@ -252,24 +249,30 @@ pub(crate) async fn unarchived(client: &Client) -> Result<Vec<(CompletedWindow, 
                 batch_id: get(row, "batch_id")?,
                 window: window(row)?,
                 archived: false,
-                sides: get::<Vec<&str>>(row, "sides")?.into_iter().filter_map(Table::named).collect(),
             };
             Ok((window, get(row, "object")?))
         })
         .collect()
 }
 
-/// Whether a completed window still has this batch, and is not archived yet; `None` if the window is gone.
-pub(crate) async fn awaits_archive(tx: &Transaction<'_>, id: i64, batch_id: Uuid) -> Result<Option<bool>> {
+/// Whether a completed window still has this batch, and is not archived yet, and its tables beside `data`; `None` if the window
+/// is gone.
+pub(crate) async fn awaits_archive(
+    tx: &Transaction<'_>,
+    id: i64,
+    batch_id: Uuid,
+) -> Result<Option<(bool, Vec<Table>)>> {
     let row = tx
         .query_opt(
-            "select batch_id = $2 and not archived as awaits from contract_data.ingestion_progress
+            "select batch_id = $2 and not archived as awaits,
+               array(select table_name::text from contract_data.window_tables where window_id = id) as sides
+             from contract_data.ingestion_progress
              where id = $1 and status = 'completed'",
             &[&id, &batch_id],
         )
         .await
         .database("look up the window to archive")?;
-    row.map(|row| get(&row, "awaits")).transpose()
+    row.map(|row| Ok((get(&row, "awaits")?, sides(&row)?))).transpose()
 }
 
 /// Until `tx` ends, no other process replaces the window, or moves its object to the archive; waits for one that does.

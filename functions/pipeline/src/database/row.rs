@@ -3,6 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result};
 
@@ -28,4 +29,9 @@ pub(crate) fn ledger(row: &Row, column: &str) -> Result<Option<u32>> {
 /// Reads the columns `start_ledger` and `end_ledger`.
 pub(crate) fn window(row: &Row) -> Result<LedgerWindow> {
     LedgerWindow::from_row(get(row, "start_ledger")?, get(row, "end_ledger")?)
+}
+
+/// Reads the column `sides`: the names of a window's tables beside `data`.
+pub(crate) fn sides(row: &Row) -> Result<Vec<Table>> {
+    Ok(get::<Vec<&str>>(row, "sides")?.into_iter().filter_map(Table::named).collect())
 }

@@ -10,12 +10,12 @@ use crate::config::Config;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{Client, get, sql};
+use crate::database::{Client, get, sides, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::archive::archived_object;
 use crate::store::mark::{Mark, read_mark};
 use crate::store::names::{
-    archived_data_path, aside_path, mark_path, parse_archive_path, side_path, table_folder,
+    archive_folder, archived_data_path, aside_path, mark_path, parse_archive_path, table_path,
 };
 use crate::store::{StagedObject, Store};
 
@@ -41,7 +41,7 @@ pub(super) async fn find(
     // Objects are listed first: one that appears later has its window already.
     let mut objects = Vec::new();
     for table in Table::ALL {
-        let listed = store.list(&table_folder(network, table)).await?;
+        let listed = store.list(&table_path(&archive_folder(network), table)).await?;
         objects.extend(listed.into_iter().map(|meta| (table, meta.location, meta.size)));
     }
     let known = known_objects(client, range).await?;
@@ -135,8 +135,7 @@ async fn known_objects(client: &Client, range: LedgerWindow) -> Result<HashSet<S
     let mut objects = HashSet::new();
     for row in &rows {
         let data = Path::from(get::<&str>(row, "object")?);
-        let sides = get::<Vec<&str>>(row, "sides")?.into_iter().filter_map(Table::named);
-        objects.extend(sides.map(|table| side_path(&data, table).to_string()));
+        objects.extend(sides(row)?.into_iter().map(|table| table_path(&data, table).to_string()));
         objects.insert(data.to_string());
     }
     Ok(objects)
@@ -165,8 +164,7 @@ pub(super) async fn move_aside(
         };
         if !maintenance.dry_run {
             // It is kept, in case that it is the better copy.
-            let aside = aside_path(network, window, batch_id);
-            let aside = if stray.table == Table::Data { aside } else { side_path(&aside, stray.table) };
+            let aside = table_path(&aside_path(network, window, batch_id), stray.table);
             store.rename(&Path::from(stray.object.as_str()), &aside).await?;
         }
         maintenance.moved_aside.push(stray);

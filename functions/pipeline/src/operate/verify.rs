@@ -21,7 +21,7 @@ use crate::error::{DatabaseContext, Error, Result};
 use crate::report::{Event, Watch};
 use crate::store::archive::contradiction;
 use crate::store::footer::Side;
-use crate::store::names::{archive_path, side_path};
+use crate::store::names::{archive_path, table_path};
 use crate::store::{Store, object};
 use state::{find_false_assets, find_fold_differences, find_overlaps, find_stray_rows, find_ttl_differences};
 
@@ -244,12 +244,9 @@ async fn compare_object(
         verification.find(window, "progress names no object".to_owned());
         return Ok(());
     };
-    let of_table = |data: Path| {
-        if recorded.table == Table::Data { data } else { side_path(&data, recorded.table) }
-    };
-    let name = of_table(Path::from(name.as_str()));
+    let name = table_path(&Path::from(name.as_str()), recorded.table);
     // During archiving, or after a crash in it, the object is in the archive before progress records it.
-    let archived = of_table(archive_path(&config.network.name, partition_ledgers, window));
+    let archived = table_path(&archive_path(&config.network.name, partition_ledgers, window), recorded.table);
     let path = if store.size(&name).await?.is_none() { archived } else { name.clone() };
     let Some(bytes) = recorded.bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
         verification.find(window, format!("progress does not record the size of object {name}"));

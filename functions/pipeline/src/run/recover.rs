@@ -47,18 +47,18 @@ pub(super) async fn archive(
     let CompletedWindow { id, batch_id, window, .. } = *completed;
     let tx = begin(client).await?;
     progress::hold_window(&tx, id).await?;
-    match progress::awaits_archive(&tx, id, batch_id).await? {
-        Some(true) => {}
-        Some(false) if !is_archived(staged) => {
+    let sides = match progress::awaits_archive(&tx, id, batch_id).await? {
+        Some((true, sides)) => sides,
+        Some((false, _)) if !is_archived(staged) => {
             tracing::info!(object = %staged, "removed a staged object: its window is archived, or has been replaced");
             return remove_staged(store, staged).await;
         }
-        Some(false) | None => return Ok(()),
-    }
+        Some((false, _)) | None => return Ok(()),
+    };
     let target = if is_archived(staged) {
         staged.clone() // a restored window: it stays where it is, also under a name that other partitions gave it
     } else {
-        move_to_archive(store, network, settings.partition_ledgers, window, staged, &completed.sides).await?
+        move_to_archive(store, network, settings.partition_ledgers, window, staged, &sides).await?
     };
     failpoint!("archive_moved");
     progress::mark_archived(tx.client(), id, batch_id, target.as_ref()).await?;

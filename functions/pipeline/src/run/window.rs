@@ -418,8 +418,7 @@ fn log_loaded(report: &WindowReport, begun: Instant) {
 /// Archives a completed window, on a new session if that helps. If it fails for good, the next run finishes it.
 async fn archive_window(context: &Context, id: i64, object: &StagedObject) -> Result<()> {
     let (batch_id, window) = (object.footer.batch_id, object.window()?);
-    let sides = object.footer.sides.iter().map(|side| side.table).collect();
-    let completed = &CompletedWindow { id, batch_id, window, archived: false, sides };
+    let completed = &CompletedWindow { id, batch_id, window, archived: false };
     let attempt =
         |mut client: Session, _| async move { archive(context, &mut client, completed, &object.path).await };
     context.retry_on_session("archive", attempt).await

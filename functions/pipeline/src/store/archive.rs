@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::footer::Footer;
 use super::names::{
     archive_folder, archive_path, data_path_of, parse_archive_folder, parse_archive_path, parse_staging_path,
-    side_path, staging_folder,
+    staging_folder, table_path,
 };
 use super::object::{self, StagedObject};
 use super::store::Store;
@@ -31,7 +31,7 @@ pub(crate) async fn move_to_archive(
 ) -> Result<Path> {
     let target = archive_path(network, partition_ledgers, window);
     for table in sides {
-        move_object(store, &side_path(staged, *table), &side_path(&target, *table)).await?;
+        move_object(store, &table_path(staged, *table), &table_path(&target, *table)).await?;
         failpoint!("side_moved");
     }
     move_object(store, staged, &target).await?;
@@ -55,9 +55,8 @@ async fn move_object(store: &Store, staged: &Path, target: &Path) -> Result<()> 
 /// # Errors
 /// [`Error::Staging`].
 pub(crate) async fn remove_staged(store: &Store, data: &Path) -> Result<()> {
-    store.remove(data).await?;
-    for table in Table::SIDES {
-        store.remove(&side_path(data, table)).await?;
+    for table in Table::ALL {
+        store.remove(&table_path(data, table)).await?;
     }
     Ok(())
 }

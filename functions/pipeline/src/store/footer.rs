@@ -65,7 +65,7 @@ impl Footer {
 }
 
 /// Another table's object of the same window and batch, as the object of `data` describes it. Its name follows from that of
-/// `data`: [`side_path`](super::names::side_path).
+/// `data`: [`table_path`](super::names::table_path).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Side {
     /// The table.

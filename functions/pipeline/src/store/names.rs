@@ -34,26 +34,20 @@ pub(crate) fn parse_staging_path(path: &Path) -> Option<(LedgerWindow, Uuid)> {
     Some((LedgerWindow::new(start, end).ok()?, batch_id))
 }
 
-/// The name of the object of another table, given that of `data` of the same window: in the archive it is in a dataset of its own.
-pub(crate) fn side_path(data: &Path, table: Table) -> Path {
-    let (data, name) = (data.as_ref(), table.name());
-    Path::from(match data.strip_prefix(DATASET) {
-        Some(rest) => format!("archive/contract_{name}{rest}"),
-        None => format!("{}.{name}.parquet", data.trim_end_matches(".parquet")),
-    })
+/// The name of a table's object, given that of `data` of the same window: in the archive it is in a dataset of its own. It gives the
+/// folder of a dataset from that of `data`, too.
+pub(crate) fn table_path(data: &Path, table: Table) -> Path {
+    let (path, name) = (data.as_ref(), table.name());
+    match (table, path.strip_prefix(DATASET)) {
+        (Table::Data, _) => data.clone(),
+        (_, Some(rest)) => Path::from(format!("archive/contract_{name}{rest}")),
+        (_, None) => Path::from(format!("{}.{name}.parquet", path.trim_end_matches(".parquet"))),
+    }
 }
 
 /// The name of the object of `data`, given that of another table's in the archive.
 pub(crate) fn archived_data_path(object: &Path, table: Table) -> Path {
     Path::from(object.as_ref().replacen(&format!("archive/contract_{}", table.name()), DATASET, 1))
-}
-
-/// The folder of a network's archived objects of a table.
-pub(crate) fn table_folder(network: &str, table: Table) -> Path {
-    match table {
-        Table::Data => archive_folder(network),
-        side => side_path(&archive_folder(network), side),
-    }
 }
 
 /// The beginning of the names of archived objects of `data`.
@@ -123,21 +117,21 @@ mod tests {
             "archive/contract_data/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
         );
         assert_eq!(
-            side_path(&path, Table::Ttl).as_ref(),
+            table_path(&path, Table::Ttl).as_ref(),
             "staging/network=pubnet/51340657-51340749-00000000-0000-0000-0000-000000000007.ttl.parquet"
         );
-        assert_eq!(parse_staging_path(&side_path(&path, Table::Ttl)), None);
-        assert_eq!(data_path_of(&side_path(&path, Table::Ttl)), Some(path.clone()));
+        assert_eq!(parse_staging_path(&table_path(&path, Table::Ttl)), None);
+        assert_eq!(data_path_of(&table_path(&path, Table::Ttl)), Some(path.clone()));
         assert_eq!(data_path_of(&path), None);
         assert_eq!(
-            side_path(&archive_path("pubnet", 100_000, window), Table::Assets).as_ref(),
+            table_path(&archive_path("pubnet", 100_000, window), Table::Assets).as_ref(),
             "archive/contract_assets/v1/network=pubnet/ledger_range=51300000/51340657-51340749.parquet"
         );
         let archived = archive_path("pubnet", 100_000, window);
         for table in Table::ALL {
-            let object = if table == Table::Data { archived.clone() } else { side_path(&archived, table) };
+            let object = table_path(&archived, table);
             assert_eq!(archived_data_path(&object, table), archived);
-            assert!(object.prefix_matches(&table_folder("pubnet", table)));
+            assert!(object.prefix_matches(&table_path(&archive_folder("pubnet"), table)));
         }
         let folder = Path::from("archive/contract_data/v1/network=pubnet/ledger_range=51300000");
         assert_eq!(parse_archive_folder(&folder), Some(51_300_000));

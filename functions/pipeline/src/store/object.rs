@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
-use super::names::side_path;
+use super::names::table_path;
 use super::store::Store;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, as_parquet};
@@ -55,7 +55,7 @@ impl StagedObject {
     /// The objects of the window's other tables, with the footers that they must have.
     pub(crate) fn sides(&self) -> impl Iterator<Item = StagedObject> {
         self.footer.sides.iter().map(|side| StagedObject {
-            path: side_path(&self.path, side.table),
+            path: table_path(&self.path, side.table),
             bytes: side.bytes,
             footer: self.footer.of_side(side),
         })

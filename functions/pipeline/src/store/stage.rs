@@ -22,7 +22,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
-use super::names::{side_path, staging_path};
+use super::names::{staging_path, table_path};
 use super::object::{self, StagedObject};
 use super::sort::Sorter;
 use super::store::Store;
@@ -67,8 +67,7 @@ impl StageTarget {
 
     /// The name of the object for a window.
     pub(crate) fn path(&self, window: LedgerWindow) -> Path {
-        let data = staging_path(&self.network.name, window, self.batch_id);
-        if self.table == Table::Data { data } else { side_path(&data, self.table) }
+        table_path(&staging_path(&self.network.name, window, self.batch_id), self.table)
     }
 }
 
