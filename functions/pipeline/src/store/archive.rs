@@ -50,13 +50,15 @@ async fn move_object(store: &Store, staged: &Path, target: &Path) -> Result<()> 
     Ok(())
 }
 
-/// Removes the objects of a window from staging/, that of `data` first: without it, the others mean nothing.
+/// Removes the objects of an attempt at a window from staging/, given one of them: that of `data` first, because without it the others
+/// mean nothing.
 ///
 /// # Errors
 /// [`Error::Staging`].
-pub(crate) async fn remove_staged(store: &Store, data: &Path) -> Result<()> {
+pub(crate) async fn remove_staged(store: &Store, object: &Path) -> Result<()> {
+    let data = data_path_of(object).unwrap_or_else(|| object.clone());
     for table in Table::ALL {
-        store.remove(&table_path(data, table)).await?;
+        store.remove(&table_path(&data, table)).await?;
     }
     Ok(())
 }

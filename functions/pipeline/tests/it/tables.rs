@@ -239,6 +239,21 @@ async fn a_bad_value_of_another_table_fails_its_ledger_alone() {
     world.verified().await;
 }
 
+#[tokio::test]
+async fn a_later_failure_takes_the_place_of_an_earlier_one_with_all_its_objects() {
+    let hash = Row::at(4).ledger_key_hash.unwrap();
+    let bad = Named { asset_type: "pool".to_owned(), ..Named::at(4, &Asset::Native) };
+    let chain = Chain::of_rows((1..=9).map(Row::at).collect());
+    let source = chain.with_sides(vec![Ttl::at(4, &hash, "created", 9)], vec![bad]).serve();
+    let world = World::around(&source).await;
+    for _ in 0..2 {
+        assert_eq!(world.replay(4, 4).await.unwrap().failed().count(), 1);
+        let kept = world.objects("staging");
+        let ends = |end: &str| kept.iter().filter(|name| name.ends_with(end)).count();
+        assert_eq!((kept.len(), ends(".ttl.parquet"), ends(".assets.parquet")), (2, 1, 1), "{kept:?}");
+    }
+}
+
 /// The findings of verify after this damage, in a world where all is well before.
 async fn found_after(world: &World, damage: &str) -> Vec<String> {
     world.verified().await;
