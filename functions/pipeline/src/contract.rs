@@ -3,6 +3,7 @@
 //! The public modules are for sources in Rust, such as `flight-source`.
 
 pub mod asset;
+pub mod checkpoint;
 pub(crate) mod evidence;
 pub(crate) mod fingerprint;
 pub(crate) mod network;

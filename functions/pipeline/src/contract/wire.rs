@@ -59,7 +59,7 @@ impl SourceRange {
             start_ledger: ledger(&fields, START)?,
             end_ledger: ledger(&fields, END)?,
             latest_closed_at: close_time(&fields)?,
-            latest_hash: hash(&fields)?,
+            latest_hash: hash(&fields, HASH)?,
             tables: tables(&fields)?,
         }))
     }
@@ -86,10 +86,28 @@ impl SourceRange {
     }
 }
 
+/// The fields of `app_metadata`.
+pub(super) fn fields_of(json: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(json)
+        .map_err(|_| Error::source_permanent("app_metadata is no JSON object".to_owned()))
+}
+
+/// The error for a field that has to be there.
+pub(super) fn absent(name: &str) -> Error {
+    Error::source_permanent(format!("app_metadata has no {name}"))
+}
+
+/// The number of a ledger that a field has to name.
+pub(super) fn ledger_number(fields: &Map<String, Value>, name: &str) -> Result<u32> {
+    let value = fields.get(name).ok_or_else(|| absent(name))?;
+    let number = whole(value).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| unusable(name, value, "the number of a ledger"))
+}
+
 /// The ledger that a field names.
 fn ledger(fields: &Map<String, Value>, name: &str) -> Result<i64> {
     let Some(value) = fields.get(name) else {
-        return Err(Error::source_permanent(format!("app_metadata has no {name}")));
+        return Err(absent(name));
     };
     whole(value).ok_or_else(|| unusable(name, value, "a whole number"))
 }
@@ -116,19 +134,19 @@ fn close_time(fields: &Map<String, Value>) -> Result<Option<DateTime<Utc>>> {
     }
 }
 
-/// The hash of the last ledger; none if the field is absent or null.
-fn hash(fields: &Map<String, Value>) -> Result<Option<String>> {
-    match fields.get(HASH).filter(|value| !value.is_null()) {
+/// The hash that a field has; none if the field is absent or null.
+pub(super) fn hash(fields: &Map<String, Value>, name: &str) -> Result<Option<String>> {
+    match fields.get(name).filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => {
             let hash = value.as_str().map(str::to_ascii_lowercase).filter(|hash| is_base16_hash(hash));
-            hash.map(Some).ok_or_else(|| unusable(HASH, value, "a SHA-256 in hexadecimal"))
+            hash.map(Some).ok_or_else(|| unusable(name, value, "a SHA-256 in hexadecimal"))
         }
     }
 }
 
 /// The tables that the source has, those that this loader knows; `data` alone if the field is absent or null.
-fn tables(fields: &Map<String, Value>) -> Result<Vec<Table>> {
+pub(super) fn tables(fields: &Map<String, Value>) -> Result<Vec<Table>> {
     let Some(value) = fields.get(TABLES).filter(|value| !value.is_null()) else {
         return Ok(vec![Table::Data]);
     };
