@@ -11,7 +11,8 @@ select
     when live_until_ledger >= (select newest_ledger from contract_data.folded_ledgers) then 'live'
     when evicted or known_at >= (select ttls_whole_from from contract_data.folded_ledgers) then 'archived'
     else 'unknown'
-  end as liveness
+  end as liveness,
+  ledger_entry_change, token_holder, token_amount
 from (
   select k.*,
     greatest(l.of_ttl, l.of_change) as live_until_ledger,

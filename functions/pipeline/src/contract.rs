@@ -9,6 +9,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod network;
 mod numeric;
 pub mod tables;
+mod token;
 pub(crate) mod tuples;
 pub(crate) mod values;
 mod walk;

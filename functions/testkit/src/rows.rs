@@ -16,7 +16,7 @@ pub const PERSISTENT: &str = "ContractDataDurabilityPersistent";
 /// `contract_durability` of entries that do not.
 pub const TEMPORARY: &str = "ContractDataDurabilityTemporary";
 
-/// One change of one ledger entry: the 18 columns of the source.
+/// One change of one ledger entry: the 19 columns of a source.
 ///
 /// The methods keep the row consistent (`ledger_key_hash` follows contract, key and durability); a test that needs an
 /// inconsistent row sets the fields.
@@ -42,6 +42,7 @@ pub struct Row {
     pub contract_instance_type: Option<String>,
     pub contract_instance_wasm_hash: Option<String>,
     pub expiration_ledger_seq: Option<u32>,
+    pub ledger_entry_change: Option<u32>,
 }
 
 impl Row {
@@ -66,6 +67,7 @@ impl Row {
             contract_instance_type: None,
             contract_instance_wasm_hash: None,
             expiration_ledger_seq: Some(ledger.saturating_add(120_960)),
+            ledger_entry_change: None,
         }
         .key(1)
         .value(0)
@@ -115,6 +117,12 @@ impl Row {
     /// Lives until that ledger.
     pub fn expires(mut self, ledger: u32) -> Row {
         self.expiration_ledger_seq = Some(ledger);
+        self
+    }
+
+    /// Says what it did to its entry: 0 created, 1 updated, 2 removed, 4 restored.
+    pub fn change(mut self, change: u32) -> Row {
+        self.ledger_entry_change = Some(change);
         self
     }
 

@@ -1,4 +1,4 @@
-//! The 18 columns as the reference source sends them.
+//! The 19 columns as the reference source sends them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::rows::Row;
 
-/// Names, types and nullability of the 18 columns, in the order of the source.
+/// Names, types and nullability of the 19 columns, in the order of the source.
 pub fn schema() -> SchemaRef {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
@@ -31,6 +31,7 @@ pub fn schema() -> SchemaRef {
         Field::new("contract_instance_type", DataType::Utf8, true),
         Field::new("contract_instance_wasm_hash", DataType::Utf8, true),
         Field::new("expiration_ledger_seq", DataType::UInt32, true),
+        Field::new("ledger_entry_change", DataType::UInt32, true),
     ]))
 }
 
@@ -64,6 +65,7 @@ pub fn batch(rows: &[Row]) -> RecordBatch {
         maybe(|row| &row.contract_instance_type),
         maybe(|row| &row.contract_instance_wasm_hash),
         number(|row| row.expiration_ledger_seq),
+        number(|row| row.ledger_entry_change),
     ];
-    RecordBatch::try_new(schema(), columns).expect("18 columns of one length")
+    RecordBatch::try_new(schema(), columns).expect("19 columns of one length")
 }

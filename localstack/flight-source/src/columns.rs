@@ -55,6 +55,8 @@ pub(crate) struct Row<'a> {
     pub(crate) contract_instance_type: Option<&'a str>,
     pub(crate) contract_instance_wasm_hash: Option<&'a str>,
     pub(crate) expiration_ledger_seq: Option<u32>,
+    /// One of [`entry_change`](pipeline::contract::tables::entry_change); `None` if it is not known.
+    pub(crate) ledger_entry_change: Option<u32>,
 }
 
 /// Builds a record batch from rows.
@@ -79,6 +81,7 @@ pub(crate) struct Columns {
     contract_instance_type: StringBuilder,
     contract_instance_wasm_hash: StringBuilder,
     expiration_ledger_seq: UInt32Builder,
+    ledger_entry_change: UInt32Builder,
 }
 
 impl Columns {
@@ -106,6 +109,7 @@ impl Columns {
             contract_instance_type: text(1),
             contract_instance_wasm_hash: text(4),
             expiration_ledger_seq: UInt32Builder::with_capacity(rows),
+            ledger_entry_change: UInt32Builder::with_capacity(rows),
         }
     }
 
@@ -132,6 +136,7 @@ impl Columns {
         self.contract_instance_type.append_option(row.contract_instance_type);
         self.contract_instance_wasm_hash.append_option(row.contract_instance_wasm_hash);
         self.expiration_ledger_seq.append_option(row.expiration_ledger_seq);
+        self.ledger_entry_change.append_option(row.ledger_entry_change);
     }
 
     /// The number of rows so far.
@@ -165,6 +170,7 @@ impl Columns {
             Arc::new(self.contract_instance_type.finish()),
             Arc::new(self.contract_instance_wasm_hash.finish()),
             Arc::new(self.expiration_ledger_seq.finish()),
+            Arc::new(self.ledger_entry_change.finish()),
         ];
         Ok(RecordBatch::try_new(Table::Data.source_schema(), columns)?)
     }

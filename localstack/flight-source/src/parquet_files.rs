@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Field, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use chrono::DateTime;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -187,7 +187,13 @@ impl Reader {
         let inside: Vec<bool> = inside.map(|at| self.window.contains(*at)).collect();
         let kept = filter_record_batch(batch, &BooleanArray::from(inside))?;
         // the schema without metadata, which differs between files
-        RecordBatch::try_new(self.files.schema(self.table), kept.columns().to_vec())
+        let schema = self.files.schema(self.table);
+        let column = |field: &Arc<Field>| match kept.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            None => new_null_array(field.data_type(), kept.num_rows()),
+        };
+        let columns = schema.fields().iter().map(column).collect();
+        RecordBatch::try_new(schema, columns)
     }
 }
 

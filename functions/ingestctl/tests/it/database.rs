@@ -224,6 +224,9 @@ async fn an_upgrade_says_how_to_load_anew_what_an_earlier_release_loaded() {
                     contract_data.retained_ttls, contract_data.folded_ledgers, contract_data.named_assets,
                     contract_data.replaced_ttls cascade;
                   drop statistics contract_data.key_states_asset;
+                  alter table contract_data.entries drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;
+                  alter table contract_data.retained_states drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;
+                  alter table contract_data.key_states drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;
                   alter table contract_data.settings drop column fingerprint_hash";
     world.database.execute(before).await;
     let advice = "to load their rows anew in that order: ingestctl replay -s 1 -e 16 --force";

@@ -58,6 +58,14 @@ impl Table {
         }
     }
 
+    /// The columns that are stored beside those of staged objects, in order: the loader derives them.
+    pub(crate) const fn derived(self) -> &'static [&'static str] {
+        match self {
+            Table::Data => &["token_holder", "token_amount"],
+            Table::Ttl | Table::Assets => &[],
+        }
+    }
+
     /// The position of `change_index`, after the columns of the source.
     pub(crate) const fn change_index(self) -> usize {
         self.columns().len()
@@ -92,6 +100,8 @@ pub(crate) enum Kind {
     Ledger,
     /// A signed 64-bit integer.
     Amount,
+    /// What a change did to its entry, as a small number.
+    Change,
     /// True or false.
     Flag,
     /// An instant, in microseconds.
@@ -134,21 +144,27 @@ pub(crate) struct Column {
     pub(crate) domain: Domain,
     /// Whether it may be null.
     pub(crate) nullable: bool,
+    /// Whether a source may do without it: all its values are null then.
+    pub(crate) optional: bool,
 }
 
 /// Shorthand for the tables below: a column that is no text.
 const fn column(name: &'static str, kind: Kind, nullable: bool) -> Column {
-    Column { name, label: name, kind, domain: Domain::Any, nullable }
+    Column { name, label: name, kind, domain: Domain::Any, nullable, optional: false }
 }
 
 /// Shorthand for the tables below: a text.
 const fn text(name: &'static str, domain: Domain, nullable: bool) -> Column {
-    Column { name, label: name, kind: Kind::Text, domain, nullable }
+    Column { name, label: name, kind: Kind::Text, domain, nullable, optional: false }
 }
 
 impl Column {
     const fn labelled(self, label: &'static str) -> Column {
         Column { label, ..self }
+    }
+
+    const fn optional(self) -> Column {
+        Column { optional: true, ..self }
     }
 }
 
@@ -163,6 +179,18 @@ const TTL_CHANGES: &[&str] = &["created", "extended", "restored", "removed", "ev
 /// Those of them after which the entry does not live.
 pub(crate) const ENDINGS: [&str; 2] = ["removed", "evicted"];
 const LEDGER: &str = "ledger_sequence";
+
+/// What a change did to its entry: the numbers of the network's XDR, in `ledger_entry_change`.
+pub mod entry_change {
+    /// It was not there before.
+    pub const CREATED: u32 = 0;
+    /// It was.
+    pub const UPDATED: u32 = 1;
+    /// It is not there any more.
+    pub const REMOVED: u32 = 2;
+    /// It was archived before.
+    pub const RESTORED: u32 = 4;
+}
 
 /// The columns of `data`.
 pub(crate) const COLUMNS: &[Column] = &[
@@ -184,6 +212,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     text("contract_instance_type", Domain::Words(INSTANCE_TYPES), true),
     text("contract_instance_wasm_hash", Domain::Hash, true),
     column("expiration_ledger_seq", Kind::Ledger, true),
+    // The last one: the digest of rows leaves it out where it is null.
+    column("ledger_entry_change", Kind::Change, true).optional(),
 ];
 
 /// The columns of `ttl`.
@@ -226,6 +256,7 @@ pub(crate) mod position {
     pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
     pub(crate) const KEY_XDR: usize = position_of("key_xdr");
     pub(crate) const VAL_XDR: usize = position_of("val_xdr");
+    pub(crate) const LEDGER_ENTRY_CHANGE: usize = position_of("ledger_entry_change");
 
     /// Positions in `assets`.
     pub(crate) mod assets {
@@ -279,7 +310,7 @@ const fn is_equal(left: &[u8], right: &[u8]) -> bool {
 pub(crate) fn arrow_type(kind: Kind) -> DataType {
     match kind {
         Kind::Text => DataType::Utf8,
-        Kind::Ledger => DataType::UInt32,
+        Kind::Ledger | Kind::Change => DataType::UInt32,
         Kind::Amount => DataType::Int64,
         Kind::Flag => DataType::Boolean,
         Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -318,6 +349,7 @@ mod tests {
                 let label = format!("{}.{}", table.name(), column.name);
                 assert_eq!(column.label, label.trim_start_matches("data."));
                 assert_eq!(table.source_schema().field(position).name(), column.name);
+                assert!(column.nullable || !column.optional, "{} is missing as null", column.name);
             }
             assert_eq!(columns[table.ledger()].name, LEDGER);
             assert_eq!(schema.field(table.change_index()).name(), CHANGE_INDEX);

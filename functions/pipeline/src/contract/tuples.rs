@@ -1,8 +1,9 @@
 //! COPY BINARY: rows as PostgreSQL stores them, encoded column-wise from Arrow, and their digest.
 //!
-//! Each tuple has the columns of the source, `change_index` and `batch_id`. The digest leaves `batch_id` out, so that
-//! it equals the digest of `COPY (SELECT … ORDER BY ledger_sequence, change_index) TO STDOUT (FORMAT binary)`,
-//! independently of the batch.
+//! Each tuple has the columns of the source, `change_index`, what the loader derives, and `batch_id`. The digest covers the first
+//! and `change_index`, so that it equals the digest of `COPY (SELECT … ORDER BY ledger_sequence, change_index) TO STDOUT (FORMAT
+//! binary)`, independently of the batch and of this release. A `ledger_entry_change` that is not known is not covered: rows of
+//! releases that did not have the column keep their digest.
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::numeric;
 use super::tables::{Kind, Table, position};
+use super::token::{self, Balance};
 use super::xdr::{balance_amount, base16, value_bytes};
 use crate::error::{Error, Result};
 
@@ -21,8 +23,10 @@ pub(crate) const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The trailer of a COPY BINARY stream.
 pub(crate) const TRAILER: [u8; 2] = [0xff, 0xff];
 
-/// Bytes of the last field, `batch_id`: its length and the uuid.
-const BATCH_ID_BYTES: usize = 20;
+/// Bytes of the field `change_index`: its length and an int4.
+const CHANGE_INDEX_BYTES: usize = 8;
+/// The length of a null field.
+const NULL: [u8; 4] = (-1i32).to_be_bytes();
 /// From the Unix epoch to PostgreSQL's, in microseconds.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// PostgreSQL's earliest timestamp, 4714-11-24 BC, in microseconds from its epoch.
@@ -30,23 +34,42 @@ const EARLIEST: i64 = -211_813_488_000_000_000;
 /// One past PostgreSQL's latest timestamp, 294277-01-01, in microseconds from its epoch.
 const END_OF_TIME: i64 = 9_223_371_331_200_000_000;
 
-/// The rows digest: SHA-256 over the tuples, and their number.
-#[derive(Debug, Clone, Default)]
+/// The rows digest: SHA-256 over the tuples of a table, and their number.
+#[derive(Debug, Clone)]
 pub(crate) struct RowsDigest {
+    table: Table,
     hash: Sha256,
     rows: u64,
 }
 
 impl RowsDigest {
+    /// The digest of no rows yet.
+    pub(crate) fn new(table: Table) -> Self {
+        RowsDigest { table, hash: Sha256::new(), rows: 0 }
+    }
+
     /// Adds the tuples of an encoded batch.
     pub(crate) fn update(&mut self, tuples: &Tuples) {
         let mut start = 0;
-        for &end in &tuples.ends {
-            self.hash.update(tuples.fields.to_be_bytes());
-            self.hash.update(&tuples.bytes[start + 2..end - BATCH_ID_BYTES]);
+        for (&digested, &end) in tuples.digested.iter().zip(&tuples.ends) {
+            self.tuple(&tuples.bytes[start + 2..digested]);
             start = end;
         }
-        self.rows += tuples.ends.len() as u64;
+    }
+
+    /// Adds one tuple: its fields from the first column of the source to `change_index`.
+    pub(crate) fn tuple(&mut self, fields: &[u8]) {
+        let (columns, index) = fields.split_at(fields.len() - CHANGE_INDEX_BYTES);
+        // An int2 that is there ends with 0, 2 and its two bytes.
+        let known = match self.table {
+            Table::Data => columns.strip_suffix(&NULL).unwrap_or(columns),
+            Table::Ttl | Table::Assets => columns,
+        };
+        let count = self.table.columns().len() + usize::from(known.len() == columns.len());
+        self.hash.update((count as u16).to_be_bytes());
+        self.hash.update(known);
+        self.hash.update(index);
+        self.rows += 1;
     }
 
     /// Number of rows so far.
@@ -67,14 +90,15 @@ pub(crate) struct Tuples {
     pub(crate) bytes: Vec<u8>,
     /// For each tuple, the offset behind its last byte.
     pub(crate) ends: Vec<usize>,
-    /// Fields that the digest covers: the columns of the source and `change_index`.
-    fields: u16,
+    /// For each tuple, the offset behind the last field that the digest covers.
+    digested: Vec<usize>,
 }
 
 /// One column, downcast once per batch.
 enum Values<'a> {
     Text(&'a StringArray),
     Ledger(&'a UInt32Array),
+    Change(&'a UInt32Array),
     Flag(&'a BooleanArray),
     /// Microseconds since the Unix epoch.
     Instant(&'a arrow::array::TimestampMicrosecondArray),
@@ -104,6 +128,7 @@ pub(crate) fn encode(table: Table, batch: &RecordBatch, batch_id: Uuid, tuples: 
                 Values::Text(text)
             }
             Kind::Ledger => Values::Ledger(array.as_primitive::<UInt32Type>()),
+            Kind::Change => Values::Change(array.as_primitive::<UInt32Type>()),
             Kind::Flag => Values::Flag(array.as_boolean()),
             Kind::Instant => Values::Instant(array.as_primitive::<TimestampMicrosecondType>()),
             Kind::Amount => Values::Balance {
@@ -116,8 +141,10 @@ pub(crate) fn encode(table: Table, batch: &RecordBatch, batch_id: Uuid, tuples: 
     }
     tuples.bytes.clear();
     tuples.ends.clear();
-    tuples.fields = u16::try_from(columns.len() + 1).map_err(|e| Error::Unexpected(e.to_string()))?;
-    let fields = (tuples.fields + 1).to_be_bytes();
+    tuples.digested.clear();
+    let fields = u16::try_from(columns.len() + 1 + table.derived().len() + 1);
+    let fields = fields.map_err(|e| Error::Unexpected(e.to_string()))?.to_be_bytes();
+    let balances = token::Balances::of(table, batch);
     let out = &mut tuples.bytes;
     for row in 0..batch.num_rows() {
         out.extend_from_slice(&fields);
@@ -126,6 +153,10 @@ pub(crate) fn encode(table: Table, batch: &RecordBatch, batch_id: Uuid, tuples: 
             field(out, values, row).map_err(bad)?;
         }
         put(out, &change_index.value(row).to_be_bytes());
+        tuples.digested.push(out.len());
+        if let Some(balances) = &balances {
+            put_balance(out, balances.row(row));
+        }
         put(out, batch_id.as_bytes());
         tuples.ends.push(out.len());
     }
@@ -138,6 +169,10 @@ fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), Strin
         Values::Text(text) if text.is_valid(row) => put(out, text.value(row).as_bytes()),
         Values::Ledger(ledger) if ledger.is_valid(row) => {
             put(out, &i64::from(ledger.value(row)).to_be_bytes())
+        }
+        Values::Change(change) if change.is_valid(row) => {
+            let number = i16::try_from(change.value(row)).map_err(|e| e.to_string())?;
+            put(out, &number.to_be_bytes());
         }
         Values::Flag(flag) if flag.is_valid(row) => put(out, &[u8::from(flag.value(row))]),
         Values::Instant(instant) if instant.is_valid(row) => {
@@ -170,6 +205,20 @@ fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), Strin
     Ok(())
 }
 
+/// The holder and the amount of a balance that is not in the form of a Stellar asset contract's, or nulls.
+fn put_balance(out: &mut Vec<u8>, balance: Option<Balance>) {
+    match balance {
+        Some(balance) => {
+            put(out, balance.holder.as_bytes());
+            numeric::put(out, balance.amount);
+        }
+        None => {
+            put_null(out);
+            put_null(out);
+        }
+    }
+}
+
 /// A field: its length, then its bytes. No field is near 2 GiB: a message is at most 64 MiB.
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -178,7 +227,7 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A null field.
 fn put_null(out: &mut Vec<u8>) {
-    out.extend_from_slice(&(-1i32).to_be_bytes());
+    out.extend_from_slice(&NULL);
 }
 
 /// PostgreSQL refuses NUL in text. One search covers the whole column; only if it finds one, a second search finds its

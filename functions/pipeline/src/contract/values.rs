@@ -11,6 +11,7 @@ use stellar_strkey::Strkey;
 
 use super::asset;
 use super::network::Network;
+use super::tables::entry_change::{CREATED, REMOVED, RESTORED, UPDATED};
 use super::tables::{COLUMNS, DURABILITIES, Domain, ENDINGS, Kind, Table, position};
 use super::xdr::{
     KEY_TYPES, balance_amount, base16, entry_hash, is_base16_hash, is_base16_of, key_type_of, value_bytes,
@@ -192,7 +193,7 @@ impl Checker {
     }
 
     /// Checks every text against the domain of its column. In `data`, `ledger_key_hash` against contract, key and durability, and
-    /// `balance` against `val_xdr`, where a row has both and a holder; in `ttl`, that a change of a living entry says until when.
+    /// `balance` against `val_xdr`, where a row has both and a holder, and `ledger_entry_change` against `deleted`; in `ttl`, that a change of a living entry says until when.
     ///
     /// # Errors
     /// [`Error::BadData`] for the first value that is wrong.
@@ -209,6 +210,7 @@ impl Checker {
                 let keys = Keys::of(|column| batch.column(column).as_ref());
                 self.check_entries(batch, &keys).map_err(bad)?;
                 self.check_values(batch).map_err(bad)?;
+                check_changes(batch).map_err(bad)?;
             }
             Table::Ttl => check_ends(batch).map_err(bad)?,
             Table::Assets => {}
@@ -345,6 +347,25 @@ impl<'a> Claims<'a> {
 /// A text; `None` for null.
 fn text_of(texts: &StringArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
+}
+
+/// What a change did is one of the known numbers, and a removal is one that removed.
+fn check_changes(batch: &RecordBatch) -> Result<(), (usize, Wrong)> {
+    let changes = batch.column(position::LEDGER_ENTRY_CHANGE).as_primitive::<UInt32Type>();
+    let deleted = batch.column(position::DELETED).as_boolean();
+    for row in (0..changes.len()).filter(|&row| changes.is_valid(row)) {
+        let cause = match (changes.value(row), deleted.value(row)) {
+            (CREATED | UPDATED | RESTORED, false) | (REMOVED, true) => continue,
+            (known @ (CREATED | UPDATED | RESTORED | REMOVED), deleted) => {
+                format!("is {known}, but deleted is {deleted}")
+            }
+            (other, _) => format!(
+                "{other} is none of {CREATED} (created), {UPDATED} (updated), {REMOVED} (removed), {RESTORED} (restored)"
+            ),
+        };
+        return Err((row, (position::LEDGER_ENTRY_CHANGE, cause)));
+    }
+    Ok(())
 }
 
 /// A time to live that goes on says until when.

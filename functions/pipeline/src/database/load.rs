@@ -155,7 +155,7 @@ async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Res
     let table = object.footer.table;
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
-    let mut digest = RowsDigest::default();
+    let mut digest = RowsDigest::new(table);
     let mut copying = None;
     while let Some(batch) = rows.try_next().await? {
         let copying = match &mut copying {
@@ -211,7 +211,7 @@ fn check_rows(object: &StagedObject, digest: RowsDigest) -> Result<u64> {
 async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
-    let mut digest = RowsDigest::default();
+    let mut digest = RowsDigest::new(Table::Assets);
     let mut named = HashSet::new();
     while let Some(batch) = rows.try_next().await? {
         encode(Table::Assets, &batch, object.footer.batch_id, &mut tuples)?;
@@ -246,8 +246,9 @@ async fn send_named(tx: &Transaction<'_>, named: &mut HashSet<Named>) -> Result<
         .map(drop)
 }
 
-/// The COPY of the columns of the source, `change_index` and `batch_id`.
+/// The COPY of the columns of the source, `change_index`, what is derived, and `batch_id`.
 fn statement(table: Table) -> String {
-    let columns = table.staged_columns().collect::<Vec<_>>().join(", ");
+    let columns =
+        table.staged_columns().chain(table.derived().iter().copied()).collect::<Vec<_>>().join(", ");
     format!("copy {} ({columns}, batch_id) from stdin (format binary)", relation(table))
 }

@@ -283,7 +283,7 @@ async fn object_problem(
         return Ok(Some("it names other tables than progress records".to_owned()));
     }
     let mut rows = opened.rows()?;
-    let mut digest = RowsDigest::default();
+    let mut digest = RowsDigest::new(table);
     let mut tuples = Tuples::default();
     let mut unlearnt = None;
     while let Some(batch) = rows.try_next().await? {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, take};
-use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampNanosecondType, UInt32Type};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampNanosecondType, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Columns {
     table: Table,
-    positions: Vec<usize>,
+    /// None of a column that the source does without.
+    positions: Vec<Option<usize>>,
 }
 
 impl Columns {
@@ -31,6 +32,10 @@ impl Columns {
             let mut found =
                 schema.fields().iter().enumerate().filter(|(_, field)| field.name() == column.name);
             let Some((index, field)) = found.next() else {
+                if column.optional {
+                    positions.push(None);
+                    continue;
+                }
                 return Err(Error::source_permanent(format!("the stream has no column {}", column.label)));
             };
             if found.next().is_some() {
@@ -45,14 +50,9 @@ impl Columns {
                     arrow_type(column.kind)
                 )));
             }
-            positions.push(index);
+            positions.push(Some(index));
         }
         Ok(Columns { table, positions })
-    }
-
-    /// The columns of a batch that has them alone, in the order of the contract.
-    pub(crate) fn in_order(table: Table) -> Self {
-        Columns { table, positions: (0..table.columns().len()).collect() }
     }
 
     /// Whether the table has a column of this name.
@@ -60,40 +60,61 @@ impl Columns {
         table.columns().iter().any(|column| column.name == name)
     }
 
-    /// The positions of the columns, in the order of the contract.
-    pub(crate) fn positions(&self) -> &[usize] {
-        &self.positions
+    /// The positions of the columns that the stream has, in the order of the contract.
+    pub(crate) fn positions(&self) -> Vec<usize> {
+        self.positions.iter().flatten().copied().collect()
     }
 
-    /// The staged ledgers of a batch.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(crate) fn ledgers(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        let ledger = self.table.ledger();
-        convert(&self.table.columns()[ledger], batch.column(self.positions[ledger]), None)
-    }
-
-    /// The staged columns of a batch.
-    ///
-    /// # Errors
-    /// [`Error::BadData`] for a value that the staged type cannot hold, or a null in a required column.
-    pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        // The ledger column first: the errors of all others name the ledger.
-        let ledger_array = self.ledgers(batch)?;
-        let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
-        let columns = self.table.columns();
-        let mut arrays = Vec::with_capacity(columns.len() + 1);
-        for (position, (index, column)) in self.positions.iter().zip(columns).enumerate() {
-            arrays.push(if position == self.table.ledger() {
-                Arc::clone(&ledger_array)
-            } else {
-                convert(column, batch.column(*index), Some(&ledgers))?
-            });
+    /// A batch of the columns that the stream has, and of nulls for the others: all, in the order of the contract.
+    pub(crate) fn complete(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        if !self.positions.contains(&None) {
+            return Ok(batch);
         }
-        values::normalize(self.table, &mut arrays)?;
-        Ok(arrays)
+        let rows = batch.num_rows();
+        let (fields, arrays) = (batch.schema(), batch.columns());
+        let mut there =
+            fields.fields().iter().zip(arrays).map(|(field, array)| (Arc::clone(field), Arc::clone(array)));
+        let all =
+            self.positions.iter().zip(self.table.columns()).filter_map(|(position, column)| match position {
+                Some(_) => there.next(),
+                None => {
+                    let field = Arc::new(Field::new(column.name, DataType::Null, true));
+                    Some((field, new_null_array(&DataType::Null, rows)))
+                }
+            });
+        let (fields, arrays): (Vec<_>, Vec<_>) = all.unzip();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
     }
+}
+
+/// The staged ledgers of a batch that has the columns of the contract, in its order.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn ledgers(table: Table, batch: &RecordBatch) -> Result<ArrayRef> {
+    let ledger = table.ledger();
+    convert(&table.columns()[ledger], batch.column(ledger), None)
+}
+
+/// The staged columns of a batch that has the columns of the contract, in its order.
+///
+/// # Errors
+/// [`Error::BadData`] for a value that the staged type cannot hold, or a null in a required column.
+pub(crate) fn read(table: Table, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    // The ledger column first: the errors of all others name the ledger.
+    let ledger_array = ledgers(table, batch)?;
+    let ledgers = ledger_array.as_primitive::<UInt32Type>().clone();
+    let columns = table.columns();
+    let mut arrays = Vec::with_capacity(columns.len() + 1);
+    for (position, (array, column)) in batch.columns().iter().zip(columns).enumerate() {
+        arrays.push(if position == table.ledger() {
+            Arc::clone(&ledger_array)
+        } else {
+            convert(column, array, Some(&ledgers))?
+        });
+    }
+    values::normalize(table, &mut arrays)?;
+    Ok(arrays)
 }
 
 /// Whether a column of this type can be cast to the kind, value by value, without loss.
@@ -103,7 +124,7 @@ fn fits(kind: Kind, data_type: &DataType) -> bool {
     }
     match kind {
         Kind::Text => matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-        Kind::Ledger | Kind::Amount => data_type.is_integer(),
+        Kind::Ledger | Kind::Amount | Kind::Change => data_type.is_integer(),
         Kind::Flag => *data_type == DataType::Boolean,
         // An instant does not depend on its time zone; without one it is UTC, like all ledger times.
         Kind::Instant => matches!(data_type, DataType::Timestamp(..)),

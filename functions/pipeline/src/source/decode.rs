@@ -94,7 +94,8 @@ impl Decoder {
                     return protocol("rows without a header");
                 };
                 let (schema, dictionaries) = (Arc::clone(schema), &self.dictionaries);
-                read_record_batch(&body(), rows, schema, dictionaries, Some(columns.positions()), &version)
+                read_record_batch(&body(), rows, schema, dictionaries, Some(&columns.positions()), &version)
+                    .and_then(|rows| columns.complete(rows))
                     .map_err(|e| undecodable("ipc RecordBatch", &e))
                     .map(Some)
             }

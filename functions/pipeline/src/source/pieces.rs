@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::UInt32Type;
 
-use super::cast::Columns;
+use super::cast;
 use crate::config::BATCH_BYTES;
 use crate::contract::tables::Table;
 use crate::contract::weight::{heaviest, rows_within};
@@ -25,7 +25,7 @@ impl Pieces {
     /// The staged columns of the next rows, of 8 MiB at most; `None` at the end.
     ///
     /// # Errors
-    /// [`Error::BadData`] for a row of more than 8 MiB, and those of [`Columns::read`].
+    /// [`Error::BadData`] for a row of more than 8 MiB, and those of [`cast::read`].
     pub(super) fn next(&mut self) -> Result<Option<Vec<ArrayRef>>> {
         if self.next >= self.rows.num_rows() {
             return Ok(None);
@@ -36,13 +36,13 @@ impl Pieces {
         }
         let piece = self.rows.slice(self.next, rows);
         self.next += rows;
-        Columns::in_order(self.table).read(&piece).map(Some)
+        cast::read(self.table, &piece).map(Some)
     }
 
     /// The error for the next row.
     fn too_large(&self) -> Error {
         let row = self.rows.slice(self.next, 1);
-        let ledger = match Columns::in_order(self.table).ledgers(&row) {
+        let ledger = match cast::ledgers(self.table, &row) {
             Ok(ledgers) => ledgers.as_primitive::<UInt32Type>().value(0),
             Err(error) => return error,
         };

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::contract::evidence::Evidence;
 use crate::contract::tables::Table;
 
-/// The version of the objects' format, in their footer and in the archive's path.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The version of the objects' format, in their footer. Version 2 has `ledger_entry_change`.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// The key of the footer's key-value metadata under which an object describes itself, as JSON.
 pub(crate) const FOOTER_KEY: &str = "contract_data_loader";

@@ -3,7 +3,6 @@
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::footer::FORMAT_VERSION;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 
@@ -52,10 +51,13 @@ pub(crate) fn archived_data_path(object: &Path, table: Table) -> Path {
 
 /// The beginning of the names of archived objects of `data`.
 const DATASET: &str = "archive/contract_data";
+/// The version of the archive's folders: engines that read them by name take objects of all formats, whose columns are null
+/// where they did not have them.
+const LAYOUT: &str = "v1";
 
 /// The folder of a network's archived objects of `data`.
 pub(crate) fn archive_folder(network: &str) -> Path {
-    Path::from(format!("{DATASET}/v{FORMAT_VERSION}/network={network}"))
+    Path::from(format!("{DATASET}/{LAYOUT}/network={network}"))
 }
 
 /// The mark of a network's archive. Engines that read the archive skip names that begin with an underscore.

@@ -4,7 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::Field;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, TryStreamExt};
@@ -19,6 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
 use super::names::table_path;
 use super::store::Store;
+use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, as_parquet};
 
@@ -90,13 +92,15 @@ pub(crate) async fn open(store: &Store, path: &Path, bytes: u64) -> Result<OpenO
         .ok_or_else(|| corrupt(format!("its footer has no {FOOTER_KEY}")))?;
     let footer: Footer =
         serde_json::from_str(text).map_err(|e| corrupt(format!("its footer is unreadable: {e}")))?;
-    if footer.format_version != FORMAT_VERSION {
+    if !(1..=FORMAT_VERSION).contains(&footer.format_version) {
         return Err(corrupt(format!(
-            "it has format {}, but this loader reads format {FORMAT_VERSION}",
+            "it has format {}, but this loader reads formats 1 to {FORMAT_VERSION}",
             footer.format_version
         )));
     }
-    if builder.schema().fields() != footer.table.staged_schema().fields() {
+    let has = |field: &Field| footer.format_version > 1 || !is_newer(footer.table, field.name());
+    let staged = footer.table.staged_schema();
+    if !builder.schema().fields().iter().eq(staged.fields().iter().filter(|field| has(field))) {
         return Err(corrupt("its columns are not the staged columns".to_owned()));
     }
     Ok(OpenObject { path: path.clone(), footer, builder })
@@ -139,9 +143,31 @@ impl OpenObject {
     /// The rows, in order.
     pub(crate) fn rows(self) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + Unpin> {
         let path = self.path;
+        let table = self.footer.table;
         let stream = self.builder.with_batch_size(READ_ROWS).build().map_err(|e| unreadable(&path, e))?;
-        Ok(stream.map_err(move |e| unreadable(&path, e)))
+        let stream = stream.map_err(move |e| unreadable(&path, e));
+        Ok(stream.and_then(move |batch| std::future::ready(widened(table, batch))))
     }
+}
+
+/// Whether objects of the format before do not have this column.
+fn is_newer(table: Table, column: &str) -> bool {
+    table.columns().iter().any(|known| known.optional && known.name == column)
+}
+
+/// A batch with all staged columns: null where its object does not have them.
+fn widened(table: Table, batch: RecordBatch) -> Result<RecordBatch> {
+    let schema = table.staged_schema();
+    if batch.num_columns() == schema.fields().len() {
+        return Ok(batch);
+    }
+    let rows = batch.num_rows();
+    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), rows),
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    RecordBatch::try_new(schema, columns).map_err(|e| Error::Unexpected(e.to_string()))
 }
 
 /// Reads byte ranges of an object for Parquet.

@@ -194,7 +194,7 @@ pub(crate) async fn stage_part(
 ) -> Result<StagedObject> {
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows()?;
     let mut writer = ObjectWriter::create(store, target, window)?;
-    let mut digest = RowsDigest::default();
+    let mut digest = RowsDigest::new(target.table);
     loop {
         let written = match rows.try_next().await {
             Ok(Some(batch)) => writer.write_part(&batch, window, &mut digest).await,
@@ -254,7 +254,7 @@ impl<'a> ObjectWriter<'a> {
             group_bytes: 0,
             rows: 0,
             bad_data: None,
-            digest: RowsDigest::default(),
+            digest: RowsDigest::new(target.table),
             tuples: Tuples::default(),
             checker: Checker::new(target.table, target.network.clone()),
             last_closed_at: None,

@@ -292,11 +292,11 @@ async fn the_tables_of_a_change_have_the_same_columns_in_the_same_order() {
 }
 
 /// A migration that adds a column, and rows that have it.
-const NINETEENTH: &str = "
-    alter table contract_data.entries add column ledger_entry_change bigint;
-    alter table contract_data.retained_states add column ledger_entry_change bigint;
-    alter table contract_data.key_states add column ledger_entry_change bigint;
-    update contract_data.entries set ledger_entry_change = ledger_sequence";
+const ANOTHER: &str = "
+    alter table contract_data.entries add column another_column bigint;
+    alter table contract_data.retained_states add column another_column bigint;
+    alter table contract_data.key_states add column another_column bigint;
+    update contract_data.entries set another_column = ledger_sequence";
 
 #[tokio::test]
 async fn a_column_that_a_migration_adds_is_folded_refolded_condensed_and_refreshed() {
@@ -305,15 +305,15 @@ async fn a_column_that_a_migration_adds_is_folded_refolded_condensed_and_refresh
     world.database.execute("update contract_data.settings set partition_ledgers = 4").await;
     world.set("PARTITION_LEDGERS", "4");
     world.replay(1, 8).await.unwrap();
-    world.database.execute(NINETEENTH).await;
-    let folded = "select count(*) from contract_data.key_states where ledger_entry_change = ledger_sequence";
+    world.database.execute(ANOTHER).await;
+    let folded = "select count(*) from contract_data.key_states where another_column = ledger_sequence";
     let states = world.database.value("select count(*) from contract_data.key_states").await;
 
     world.database.value("select contract_data.refresh_current_states()").await;
     assert_eq!(world.database.value(folded).await, states, "folded");
     world.set("RETAIN_LEDGERS", "1");
     pipeline::maintain(&world.config(), false).await.unwrap();
-    let retained = "select count(*), count(*) filter (where ledger_entry_change = ledger_sequence)
+    let retained = "select count(*), count(*) filter (where another_column = ledger_sequence)
                     from contract_data.retained_states";
     let retained = world.database.value(retained).await;
     let (all, with_it) = retained.split_once(" | ").unwrap();

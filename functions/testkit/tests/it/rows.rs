@@ -82,6 +82,6 @@ fn rows_of_every_kind_make_a_batch() {
     assert_eq!(rows[2].asset_type.as_deref(), Some("credit_alphanum12"));
     assert!(rows[5].val_xdr.as_ref().unwrap().len() >= 65_536);
     let batch = batch(&rows);
-    assert_eq!((batch.num_rows(), batch.num_columns()), (6, 18));
+    assert_eq!((batch.num_rows(), batch.num_columns()), (6, 19));
     assert_eq!(testkit::rows::batch(&[]).num_rows(), 0);
 }

@@ -1,5 +1,7 @@
 //! The changes of contract data in a ledger.
 
+use pipeline::contract::tables::entry_change;
+
 use super::Chain;
 use super::calendar::Event;
 use super::cast::{ASSETS, Cast};
@@ -23,6 +25,8 @@ pub(crate) struct Change {
     /// The ledger of the modification, or of the one before a deletion or a restoration.
     pub(crate) last_modified: u32,
     pub(crate) deleted: bool,
+    /// One of [`entry_change`]; `None` where the chain does not keep account of whether the entry was there.
+    pub(crate) what: Option<u32>,
     /// The last ledger of a short-lived entry; the others have rules of their own.
     pub(crate) until: Option<u32>,
     /// Whether the change before is the same.
@@ -83,7 +87,7 @@ impl Changes {
     /// A change that writes an entry.
     fn written(&self, subject: Subject, value: u64) -> Change {
         let last_modified = self.ledger;
-        Change { subject, value, last_modified, deleted: false, until: None, is_again: false }
+        Change { subject, value, last_modified, deleted: false, what: None, until: None, is_again: false }
     }
 
     fn happen(&self, Chain { cast, .. }: &Chain, event: Event) -> Change {
@@ -94,13 +98,16 @@ impl Changes {
             }
             Event::Life(life, step) => (life, step),
         };
-        let until = match step {
-            Step::Created { until } | Step::Extended { until } | Step::Restored { until } => Some(until),
-            Step::Evicted | Step::Deleted => None,
+        let (what, until) = match step {
+            Step::Created { until } => (entry_change::CREATED, Some(until)),
+            Step::Extended { until } => (entry_change::UPDATED, Some(until)),
+            Step::Restored { until } => (entry_change::RESTORED, Some(until)),
+            Step::Evicted | Step::Deleted => (entry_change::REMOVED, None),
         };
         let change = self.written(Subject::Known(cast.mortals + entry), value);
         // the last modification was the creation: a life has one value
-        Change { last_modified: born, deleted: step == Step::Deleted, until, ..change }
+        let deleted = step == Step::Deleted;
+        Change { last_modified: born, deleted, what: Some(what), until, ..change }
     }
 
     /// A random change: sometimes the last one again, identical or with another value; otherwise a balance or another entry

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
-use pipeline::contract::tables::Table;
+use pipeline::contract::tables::{Table, entry_change};
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     ContractDataEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, ScVal,
@@ -25,9 +25,16 @@ use crate::error::{Error, Result};
 struct Change {
     columns: EntryColumns,
     last_modified: u32,
-    deleted: bool,
+    /// One of [`entry_change`].
+    change: u32,
     expiration: Option<u32>,
     key: [u8; 32],
+}
+
+impl Change {
+    fn is_removal(&self) -> bool {
+        self.change == entry_change::REMOVED
+    }
 }
 
 /// When in its ledger a list of changes was applied: fees are charged before all transactions; refunds and upgrades come
@@ -108,7 +115,7 @@ impl<'a> Changes<'a> {
             self.data(phase, Sha256::digest(key).into(), change)?;
         }
         for change in &mut self.phases[phase as usize][first..] {
-            if !change.deleted {
+            if !change.is_removal() {
                 change.expiration = self.ttls.now(&change.key);
             }
         }
@@ -131,7 +138,7 @@ impl<'a> Changes<'a> {
     pub(crate) fn finish(self, closed_at: DateTime<Utc>) -> Result<[Rows; Table::ALL.len()], Fault> {
         let mut all: Vec<Change> = self.phases.into_iter().flatten().collect();
         for change in &mut all {
-            if !change.deleted && change.expiration.is_none() {
+            if !change.is_removal() && change.expiration.is_none() {
                 change.expiration = self.ttls.before(&change.key);
             }
         }
@@ -142,21 +149,21 @@ impl<'a> Changes<'a> {
 
     /// A change of the contract data entry with this hash.
     fn data(&mut self, phase: Phase, key: [u8; 32], change: &LedgerEntryChange) -> Result<(), Fault> {
-        let (entry, is_written) = match change {
-            LedgerEntryChange::State(entry) => (entry, false),
-            LedgerEntryChange::Created(entry)
-            | LedgerEntryChange::Updated(entry)
-            | LedgerEntryChange::Restored(entry) => (entry, true),
+        let (entry, written) = match change {
+            LedgerEntryChange::State(entry) => (entry, None),
+            LedgerEntryChange::Created(entry) => (entry, Some(entry_change::CREATED)),
+            LedgerEntryChange::Updated(entry) => (entry, Some(entry_change::UPDATED)),
+            LedgerEntryChange::Restored(entry) => (entry, Some(entry_change::RESTORED)),
             LedgerEntryChange::Removed(_) => {
                 let Some((last_modified, data)) = self.images.remove(&key) else {
                     return Err("an entry is removed whose previous value the ledger does not contain".into());
                 };
-                return self.row(phase, key, &data, last_modified, true);
+                return self.row(phase, key, &data, last_modified, entry_change::REMOVED);
             }
         };
         let LedgerEntryData::ContractData(data) = &entry.data else { return Ok(()) };
-        if is_written {
-            self.row(phase, key, data, entry.last_modified_ledger_seq, false)?;
+        if let Some(what) = written {
+            self.row(phase, key, data, entry.last_modified_ledger_seq, what)?;
         }
         self.images.insert(key, (entry.last_modified_ledger_seq, data.clone()));
         Ok(())
@@ -168,7 +175,7 @@ impl<'a> Changes<'a> {
         key: [u8; 32],
         data: &ContractDataEntry,
         last_modified: u32,
-        deleted: bool,
+        change: u32,
     ) -> Result<(), Fault> {
         if last_modified > self.ledger {
             return Err(
@@ -178,7 +185,7 @@ impl<'a> Changes<'a> {
         let columns = columns(data, key, self.passphrase)
             .map_err(unencodable)?
             .ok_or("a contract data entry does not belong to a contract")?;
-        self.phases[phase as usize].push(Change { columns, last_modified, deleted, expiration: None, key });
+        self.phases[phase as usize].push(Change { columns, last_modified, change, expiration: None, key });
         Ok(())
     }
 }
@@ -205,7 +212,7 @@ fn batches(changes: &[Change], sequence: u32, closed_at: DateTime<Utc>) -> Resul
                 balance_holder: entry.balance.as_ref().map(|(holder, _)| holder.as_str()),
                 balance: entry.balance.as_ref().and_then(|(_, amount)| *amount),
                 last_modified_ledger: change.last_modified,
-                deleted: change.deleted,
+                deleted: change.is_removal(),
                 ledger_sequence: sequence,
                 closed_at: closed_at.timestamp_micros(),
                 ledger_key_hash: &entry.ledger_key_hash,
@@ -214,6 +221,7 @@ fn batches(changes: &[Change], sequence: u32, closed_at: DateTime<Utc>) -> Resul
                 contract_instance_type: entry.instance_type,
                 contract_instance_wasm_hash: entry.wasm_hash.as_deref(),
                 expiration_ledger_seq: change.expiration,
+                ledger_entry_change: Some(change.change),
             });
         }
         batches.push(columns.finish()?);

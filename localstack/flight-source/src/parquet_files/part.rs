@@ -26,6 +26,8 @@ const SCAN_ROWS: usize = 65_536;
 
 /// The column that the archive adds to those of a table.
 const CHANGE_INDEX: &str = "change_index";
+/// The column that older files of the archive do not have.
+const ENTRY_CHANGE: &str = "ledger_entry_change";
 
 /// The files of a table.
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Part {
         Self { schema: table.source_schema(), files: Vec::new(), ledgers: BTreeMap::new() }
     }
 
-    /// Indexes one more file. All files of a table must have the columns of the first.
+    /// Indexes one more file. All files of a table must have the columns of the first, but for `ledger_entry_change`: older files of
+    /// the archive do without it.
     pub(crate) fn add(
         &mut self,
         path: PathBuf,
@@ -69,10 +72,11 @@ impl Part {
     ) -> Result<()> {
         let refuse = |problem: String| Error::File { path: path.clone(), problem };
         let fields = Schema::new(builder.schema().fields().clone());
-        if self.files.is_empty() {
-            self.schema = Arc::new(fields);
-        } else if *self.schema != fields {
+        if !self.files.is_empty() && without_change(&self.schema) != without_change(&fields) {
             return Err(refuse("its columns differ from those of the files before it".to_owned()));
+        }
+        if self.files.is_empty() || self.schema.fields().len() < fields.fields().len() {
+            self.schema = Arc::new(fields);
         }
         let needed: &[&str] =
             if table_of(&self.schema) == Table::Assets { &[LEDGER] } else { &[LEDGER, CLOSED_AT] };
@@ -118,6 +122,12 @@ pub(crate) fn table_of(schema: &Schema) -> Table {
     };
     let of_file = names(schema);
     Table::SIDES.into_iter().find(|table| names(&table.source_schema()) == of_file).unwrap_or(Table::Data)
+}
+
+/// The columns, without the one that older files of the archive do not have.
+fn without_change(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().filter(|field| field.name() != ENTRY_CHANGE);
+    Schema::new(fields.cloned().collect::<Vec<_>>())
 }
 
 /// The window in the name of an object of the archive, such as `51340657-51340749.parquet`.

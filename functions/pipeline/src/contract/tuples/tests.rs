@@ -29,12 +29,12 @@ fn with_column(name: &str, array: ArrayRef) -> RecordBatch {
 }
 
 fn encoded(batch: &RecordBatch, batch_id: Uuid) -> Result<Tuples> {
-    let mut tuples = Tuples { bytes: b"left over".to_vec(), ends: vec![4], fields: 1 };
+    let mut tuples = Tuples { bytes: b"left over".to_vec(), ends: vec![4], digested: vec![3] };
     encode(Table::Data, batch, batch_id, &mut tuples).map(|()| tuples)
 }
 
 fn digest(batches: &[RecordBatch], batch_id: Uuid) -> String {
-    let mut digest = RowsDigest::default();
+    let mut digest = RowsDigest::new(Table::Data);
     for batch in batches {
         digest.update(&encoded(batch, batch_id).unwrap());
     }
@@ -104,8 +104,9 @@ fn a_tuple_is_byte_for_byte_what_postgresql_documents() {
         contract_instance_type: None,
         contract_instance_wasm_hash: None,
         expiration_ledger_seq: Some(0),
+        ledger_entry_change: Some(4),
     };
-    let expected = hex("0014
+    let expected = hex("0017
          00000001 43  00000001 56  00000001 50
          ffffffff  00000002 c3a9  00000000
          ffffffff  0000000a 0001 0001 4000 0000 0001
@@ -113,7 +114,9 @@ fn a_tuple_is_byte_for_byte_what_postgresql_documents() {
          00000008 0000000000000007  00000008 0000000000000001
          00000001 68  ffffffff  00000002 5c4e
          ffffffff  ffffffff  00000008 0000000000000000
+         00000002 0004
          00000004 00000000
+         ffffffff  ffffffff
          00000010 0102030405060708090a0b0c0d0e0f10");
     let tuples = encoded(&staged(&[row]), BATCH).unwrap();
     assert_eq!(tuples.bytes, expected);
@@ -126,20 +129,47 @@ fn header_and_trailer_are_those_of_copy_binary() {
     assert_eq!(TRAILER.to_vec(), hex("ffff"));
 }
 
-#[test]
-fn the_digest_is_sha256_of_the_tuples_with_19_fields() {
-    let rows = [Row::at(1), Row::at(1).deleted(), Row::at(2).balance(1, -5)];
-    let mut hash = Sha256::new();
-    let both = encoded(&staged(&rows), BATCH).unwrap();
-    let mut start = 0;
-    for end in both.ends {
-        hash.update([0, 19]);
-        hash.update(&both.bytes[start + 2..end - 20]); // 4 of length and 16 of uuid
+/// The end of a tuple without a token's balance: two nulls, and a uuid with its length.
+const BEHIND: usize = 4 + 4 + 20;
+
+/// SHA-256 over the tuples, with the bytes of each that `digested` picks from what follows the number of its fields.
+fn hashed(rows: &[Row], digested: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let tuples = encoded(&staged(rows), BATCH).unwrap();
+    let (mut hash, mut start) = (Sha256::new(), 0);
+    for end in tuples.ends {
+        hash.update(digested(&tuples.bytes[start + 2..end - BEHIND]));
         start = end;
     }
-    assert_eq!(start, both.bytes.len());
-    let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest(&[staged(&rows)], BATCH), expected);
+    assert_eq!(start, tuples.bytes.len());
+    base16(&hash.finalize())
+}
+
+#[test]
+fn the_digest_is_sha256_of_the_tuples_with_19_fields_and_the_change_where_it_is_known() {
+    let rows = [Row::at(1), Row::at(1).deleted(), Row::at(2).balance(1, -5)];
+    let without = hashed(&rows, |fields| {
+        let (columns, index) = fields.split_at(fields.len() - 8);
+        [&[0, 19], columns.strip_suffix(&[0xff; 4]).unwrap(), index].concat()
+    });
+    assert_eq!(digest(&[staged(&rows)], BATCH), without);
+    let rows = rows.map(|row| if row.deleted { row.change(2) } else { row.change(0) });
+    let with = hashed(&rows, |fields| [&[0, 20], fields].concat());
+    assert_eq!(digest(&[staged(&rows)], BATCH), with);
+    assert_ne!(digest(&[staged(&rows.map(|row| row.change(1)))], BATCH), with);
+}
+
+#[test]
+fn the_digest_does_not_cover_what_is_derived() {
+    let row = Row::at(1).balance_of("GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN", 7);
+    let token = Row { balance_holder: None, balance: None, ..row.clone() };
+    let tuples = encoded(&staged(std::slice::from_ref(&token)), BATCH).unwrap();
+    let fields = fields(&tuples.bytes).remove(0);
+    assert_eq!(fields[20], row.balance_holder.map(String::into_bytes));
+    assert_eq!(fields[21], Some(hex("0001 0000 0000 0000 0007")));
+    let hash = Sha256::digest(
+        [&[0, 19], &tuples.bytes[2..tuples.digested[0] - 12], &[0, 0, 0, 4, 0, 0, 0, 0][..]].concat(),
+    );
+    assert_eq!(digest(&[staged(&[token])], BATCH), base16(&hash));
 }
 
 #[test]

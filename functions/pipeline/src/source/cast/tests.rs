@@ -48,7 +48,9 @@ fn batch() -> RecordBatch {
 }
 
 fn read(batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-    Columns::find(Table::Data, &batch.schema())?.read(batch)
+    let columns = Columns::find(Table::Data, &batch.schema())?;
+    let batch = columns.complete(batch.project(&columns.positions()).unwrap()).unwrap();
+    super::read(Table::Data, &batch)
 }
 
 /// The batch with another array in place of a column, under the same name.

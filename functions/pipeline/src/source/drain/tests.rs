@@ -52,7 +52,7 @@ async fn drained(messages: Vec<FlightData>, declared: u64) -> Outcome {
     };
     let mut drain = drain(&flight, offered);
     drain.stream = Some(OpenStream::of(Table::Data, messages));
-    let (mut digest, mut tuples) = (RowsDigest::default(), Tuples::default());
+    let (mut digest, mut tuples) = (RowsDigest::new(Table::Data), Tuples::default());
     loop {
         match drain.next().await {
             Ok(Drained::Batch(batch)) => match encode(Table::Data, &batch, Uuid::nil(), &mut tuples) {
