@@ -25,8 +25,8 @@ pub(crate) struct Change {
     /// The ledger of the modification, or of the one before a deletion or a restoration.
     pub(crate) last_modified: u32,
     pub(crate) deleted: bool,
-    /// One of [`entry_change`]; `None` where the chain does not keep account of whether the entry was there.
-    pub(crate) what: Option<u32>,
+    /// One of [`entry_change`]. Entries that do not begin in the chain are there before it.
+    pub(crate) what: u32,
     /// The last ledger of a short-lived entry; the others have rules of their own.
     pub(crate) until: Option<u32>,
     /// Whether the change before is the same.
@@ -87,7 +87,11 @@ impl Changes {
     /// A change that writes an entry.
     fn written(&self, subject: Subject, value: u64) -> Change {
         let last_modified = self.ledger;
-        Change { subject, value, last_modified, deleted: false, what: None, until: None, is_again: false }
+        let what = match subject {
+            Subject::Known(_) => entry_change::UPDATED,
+            Subject::OneOff(_) => entry_change::CREATED,
+        };
+        Change { subject, value, last_modified, deleted: false, what, until: None, is_again: false }
     }
 
     fn happen(&self, Chain { cast, .. }: &Chain, event: Event) -> Change {
@@ -107,7 +111,7 @@ impl Changes {
         let change = self.written(Subject::Known(cast.mortals + entry), value);
         // the last modification was the creation: a life has one value
         let deleted = step == Step::Deleted;
-        Change { last_modified: born, deleted, what: Some(what), until, ..change }
+        Change { last_modified: born, deleted, what, until, ..change }
     }
 
     /// A random change: sometimes the last one again, identical or with another value; otherwise a balance or another entry
@@ -115,8 +119,8 @@ impl Changes {
     fn ordinary(&mut self, cast: &Cast) -> Change {
         let (throw, value) = (self.dice.below(1_000), self.dice.next());
         match (throw, self.last) {
-            (0..12, Some(last)) => return Change { is_again: true, ..last },
-            (12..90, Some(last)) => return Change { value, is_again: false, ..last },
+            (0..12, Some(last)) => return Change { is_again: true, what: entry_change::UPDATED, ..last },
+            (12..90, Some(last)) => return self.written(last.subject, value),
             _ => {}
         }
         let assets = usize::from(ASSETS);

@@ -149,7 +149,7 @@ impl Pen {
             val_xdr: &self.val,
             expiration_ledger_seq: (!change.deleted && is_said(persistent, &mut dice))
                 .then(|| chain.until(change, ledger)),
-            ledger_entry_change: change.what,
+            ledger_entry_change: Some(change.what),
             ..row
         });
     }
