@@ -171,7 +171,8 @@ fn field(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Result<(), Strin
             put(out, &i64::from(ledger.value(row)).to_be_bytes())
         }
         Values::Change(change) if change.is_valid(row) => {
-            let number = i16::try_from(change.value(row)).map_err(|e| e.to_string())?;
+            let number = change.value(row);
+            let number = i16::try_from(number).map_err(|_| format!("{number} is too large"))?;
             put(out, &number.to_be_bytes());
         }
         Values::Flag(flag) if flag.is_valid(row) => put(out, &[u8::from(flag.value(row))]),

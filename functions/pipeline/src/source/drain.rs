@@ -51,6 +51,8 @@ pub(crate) struct Drain<'a> {
     timeout: Duration,
     /// The remaining total wait for the source, without the time that staging takes.
     patience: Duration,
+    /// Told how many rows have arrived.
+    watch: Option<Box<dyn Fn(u64) + Send + Sync + 'a>>,
 }
 
 /// The endpoint being read.
@@ -81,10 +83,16 @@ pub(crate) fn drain(flight: &Flight, offered: OfferedWindow) -> Drain<'_> {
         received: 0,
         held: None,
         proven: (None, None),
+        watch: None,
     }
 }
 
-impl Drain<'_> {
+impl<'a> Drain<'a> {
+    /// Tells `watch` of rows as they arrive.
+    pub(crate) fn watched(self, watch: impl Fn(u64) + Send + Sync + 'a) -> Self {
+        Drain { watch: Some(Box::new(watch)), ..self }
+    }
+
     /// The next batch, of 8 MiB at most.
     ///
     /// # Errors
@@ -160,6 +168,9 @@ impl Drain<'_> {
             )));
         }
         self.received += ledgers.len() as u64;
+        if let Some(watch) = &self.watch {
+            watch(ledgers.len() as u64);
+        }
         if let Some(total) = self.offered.total_records.filter(|total| self.received > *total) {
             return Err(Error::source_transient(format!(
                 "sent more than the {total} rows it declared for ledgers {window}"

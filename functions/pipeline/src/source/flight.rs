@@ -12,9 +12,10 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use super::connect::Connector;
-use super::offer::{Offer, Trust};
+use super::offer::{Offer, OfferedWindow, Trust};
 use super::tls;
 use crate::config::FlightConfig;
+use crate::contract::checkpoint::{Checkpoint, Checkpoints, state_path};
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::{SourceRange, path};
@@ -29,6 +30,9 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// Bytes that all streams of a connection may send ahead: no bound of its own, so that a stream that waits to be read does not
 /// hold up the others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// The longest wait for a source that proves and counts the state at a checkpoint before it answers.
+const PREPARING: Duration = Duration::from_secs(60 * 60);
 
 /// The messages of a stream.
 pub(super) type Messages = BoxStream<'static, Result<FlightData, FlightError>>;
@@ -158,22 +162,54 @@ impl Flight {
 
     /// `GetFlightInfo` with a timeout, and once more if the token was rotated.
     async fn info(&self, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
-        self.with_bearer(|bearer| self.info_as(bearer, path.clone(), asking)).await
+        self.info_within(self.timeout, path, asking).await
     }
 
-    async fn info_as(&self, bearer: Bearer, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+    async fn info_within(&self, bound: Duration, path: Vec<String>, asking: &str) -> Result<FlightInfo> {
+        self.with_bearer(|bearer| self.info_as(bearer, bound, path.clone(), asking)).await
+    }
+
+    async fn info_as(
+        &self,
+        bearer: Bearer,
+        bound: Duration,
+        path: Vec<String>,
+        asking: &str,
+    ) -> Result<FlightInfo> {
         let mut client = self.client(&bearer)?;
         let request = client.get_flight_info(FlightDescriptor::new_path(path));
-        match tokio::time::timeout(self.timeout, request).await {
+        match tokio::time::timeout(bound, request).await {
             Ok(answer) => {
                 answer.map_err(|e| failure_at(format!("{} does not answer for {asking}", self.endpoint), e))
             }
             Err(_) => Err(Error::source_transient(format!(
                 "{} does not answer for {asking} within {}",
                 self.endpoint,
-                humantime::format_duration(self.timeout)
+                humantime::format_duration(bound)
             ))),
         }
+    }
+
+    /// The checkpoints whose state the source has.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when it has none, is unreachable, or declares them in a way that cannot be read.
+    pub(crate) async fn checkpoints(&self) -> Result<Checkpoints> {
+        let info = self.info(state_path(Table::Data, None), "its checkpoints").await?;
+        Checkpoints::from_metadata(&info.app_metadata)
+    }
+
+    /// Requests a table of the state at a checkpoint. A source proves and counts it first, which may take an hour.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when the source is unreachable or has no such state, and those of [`OfferedWindow::of_state`].
+    pub(crate) async fn state(&self, table: Table, ledger: u32) -> Result<(Checkpoint, OfferedWindow)> {
+        let asking = format!("the state at checkpoint {ledger}");
+        let bound = PREPARING.max(self.timeout);
+        let info = self.info_within(bound, state_path(table, Some(ledger)), &asking).await?;
+        let checkpoint = Checkpoint::from_metadata(&info.app_metadata)?;
+        let offered = OfferedWindow::of_state(table, info, &checkpoint, ledger)?;
+        Ok((checkpoint, offered))
     }
 
     /// All ledgers of the source; `None` if it does not declare them.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use arrow_flight::{FlightEndpoint, FlightInfo};
 use chrono::{DateTime, Utc};
 
+use crate::contract::checkpoint::Checkpoint;
 use crate::contract::evidence::Evidence;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
@@ -52,6 +53,46 @@ pub(crate) struct OfferedWindow {
     pub(crate) latest_closed_at: Option<DateTime<Utc>>,
     /// The hash of the last ledger's header, if the source declares it.
     pub(crate) latest_hash: Option<String>,
+}
+
+impl OfferedWindow {
+    /// Reads the answer of `GetFlightInfo` for a table of the state at a checkpoint: rows of one ledger.
+    ///
+    /// # Errors
+    /// [`Error::Source`] when it is the state at another checkpoint, or its rows are not counted.
+    pub(super) fn of_state(
+        table: Table,
+        info: FlightInfo,
+        checkpoint: &Checkpoint,
+        asked: u32,
+    ) -> Result<Self> {
+        if checkpoint.ledger != asked {
+            return Err(Error::source_permanent(format!(
+                "answers with the state at checkpoint {} for that at {asked}",
+                checkpoint.ledger
+            )));
+        }
+        let total_records = u64::try_from(info.total_records).map_err(|_| {
+            let missing = "total_records is not given, so nothing proves it complete";
+            Error::source_permanent(format!("does not declare the state at checkpoint {asked}: {missing}"))
+        })?;
+        Ok(OfferedWindow {
+            table,
+            sides: Table::SIDES.into_iter().filter(|side| checkpoint.tables.contains(side)).collect(),
+            window: LedgerWindow::single(asked),
+            evidence: Evidence::Declared,
+            total_records: Some(total_records),
+            ordered: info.ordered,
+            endpoints: info.endpoint.into(),
+            latest_closed_at: None,
+            latest_hash: None,
+        })
+    }
+
+    /// The number of rows that the source declares.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.total_records
+    }
 }
 
 impl Offer {

@@ -309,7 +309,7 @@ fn what_holds_no_balance_has_none() {
 
 proptest! {
     #[test]
-    fn every_tuple_has_twenty_fields_and_ends_where_it_says(
+    fn every_tuple_has_all_fields_and_ends_where_it_says(
         texts in prop::collection::vec(prop::option::of("[^\0]{0,9}"), 1..9),
         numbers in prop::collection::vec(any::<(u32, u32, i64)>(), 9),
     ) {
@@ -329,12 +329,12 @@ proptest! {
             let tuple = fields(&tuples.bytes[start..*end]);
             prop_assert_eq!(tuple.len(), 1);
             let tuple = &tuple[0];
-            prop_assert_eq!(tuple.len(), 20);
+            prop_assert_eq!(tuple.len(), 23);
             prop_assert_eq!(&tuple[position::VAL_XDR], &row.val_xdr.clone().map(String::into_bytes));
             let ledger = i64::from(row.ledger_sequence).to_be_bytes().to_vec();
             prop_assert_eq!(&tuple[position::LEDGER_SEQUENCE], &Some(ledger));
             prop_assert_eq!(&tuple[Table::Data.change_index()], &Some((n as i32).to_be_bytes().to_vec()));
-            prop_assert_eq!(&tuple[19], &Some(BATCH.as_bytes().to_vec()));
+            prop_assert_eq!(&tuple[22], &Some(BATCH.as_bytes().to_vec()));
             start = *end;
         }
         prop_assert_eq!(start, tuples.bytes.len());
