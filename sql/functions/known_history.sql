@@ -6,8 +6,9 @@ declare
   boundary bigint;
   newest bigint;
 begin
-  select coalesce(s.condensed_to, 0) into strict boundary from contract_data.settings s;
-  select coalesce(max(w.end_ledger), 0) into strict newest from contract_data.ingestion_progress w where w.status = 'completed';
+  select greatest(s.condensed_to, (select b.ledger + 1 from contract_data.snapshots b), 0) into strict boundary
+  from contract_data.settings s;
+  select greatest(max(w.end_ledger), boundary - 1, 0) into strict newest from contract_data.ingestion_progress w where w.status = 'completed';
   if from_ledger < boundary - 1 then
     raise exception 'the history before ledger % is not kept: the state after ledger % is unknown', boundary, from_ledger
       using errcode = '55000';
@@ -24,7 +25,7 @@ begin
     select e.*
     from contract_data.entries e
     where e.contract_id = known_history.contract_id and e.ledger_sequence between boundary and to_ledger;
-  if boundary <> (select coalesce(s.condensed_to, 0) from contract_data.settings s) then
+  if boundary < (select s.condensed_to from contract_data.settings s) then
     raise exception 'retention moved past ledger % meanwhile: ask again', boundary using errcode = '40001';
   end if;
 end $$;

@@ -1,5 +1,5 @@
 -- Keeps the assets that a window names, one per place in the arrays, for the next fold to learn: those that are not known yet, and
--- whose contract is that of the asset. Only in a transaction that loads a window.
+-- whose contract is that of the asset. Only in a transaction that loads a window or the snapshot.
 create or replace function contract_data.name_assets(p_contracts text[], p_types text[], p_codes text[], p_issuers text[])
 returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -9,8 +9,9 @@ begin
   if not exists (
     select from contract_data.ingestion_progress
     where status = 'completed' and completed_at >= now() and xmin = pg_current_xact_id()::xid)
+    and not exists (select from contract_data.snapshots where xmin = pg_current_xact_id()::xid)
   then
-    raise exception 'assets are named only by a transaction that loads a window' using errcode = '55000';
+    raise exception 'assets are named only by a transaction that loads a window or the snapshot' using errcode = '55000';
   end if;
   -- The hash costs more than the look-ups, and most assets are known.
   with unknown as materialized (

@@ -16,7 +16,8 @@ begin
     or contract_data.asset_contract(s.network_id, a.asset_type, a.asset_code, a.asset_issuer) is distinct from a.contract_id;
   execute contract_data.fold_statement('select s.* from contract_data.retained_states s');
   execute contract_data.fold_ttls_statement('entry_ttls', 'select * from contract_data.retained_ttls');
-  perform contract_data.note_folded(int8multirange(int8range(low, null)), '{}', '{}');
+  perform contract_data.note_folded(int8multirange(int8range(low, null)), b.ledgers, b.with_ttls)
+  from contract_data.snapshot_ledgers() b;
   update contract_data.ingestion_progress set folded = false where status = 'completed' and folded and start_ledger >= low;
   while contract_data.fold_pending(500000) > 0 loop
   end loop;

@@ -14,11 +14,15 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   newest bigint;
   size bigint;
+  current bigint;
   result bigint;
 begin
-  select partition_ledgers into strict size from contract_data.settings;
+  select partition_ledgers, retained_from into strict size, current from contract_data.settings;
   select max(end_ledger) into newest from contract_data.ingestion_progress where status = 'completed';
-  if boundary is null or boundary % size <> 0 or newest is null or boundary > newest then
+  -- What holds already may be the ledger after a snapshot.
+  if boundary is null
+    or boundary is distinct from current and (boundary % size <> 0 or newest is null or boundary > newest)
+  then
     raise exception 'retain_from: % is no multiple of % up to the newest ledger, %', boundary, size, newest
       using errcode = '22023';
   end if;

@@ -13,6 +13,8 @@ pub(crate) enum Event {
     Replay(Replay),
     /// The plan of a range.
     Plan(Replay),
+    /// The state at a checkpoint; `None` for the newest.
+    Snapshot(Option<u32>),
 }
 
 /// A range and the options of its replay.
@@ -71,9 +73,26 @@ impl Event {
         match fields.remove("action") {
             None => replay(fields).map(Event::Replay),
             Some(action) if action == "plan" => replay(fields).map(Event::Plan),
-            Some(other) => Err(refused(format!("the action {other} is unknown, the only one is \"plan\""))),
+            Some(action) if action == "snapshot" => snapshot(fields),
+            Some(other) => {
+                Err(refused(format!("the action {other} is unknown, use \"plan\" or \"snapshot\"")))
+            }
         }
     }
+}
+
+/// The fields of a snapshot.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checkpoint {
+    #[serde(default)]
+    ledger: Option<u32>,
+}
+
+/// Reads the fields of a snapshot.
+fn snapshot(fields: Map<String, Value>) -> Result<Event> {
+    let Checkpoint { ledger } = serde_json::from_value(Value::Object(fields)).map_err(refused)?;
+    Ok(Event::Snapshot(ledger))
 }
 
 /// Reads the fields of a replay.
@@ -139,6 +158,14 @@ mod tests {
         assert_eq!(read(event), Event::Replay(full));
         let null = json!({"start_ledger": 5, "end_ledger": 5, "window_ledgers": null});
         assert_eq!(read(null), Event::Replay(replay(5, 5, false, None)));
+    }
+
+    #[test]
+    fn a_snapshot_is_asked_for_by_its_action_and_may_name_a_checkpoint() {
+        assert_eq!(read(json!({"action": "snapshot"})), Event::Snapshot(None));
+        assert_eq!(read(json!({"action": "snapshot", "ledger": 63})), Event::Snapshot(Some(63)));
+        refuses(json!({"action": "snapshot", "ledger": "latest"}), "invalid type");
+        refuses(json!({"action": "snapshot", "start_ledger": 1}), "unknown field");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The handler: one event, one call of the pipeline, one answer.
 
 use lambda_host::Invocation;
-use pipeline::{Error, Result};
+use pipeline::{Error, Result, SnapshotOptions};
 use serde_json::{Value, json};
 
 use crate::event::{Event, Replay};
@@ -15,6 +15,10 @@ pub(crate) async fn handle(event: Value, invocation: Invocation) -> Result<Value
         Event::Replay(Replay { range, options }) => {
             answer(&pipeline::replay(&clients, range, options, Some(until), watch).await?)
         }
+        Event::Snapshot(ledger) => {
+            let options = SnapshotOptions { ledger, from_archive: false };
+            answer(&pipeline::snapshot(&clients, options, Some(until), watch).await?)
+        }
         Event::Plan(Replay { range, options }) => {
             let plan = pipeline::plan(clients.config(), range, &options).await?;
             Ok(json!({
@@ -25,6 +29,6 @@ pub(crate) async fn handle(event: Value, invocation: Invocation) -> Result<Value
 }
 
 /// The answer for a report.
-fn answer(report: &pipeline::Report) -> Result<Value> {
+fn answer(report: &impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(report).map_err(|e| Error::Unexpected(e.to_string()))
 }

@@ -26,6 +26,9 @@ EXAMPLES
   # once per database, and after every upgrade
   ingestctl migrate
 
+  # begin with the whole state of the network at its newest checkpoint
+  ingestctl snapshot
+
   # load two days by hand; completed windows are left alone
   ingestctl replay --start-ledger 53312000 --end-ledger 53346559
 
@@ -45,6 +48,9 @@ EXAMPLES
   ingestctl status
   ingestctl verify
 
+  # and does the state at a checkpoint equal the network's?
+  ingestctl verify --checkpoint latest
+
 ENVIRONMENT (flags override it)
   DATABASE_URL       or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSLMODE
                      DB_CA_CERT, or PG*
@@ -53,7 +59,7 @@ ENVIRONMENT (flags override it)
   STAGING_URL        file://./staging or s3://bucket/prefix, with AWS_REGION,
                      AWS_ENDPOINT_URL, …
   NETWORK            pubnet; testnet, futurenet, or a name with NETWORK_PASSPHRASE
-  START_LEDGER       first; latest or a number: where the schedule begins
+  START_LEDGER       first; latest, a number, or snapshot: where the schedule begins
   WINDOW_LEDGERS     64 ledgers per window;  MAX_WINDOWS: windows per run
   BATCH_SIZE         65536 rows;  COMMIT_INTERVAL 5s;  MAX_RETRIES 3
   PARTITION_LEDGERS  100000, stored by the first migrate
@@ -87,6 +93,21 @@ pub(crate) enum Command {
     },
     /// Do one scheduled run: load from the first missing ledger to the tip.
     Run {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin with the whole state of the network at a checkpoint; windows follow from the next ledger on.
+    ///
+    /// The source proves the state by the network's history archive (flight-source --archive). The database must have no
+    /// window at or below the checkpoint. Everything is committed in one transaction; a second call changes nothing.
+    Snapshot {
+        /// The checkpoint: its ledger, or latest.
+        #[arg(long, value_name = "LEDGER", default_value = "latest")]
+        ledger: Checkpoint,
+        /// Load it from the archive under STAGING_URL, without the source, to rebuild a database.
+        #[arg(long)]
+        from_archive: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -160,7 +181,13 @@ pub(crate) enum Command {
     /// a login: nothing there is secret.
     Serve,
     /// Compare objects, entries, progress and current state; exit with 7 if they differ.
+    ///
+    /// With --checkpoint, compare the state that follows from the history with the network's at that ledger, entry by
+    /// entry: this proves every loaded ledger up to it.
     Verify {
+        /// Compare with the network's state at this checkpoint: its ledger, or latest.
+        #[arg(long, value_name = "LEDGER", conflicts_with_all = ["start_ledger", "end_ledger"])]
+        checkpoint: Option<Checkpoint>,
         /// First ledger to verify; default: all.
         #[arg(short, long, value_name = "LEDGER", requires = "end_ledger")]
         start_ledger: Option<u32>,
@@ -171,6 +198,36 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Checkpoint {
+    /// The newest.
+    Latest,
+    /// That of this ledger.
+    At(u32),
+}
+
+impl Checkpoint {
+    /// The ledger; `None` for the newest.
+    pub(crate) fn ledger(self) -> Option<u32> {
+        match self {
+            Checkpoint::Latest => None,
+            Checkpoint::At(ledger) => Some(ledger),
+        }
+    }
+}
+
+impl std::str::FromStr for Checkpoint {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "latest" => Ok(Checkpoint::Latest),
+            number => number.parse().map(Checkpoint::At).map_err(|_| "use the number of a ledger, or latest"),
+        }
+    }
 }
 
 /// What to do with assets.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{
-    Clients, Config, Error, Event, LedgerWindow, ReplayKind, ReplayOptions, Report, Result, Watch,
+    Clients, Config, Error, Event, LedgerWindow, ReplayKind, ReplayOptions, Report, Result, SnapshotOptions,
+    Watch,
 };
 
 use crate::cli::{ArchiveCommand, AssetsCommand, Cli, Command};
@@ -90,6 +91,13 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             tell(json, &report, output::report)?;
             Ok(report_code(&report))
         }
+        Command::Snapshot { ledger, from_archive, json } => {
+            let options = SnapshotOptions { ledger: ledger.ledger(), from_archive };
+            let report = pipeline::snapshot(&Clients::open(config)?, options, None, watch(bar)).await?;
+            bar.finish_and_clear();
+            tell(json, &report, output::snapshot)?;
+            Ok(0)
+        }
         Command::Replay { range, dry_run, force, parallel, from_archive, trust_end, json } => {
             let range = LedgerWindow::new(range.start_ledger, range.end_ledger)?;
             let parallel = parallel.map(usize::from);
@@ -133,7 +141,13 @@ async fn perform(command: Command, config: Config, bar: &ProgressBar) -> Result<
             serve::serve(config).await?;
             Ok(0)
         }
-        Command::Verify { start_ledger, end_ledger, json } => {
+        Command::Verify { checkpoint: Some(checkpoint), json, .. } => {
+            let found = pipeline::verify_checkpoint(&config, checkpoint.ledger(), watch(bar)).await?;
+            bar.finish_and_clear();
+            tell(json, &found, output::checkpoint)?;
+            Ok(if found.different == 0 { 0 } else { DIFFERENT })
+        }
+        Command::Verify { checkpoint: None, start_ledger, end_ledger, json } => {
             let range = match (start_ledger, end_ledger) {
                 (Some(start), Some(end)) => Some(LedgerWindow::new(start, end)?),
                 _ => None,
@@ -193,6 +207,22 @@ fn watch(bar: &ProgressBar) -> Watch {
             let rows = rows.fetch_add(window.rows, std::sync::atomic::Ordering::Relaxed) + window.rows;
             bar.set_message(format!("{rows} rows, "));
             bar.inc(u64::from(window.end_ledger - window.start_ledger) + 1);
+        }
+        Event::Counted(entries) => {
+            bar.set_length(entries);
+            bar.set_position(0);
+            let template = "{bar:30} {percent:>3}% {pos}/{len} entries, {elapsed_precise}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        Event::Entries(entries) => bar.inc(entries),
+        Event::Loading => {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} loading, {elapsed_precise}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
         }
         Event::Folding => bar.tick(),
         Event::Verified(window) => bar.inc(window.ledgers()),

@@ -5,7 +5,8 @@ use crate::numbers::{count, cure, number, time};
 use crate::strip;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle, presets};
 use pipeline::{
-    Adoption, Coverage, KnownAsset, Maintenance, Migration, Plan, Report, Status, Verification, WindowStatus,
+    Adoption, CheckpointVerification, Coverage, KnownAsset, Maintenance, Migration, Plan, Report,
+    SnapshotReport, Status, Verification, WindowStatus,
 };
 
 /// The largest number of rows of a table; longer ones are cut in the middle.
@@ -54,6 +55,51 @@ fn table(header: &[&str]) -> Table {
         }
     }
     table
+}
+
+/// The result of `snapshot`.
+pub(crate) fn snapshot(report: &SnapshotReport) {
+    let SnapshotReport { ledger, bucket_list_hash, rows, loaded, object } = report;
+    let rows = if *rows == 1 { "1 entry".to_owned() } else { format!("{} entries", number(*rows)) };
+    if *loaded {
+        println!("Loaded the state at checkpoint {ledger}: {rows}.");
+    } else {
+        println!("This database already begins with the state at checkpoint {ledger}: {rows}.");
+    }
+    println!(
+        "The source has proven it by the hash of all state in that ledger's header, {bucket_list_hash}."
+    );
+    println!("It is archived as {object}. Windows begin at ledger {}: `ingestctl run`.", ledger + 1);
+}
+
+/// The result of `verify --checkpoint`.
+pub(crate) fn checkpoint(found: &CheckpointVerification) {
+    for example in &found.examples {
+        println!("key {} of {}: {}", example.ledger_key_hash, example.contract_id, example.problem);
+    }
+    let more = found.different - found.examples.len() as u64;
+    if more > 0 {
+        println!("… and {} more.", number(more));
+    }
+    let mut facts = Table::new();
+    facts.load_style(presets::NOTHING);
+    let mut fact = |name: &str, value: String| {
+        facts.add_row([name.to_owned(), value]);
+    };
+    fact("checkpoint", found.ledger.to_string());
+    fact("hash of all state", found.bucket_list_hash.clone());
+    fact("digest of entries", found.rows_digest.clone());
+    fact("entries", number(found.entries));
+    fact("equal", number(found.equal));
+    fact("gone here as there", number(found.gone));
+    if found.not_loaded > 0 {
+        fact("older than what is loaded", number(found.not_loaded));
+    }
+    fact("different", number(found.different));
+    println!("{facts}");
+    if found.different == 0 {
+        println!("The state at ledger {} is the network's.", found.ledger);
+    }
 }
 
 /// The result of `migrate`.
@@ -262,6 +308,7 @@ pub(crate) fn status(status: &Status, coverage: Option<&Coverage>) {
     if status.retained_from.is_some() {
         fact("retained from", ledger(status.retained_from));
     }
+    fact("state", status.state.clone());
     fact("windows", number(status.windows));
     fact("ledgers", number(status.ledgers));
     fact("rows", number(status.rows));

@@ -73,6 +73,8 @@ pub enum StartLedger {
     Latest,
     /// At this ledger.
     Ledger(u32),
+    /// With the state at the newest checkpoint that the source has, and then at the ledger after it.
+    Snapshot,
 }
 
 /// How the host logs.
@@ -148,8 +150,12 @@ fn start_ledger(value: Option<String>) -> Result<StartLedger> {
     match value.as_deref().map(str::trim) {
         None | Some("first") => Ok(StartLedger::First),
         Some("latest") => Ok(StartLedger::Latest),
+        Some("snapshot") => Ok(StartLedger::Snapshot),
         Some(number) => number.parse().map(StartLedger::Ledger).map_err(|_| {
-            Error::config("START_LEDGER", format!("{number:?} is neither first, latest nor a ledger number"))
+            Error::config(
+                "START_LEDGER",
+                format!("{number:?} is neither first, latest, snapshot nor a ledger number"),
+            )
         }),
     }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL: connections and sessions, the schema, and the transaction that loads a window.
 
 mod backend;
+pub(crate) mod binary;
 mod client;
 mod connect;
 mod credentials;
@@ -18,6 +19,7 @@ pub(crate) mod replace;
 mod row;
 mod schema;
 mod sessions;
+pub(crate) mod snapshot;
 pub(crate) mod settings;
 pub(crate) mod sql;
 mod tls;

@@ -46,14 +46,15 @@ pub use contract::wire::SourceRange;
 pub use database::{Migration, check, migrate};
 pub use error::{BoxError, Error, Result, chain};
 pub use operate::{
-    Adoption, Bin, Coverage, DroppedPartition, FailedWindow, Finding, KnownAsset, LastWindow, LeftOver,
-    Maintenance, Observer, Overview, Postponed, Pulse, Reachable, Status, Stray, StrayKind, TableSize,
-    Throughput, UnderWay, Verification, add_assets, adopt_archive, list_assets, maintain, status,
-    status_in_bins, verify,
+    Adoption, Base, Bin, CheckpointVerification, Coverage, Difference, DroppedPartition, FailedWindow,
+    Finding, KnownAsset, LastWindow, LeftOver, Maintenance, Observer, Overview, Postponed, Pulse, Reachable,
+    Status, Stray, StrayKind, TableSize, Throughput, UnderWay, Verification, add_assets, adopt_archive,
+    list_assets, maintain, status, status_in_bins, verify, verify_checkpoint,
 };
 pub use report::{Event, Report, Watch, WindowReport, WindowStatus};
 pub use run::{
-    Clients, Plan, PlannedReplay, ReplayKind, ReplayOptions, Stop, plan, replay, run, run_until_stopped,
+    Clients, Plan, PlannedReplay, ReplayKind, ReplayOptions, SnapshotOptions, SnapshotReport, Stop, plan,
+    replay, run, run_until_stopped, snapshot,
 };
 
 /// Arms the failpoints named in `FAILPOINTS`, until the returned guard is dropped. Without the feature `failpoints`, which only

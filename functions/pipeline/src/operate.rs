@@ -21,5 +21,5 @@ pub use maintain::maintain;
 pub use maintenance::{DroppedPartition, LeftOver, Maintenance, Postponed, Stray, StrayKind};
 pub use observer::{Observer, Reachable};
 pub use overview::{Overview, Pulse, TableSize, Throughput, status_in_bins};
-pub use status::{FailedWindow, LastWindow, Status, UnderWay, status};
-pub use verify::{Finding, Verification, verify};
+pub use status::{Base, FailedWindow, LastWindow, Status, UnderWay, status};
+pub use verify::{CheckpointVerification, Difference, Finding, Verification, verify, verify_checkpoint};

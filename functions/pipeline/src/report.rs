@@ -19,6 +19,12 @@ pub enum Event<'a> {
     Window(&'a WindowReport),
     /// Loaded windows are being folded into the current state.
     Folding,
+    /// The number of entries of a checkpoint.
+    Counted(u64),
+    /// So many more entries of a checkpoint have arrived.
+    Entries(u64),
+    /// A staged checkpoint is being loaded.
+    Loading,
     /// A window was compared.
     Verified(LedgerWindow),
 }

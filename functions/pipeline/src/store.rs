@@ -1,6 +1,7 @@
 //! The object store: staging of windows, and the archive of completed ones.
 
 pub(crate) mod archive;
+mod entries;
 pub(crate) mod footer;
 pub(crate) mod mark;
 pub(crate) mod names;
@@ -12,5 +13,6 @@ pub(crate) mod stage;
 #[allow(clippy::module_inception, reason = "the room holds more than the store")]
 mod store;
 
+pub(crate) use entries::EntryOrder;
 pub(crate) use object::StagedObject;
 pub(crate) use store::Store;

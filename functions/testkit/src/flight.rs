@@ -15,6 +15,7 @@ mod chain;
 mod connection;
 mod encode;
 mod service;
+mod state;
 mod source;
 mod wire;
 
@@ -30,6 +31,7 @@ use tonic::Status;
 
 pub use chain::Chain;
 pub use source::Source;
+pub use state::State;
 pub use wire::{Ending, Reason, WireSource};
 
 /// The request of a GetFlightInfo.
@@ -58,6 +60,15 @@ pub enum Request {
         /// The last ledger.
         end: u32,
         /// The number of this request for the same table and window, counted from 1.
+        attempt: usize,
+    },
+    /// `PATH ["contract","state","<ledger>"]`, or `state-ttl`, `state-assets`: the state at a checkpoint.
+    State {
+        /// `state`, `state-ttl` or `state-assets`.
+        table: &'static str,
+        /// The checkpoint; `None` asks which there are.
+        ledger: Option<u32>,
+        /// The number of this request for the same table and checkpoint, counted from 1.
         attempt: usize,
     },
 }

@@ -42,7 +42,7 @@ pub mod xdr;
 pub use asset::Asset;
 pub use certificates::{Authority, Certificate, Flaw};
 pub use database::Database;
-pub use flight::{Answer, Chain, Info, Request, Source, Step, WireSource};
+pub use flight::{Answer, Chain, Info, Request, Source, State, Step, WireSource};
 pub use postgres::{PrivateServer, Stop};
 pub use process::{Output, Program, Running};
 pub use proxy::postgres::PostgresProxy;

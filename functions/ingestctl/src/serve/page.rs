@@ -154,6 +154,13 @@ fn figures(overview: &Overview, missing: Option<u64>, now: DateTime<Utc>) -> Mar
                 }
             }
             div {
+                dt { "State" }
+                dd {
+                    @if status.state_complete_at.is_some() { "complete" } @else { "not complete" }
+                    small { (status.state) }
+                }
+            }
+            div {
                 dt { "Tip of the source" }
                 dd {
                     (status.source.as_ref().map_or_else(|| "–".to_owned(), |source| source.end_ledger.to_string()))

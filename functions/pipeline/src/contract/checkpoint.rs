@@ -14,6 +14,15 @@ const NEWEST: &str = "newest_ledger";
 const HASH: &str = "bucket_list_hash";
 const PROTOCOL: &str = "protocol";
 
+/// The number of ledgers from one checkpoint to the next.
+const EVERY: u32 = 64;
+
+/// The newest checkpoint up to a ledger; `None` if there is none.
+pub fn newest_until(ledger: u32) -> Option<u32> {
+    let checkpoints = (u64::from(ledger) + 1) / u64::from(EVERY);
+    u32::try_from((checkpoints * u64::from(EVERY)).checked_sub(1)?).ok()
+}
+
 /// The path of a request for a table of the state at a checkpoint; without one, for the checkpoints that the source has.
 pub fn state_path(table: Table, ledger: Option<u32>) -> Vec<String> {
     let ledger = ledger.map(|ledger| ledger.to_string());
@@ -100,6 +109,16 @@ mod tests {
         assert_eq!(state_path(Table::Data, None), ["contract", "state"]);
         assert_eq!(state_path(Table::Ttl, Some(10_047)), ["contract", "state-ttl", "10047"]);
         assert_eq!(state_path(Table::Assets, Some(63)), ["contract", "state-assets", "63"]);
+    }
+
+    #[test]
+    fn checkpoints_come_every_64_ledgers() {
+        for (ledger, newest) in
+            [(0, None), (62, None), (63, Some(63)), (126, Some(63)), (127, Some(127)), (10_047, Some(10_047))]
+        {
+            assert_eq!(newest_until(ledger), newest, "{ledger}");
+        }
+        assert_eq!(newest_until(u32::MAX), Some(u32::MAX));
     }
 
     #[test]

@@ -250,12 +250,14 @@ pub(crate) mod position {
     pub(crate) const ASSET_TYPE: usize = position_of("asset_type");
     pub(crate) const BALANCE_HOLDER: usize = position_of("balance_holder");
     pub(crate) const BALANCE: usize = position_of("balance");
+    pub(crate) const LAST_MODIFIED_LEDGER: usize = position_of("last_modified_ledger");
     pub(crate) const DELETED: usize = position_of("deleted");
     pub(crate) const LEDGER_SEQUENCE: usize = position_of("ledger_sequence");
     pub(crate) const CLOSED_AT: usize = position_of("closed_at");
     pub(crate) const LEDGER_KEY_HASH: usize = position_of("ledger_key_hash");
     pub(crate) const KEY_XDR: usize = position_of("key_xdr");
     pub(crate) const VAL_XDR: usize = position_of("val_xdr");
+    pub(crate) const EXPIRATION_LEDGER_SEQ: usize = position_of("expiration_ledger_seq");
     pub(crate) const LEDGER_ENTRY_CHANGE: usize = position_of("ledger_entry_change");
 
     /// Positions in `assets`.

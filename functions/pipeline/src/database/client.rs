@@ -336,7 +336,8 @@ impl Transaction<'_> {
 
     /// Begins a COPY into a table. It may take longer than other statements, as long as it moves on.
     pub(crate) async fn copy_in(&self, sql: &str) -> Result<CopyIn<'_>, Failure> {
-        let raised = format!("set local statement_timeout = {}", COPY_LIMIT.as_millis());
+        let limit = COPY_LIMIT.max(self.client.statement_limit());
+        let raised = format!("set local statement_timeout = {}", limit.as_millis());
         self.client.batch_execute(&raised).await?;
         let sink = self.client.bounded(self.client.statement_limit(), self.client.inner.copy_in(sql)).await?;
         Ok(CopyIn { client: self.client, sink: Box::pin(sink) })

@@ -142,16 +142,21 @@ pub(super) async fn copy_tables(tx: &Transaction<'_>, store: &Store, object: &St
     for side in object.sides() {
         match side.footer.table {
             Table::Assets => name_assets(tx, store, &side).await?,
-            Table::Data | Table::Ttl => copy(tx, store, &side).await?,
+            table @ (Table::Data | Table::Ttl) => copy(tx, store, &side, relation(table)).await?,
         }
         failpoint!("side_copied");
     }
-    copy(tx, store, object).await
+    copy(tx, store, object, relation(Table::Data)).await
 }
 
-/// Streams the object's rows into their table, and checks number and digest against the footer before they can be
+/// Streams the object's rows into a relation, and checks number and digest against the footer before they can be
 /// committed.
-async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+pub(super) async fn copy(
+    tx: &Transaction<'_>,
+    store: &Store,
+    object: &StagedObject,
+    relation: &str,
+) -> Result<()> {
     let table = object.footer.table;
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
@@ -161,7 +166,7 @@ async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Res
         let copying = match &mut copying {
             Some(copying) => copying,
             none => {
-                let mut begun = tx.copy_in(&statement(table)).await.database("begin the COPY")?;
+                let mut begun = tx.copy_in(&statement(table, relation)).await.database("begin the COPY")?;
                 begun.send(Bytes::from_static(&HEADER)).await.database("send rows")?;
                 none.insert(begun)
             }
@@ -208,7 +213,7 @@ fn check_rows(object: &StagedObject, digest: RowsDigest) -> Result<u64> {
 
 /// Hands the assets that the object names to the next fold, each once: those that are known, or are not the asset of their
 /// contract, are left out by the database. An asset is a fact of the network, so its rows are not stored.
-async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+pub(super) async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
     let mut digest = RowsDigest::new(Table::Assets);
@@ -247,8 +252,8 @@ async fn send_named(tx: &Transaction<'_>, named: &mut HashSet<Named>) -> Result<
 }
 
 /// The COPY of the columns of the source, `change_index`, what is derived, and `batch_id`.
-fn statement(table: Table) -> String {
+fn statement(table: Table, relation: &str) -> String {
     let columns =
         table.staged_columns().chain(table.derived().iter().copied()).collect::<Vec<_>>().join(", ");
-    format!("copy {} ({columns}, batch_id) from stdin (format binary)", relation(table))
+    format!("copy {relation} ({columns}, batch_id) from stdin (format binary)")
 }

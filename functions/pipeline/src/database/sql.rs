@@ -1,5 +1,6 @@
 //! The statements of `sql/loader`, by name, and the files of `sql/functions`.
 
+pub(crate) const CHECKPOINT_STATES: &str = include_str!("../../../../sql/loader/checkpoint_states.sql");
 pub(crate) const COMPLETED_WINDOWS: &str = include_str!("../../../../sql/loader/completed_windows.sql");
 pub(crate) const CONDENSABLE_PARTITIONS: &str =
     include_str!("../../../../sql/loader/condensable_partitions.sql");
@@ -13,6 +14,7 @@ pub(crate) const FAILED_WINDOWS: &str = include_str!("../../../../sql/loader/fai
 pub(crate) const FALSE_ASSETS: &str = include_str!("../../../../sql/loader/false_assets.sql");
 pub(crate) const FINGERPRINT_CANDIDATE: &str =
     include_str!("../../../../sql/loader/fingerprint_candidate.sql");
+pub(crate) const FIRST_LEDGER: &str = include_str!("../../../../sql/loader/first_ledger.sql");
 pub(crate) const FOLDED_DIFFERENCES: &str = include_str!("../../../../sql/loader/folded_differences.sql");
 pub(crate) const FOLD_DIFFERENCES: &str = include_str!("../../../../sql/loader/fold_differences.sql");
 pub(crate) const FUNCTION_DIGESTS: &str = include_str!("../../../../sql/loader/function_digests.sql");
@@ -21,6 +23,7 @@ pub(crate) const GRANTS: &str = include_str!("../../../../sql/loader/grants.sql"
 pub(crate) const HEALTH: &str = include_str!("../../../../sql/loader/health.sql");
 pub(crate) const KNOWN_OF_ARCHIVED: &str = include_str!("../../../../sql/loader/known_of_archived.sql");
 pub(crate) const KNOWN_OF_OBJECT: &str = include_str!("../../../../sql/loader/known_of_object.sql");
+pub(crate) const LAST_LEDGER: &str = include_str!("../../../../sql/loader/last_ledger.sql");
 pub(crate) const LAST_WINDOWS: &str = include_str!("../../../../sql/loader/last_windows.sql");
 pub(crate) const LEDGER_FINGERPRINT: &str = include_str!("../../../../sql/loader/ledger_fingerprint.sql");
 pub(crate) const LOADS_UNDER_WAY: &str = include_str!("../../../../sql/loader/loads_under_way.sql");
@@ -35,6 +38,7 @@ pub(crate) const ROWS_BINARY: &str = include_str!("../../../../sql/loader/rows_b
 pub(crate) const STRAY_ROWS: &str = include_str!("../../../../sql/loader/stray_rows.sql");
 pub(crate) const TEND_UNFOLDED: &str = include_str!("../../../../sql/loader/tend_unfolded.sql");
 pub(crate) const THROUGHPUT: &str = include_str!("../../../../sql/loader/throughput.sql");
+pub(crate) const TTLS_KNOWN: &str = include_str!("../../../../sql/loader/ttls_known.sql");
 pub(crate) const TTL_DIFFERENCES: &str = include_str!("../../../../sql/loader/ttl_differences.sql");
 pub(crate) const UNARCHIVED_WINDOWS: &str = include_str!("../../../../sql/loader/unarchived_windows.sql");
 pub(crate) const UNCOVERED: &str = include_str!("../../../../sql/loader/uncovered.sql");
@@ -85,6 +89,13 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "claim_window",
     "replace_window",
     "record_table",
+    "snapshot_ledgers",
+    "check_snapshot",
+    "check_snapshot_object",
+    "begin_snapshot",
+    "record_snapshot_table",
+    "finish_snapshot",
+    "archive_snapshot",
     "name_assets",
     "finish_window",
     "fail_window",
@@ -94,6 +105,7 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "store_fingerprint",
     "store_fingerprint_hash",
     "refresh_current_states",
+    "forget_snapshot",
     "retain_from",
     "condense_partition",
     "current_states",

@@ -15,10 +15,10 @@ use crate::config::Config;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{Client, get, progress, sql};
+use crate::database::{Client, get, progress, snapshot, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::archive::{contradiction, remove_staged};
-use crate::store::names::{data_path_of, parse_staging_path, staging_folder};
+use crate::store::names::{data_path_of, is_staged_snapshot, parse_staging_path, staging_folder};
 use crate::store::{Store, object};
 
 /// Partial objects and abandoned replacements are kept this long, because their writers may still be running.
@@ -52,8 +52,21 @@ pub(super) async fn remove(
     let folder = staging_folder(network);
     let objects = store.list(&folder).await?;
     let names: HashSet<Path> = objects.iter().map(|meta| meta.location.clone()).collect();
+    let snapshot = snapshot::stored(client).await?.map(|snapshot| snapshot.objects(network));
     for meta in objects {
         let old = is_old(meta.last_modified);
+        if is_staged_snapshot(&meta.location) {
+            let needed = snapshot.as_ref().is_some_and(|objects| objects.contains(&meta.location));
+            if old && !needed && is_ours(&store, &meta, stored).await? {
+                if !maintenance.dry_run {
+                    store.remove(&meta.location).await?;
+                }
+                let (object, bytes) = (meta.location.to_string(), meta.size);
+                let why = "a snapshot that was not loaded within a day";
+                maintenance.removed.push(LeftOver { object, bytes, why });
+            }
+            continue;
+        }
         if data_path_of(&meta.location).is_some_and(|data| old && !names.contains(&data)) {
             if !progress::refers_to(client, meta.location.as_ref(), "failed").await? {
                 let why = "a table of a window whose data was never sealed";
@@ -111,6 +124,15 @@ pub(super) async fn remove(
         }
     }
     Ok(())
+}
+
+/// Whether an object was staged for this database.
+async fn is_ours(store: &Store, meta: &ObjectMeta, stored: &Settings) -> Result<bool> {
+    match object::open(store, &meta.location, meta.size).await {
+        Ok(opened) => Ok(opened.footer().database_id == stored.database_id),
+        Err(Error::Corrupt { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a left-over with the other tables of its window, and reports it.

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::contract::window::LedgerWindow;
 use crate::contract::wire::SourceRange;
 use crate::database::settings::Settings;
-use crate::database::{Client, connect, get, ledger, sql, window};
+use crate::database::{Client, connect, get, ledger, snapshot, sql, window};
 use crate::error::{DatabaseContext, Result};
 use crate::source::Flight;
 
@@ -50,6 +50,12 @@ pub struct Status {
     pub unarchived_windows: i64,
     /// The ledger from which on every change of a time to live is known, if that of the newest folded ledger is.
     pub ttls_whole_from: Option<u32>,
+    /// The snapshot that this database began with.
+    pub snapshot: Option<Base>,
+    /// The ledger at which the state is complete; `None` if it is not.
+    pub state_complete_at: Option<u32>,
+    /// Why the state is complete, or why it is not.
+    pub state: String,
     /// Windows under way.
     pub under_way: Vec<UnderWay>,
     /// Windows that failed, lowest first, at most [`Status::FAILED_SHOWN`].
@@ -58,6 +64,19 @@ pub struct Status {
     pub failed_count: i64,
     /// The last completed windows, newest first.
     pub last_windows: Vec<LastWindow>,
+}
+
+/// The state at a checkpoint that a database began with.
+#[derive(Debug, Clone, Serialize)]
+pub struct Base {
+    /// The checkpoint.
+    pub ledger: u32,
+    /// Hex hash of the whole state of the network after it.
+    pub bucket_list_hash: String,
+    /// The version of the network's protocol there.
+    pub protocol: u32,
+    /// Contract data entries.
+    pub rows: u64,
 }
 
 /// A window under way, or recently so.
@@ -147,7 +166,27 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
     let tip = source.as_ref().map(|s| s.end_ledger);
     let (under_way, failed, failed_count) = open_windows(client).await?;
     let (gaps, gap_count) = gaps(client).await?;
+    let snapshot = snapshot::stored(client).await?.map(|stored| Base {
+        ledger: stored.ledger,
+        bucket_list_hash: stored.bucket_list_hash,
+        protocol: stored.protocol,
+        rows: stored.rows,
+    });
+    let newest = last_ledger.max(snapshot.as_ref().map(|snapshot| snapshot.ledger));
+    let unfolded_windows = get(&coverage, "unfolded")?;
+    let missing = missing(snapshot.as_ref(), ledger(&coverage, "first_ledger")?, gap_count, unfolded_windows);
+    let state_complete_at = newest.filter(|_| missing.is_none());
+    let state = match (missing, newest, &snapshot) {
+        (None, Some(newest), Some(base)) => {
+            format!("complete at ledger {newest}: snapshot {} and no gap", base.ledger)
+        }
+        (Some(missing), ..) => format!("not complete: {missing}"),
+        (None, ..) => "nothing is loaded".to_owned(),
+    };
     Ok(Status {
+        snapshot,
+        state_complete_at,
+        state,
         network: config.network.name.clone(),
         schedule_start: stored.schedule_start,
         retained_from: Some(stored.retained_from).filter(|ledger| *ledger > 0),
@@ -163,7 +202,7 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
             .map(|closed| Utc::now().signed_duration_since(closed).num_seconds().max(0)),
         source,
         source_error,
-        unfolded_windows: get(&coverage, "unfolded")?,
+        unfolded_windows,
         unarchived_windows: get(&coverage, "unarchived")?,
         ttls_whole_from: ledger(&coverage, "ttls_whole_from")?,
         under_way,
@@ -171,6 +210,21 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
         failed_count,
         last_windows: last_windows(client).await?,
     })
+}
+
+/// What keeps the state from being complete.
+fn missing(snapshot: Option<&Base>, first: Option<u32>, gaps: i64, unfolded: i64) -> Option<String> {
+    match (snapshot, first) {
+        (None, None) => None,
+        (None, Some(first)) => Some(format!(
+            "it has what changed since ledger {first}, and no snapshot of what did not (`ingestctl snapshot`)"
+        )),
+        (Some(base), _) if gaps > 0 => {
+            Some(format!("after snapshot {} there are {gaps} gaps, the first of them below", base.ledger))
+        }
+        (Some(_), _) if unfolded > 0 => Some(format!("{unfolded} windows are not folded yet")),
+        (Some(_), _) => None,
+    }
 }
 
 /// The gaps, lowest first, and their number.

@@ -10,12 +10,13 @@ use crate::config::Config;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
 use crate::database::settings::Settings;
-use crate::database::{Client, get, sides, sql};
+use crate::database::{Client, get, sides, snapshot, sql};
 use crate::error::{DatabaseContext, Error, Result};
 use crate::store::archive::archived_object;
 use crate::store::mark::{Mark, read_mark};
 use crate::store::names::{
-    archive_folder, archived_data_path, aside_path, mark_path, parse_archive_path, table_path,
+    archive_folder, archived_data_path, aside_path, mark_path, parse_archive_path, parse_snapshot_path,
+    snapshots_folder, table_path,
 };
 use crate::store::{StagedObject, Store};
 
@@ -45,7 +46,7 @@ pub(super) async fn find(
         objects.extend(listed.into_iter().map(|meta| (table, meta.location, meta.size)));
     }
     let known = known_objects(client, range).await?;
-    let mut strays = Vec::new();
+    let mut strays = stray_snapshots(client, store, network).await?;
     for (table, path, bytes) in objects {
         if known.contains(path.as_ref()) || path == mark_path(network) {
             continue;
@@ -82,6 +83,26 @@ pub(super) async fn find(
         }
     }
     Ok(strays)
+}
+
+/// Archived objects that are not those of the snapshot of this database.
+async fn stray_snapshots(client: &Client, store: &Store, network: &str) -> Result<Vec<Stray>> {
+    let listed = store.list(&snapshots_folder(network)).await?;
+    if listed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let snapshot = snapshot::stored(client).await?.map(|snapshot| snapshot.objects(network));
+    let known = |path: &Path| snapshot.as_ref().is_some_and(|objects| objects.contains(path));
+    let strays = listed.into_iter().filter(|meta| !known(&meta.location)).map(|meta| Stray {
+        object: meta.location.to_string(),
+        bytes: meta.size,
+        table: Table::Data,
+        kind: StrayKind::Lost,
+        problem: "this database does not begin with it: `ingestctl snapshot --from-archive` loads it into an empty one".to_owned(),
+        window: parse_snapshot_path(&meta.location).map(LedgerWindow::single),
+        batch_id: None,
+    });
+    Ok(strays.collect())
 }
 
 /// What an object is that is not in the list of known ones; `None` if it is the object of a window after all.

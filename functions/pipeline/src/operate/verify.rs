@@ -23,8 +23,11 @@ use crate::store::archive::contradiction;
 use crate::store::footer::Side;
 use crate::store::names::{archive_path, table_path};
 use crate::store::{Store, object};
+pub use checkpoint::{CheckpointVerification, Difference, verify_checkpoint};
 use state::{find_false_assets, find_fold_differences, find_overlaps, find_stray_rows, find_ttl_differences};
 
+mod checkpoint;
+mod snapshot;
 mod state;
 
 /// A difference.
@@ -133,6 +136,7 @@ pub async fn verify(config: &Config, range: Option<LedgerWindow>, watch: Watch) 
             watch(Event::Verified(data.window));
         }
     }
+    snapshot::compare_snapshot(&client, &store, config, &mut verification).await?;
     for stray in strays::find(&client, &store, config, &stored, range).await? {
         verification.findings.push(Finding {
             start_ledger: stray.window.map(LedgerWindow::start),

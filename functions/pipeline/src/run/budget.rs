@@ -208,7 +208,7 @@ impl Budget {
     }
 
     /// The remaining time.
-    fn left(&self) -> Option<Duration> {
+    pub(super) fn left(&self) -> Option<Duration> {
         self.stop.map(|stop| stop.saturating_duration_since(Instant::now()))
     }
 }

@@ -4,7 +4,7 @@ use object_store::path::Path;
 
 use super::context::Context;
 use crate::database::progress::{self, CompletedWindow};
-use crate::database::{Client, Session, begin, commit, fold};
+use crate::database::{Client, Session, begin, commit, fold, snapshot};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
 use crate::store::archive::{move_to_archive, remove_staged, staged_objects};
@@ -20,6 +20,9 @@ pub(super) async fn recover(
     client: &mut Client,
     is_owner: bool,
 ) -> Result<Vec<StagedObject>> {
+    if let Some(stored) = snapshot::stored(client).await?.filter(|stored| !stored.archived && is_owner) {
+        super::snapshot::archive_snapshot(context, &stored).await?;
+    }
     let archived = finish_archiving(context, client, is_owner).await?;
     let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
     let (folded, sealed) =

@@ -11,6 +11,7 @@ use super::ownership::own_archive;
 use super::planner::Wanted;
 use super::recover::recover;
 use super::restore::{Piece, lost_windows};
+use super::snapshot::{self, SnapshotOptions};
 use super::stop::Stop;
 use super::workers::{Job, WORKERS, Work, load_windows};
 use crate::config::StartLedger;
@@ -71,7 +72,7 @@ async fn load_schedule(
     report: &mut Report,
 ) -> Result<()> {
     let trust = if clients.config.flight.trust_end { Trust::WholeStream } else { Trust::Nothing };
-    let (context, mut client) = Context::open(clients, budget, trust).await?;
+    let (mut context, mut client) = Context::open(clients, budget, trust).await?;
     // Held until the end, because two concurrent scheduled runs would do the same work. The claim, not this lock,
     // prevents duplicate ledgers.
     let mut lock = clients.sessions.get().await?;
@@ -79,6 +80,10 @@ async fn load_schedule(
         report.busy = true;
         return Ok(());
     };
+    if clients.config.start_ledger == StartLedger::Snapshot && context.settings.schedule_start.is_none() {
+        snapshot::take(&context, &client, SnapshotOptions::default(), watch).await?;
+        (context, client) = Context::open(clients, budget, trust).await?;
+    }
     let (mark, lacking) = tokio::try_join!(own_archive(&context, &client), lacking(&context, &client))?;
     // The previous run has ended by now, so its unfinished windows are known to be abandoned.
     context.learn(&client).await?;
@@ -180,6 +185,11 @@ async fn schedule_start(context: &Context, client: &Client, available: LedgerWin
         StartLedger::First => available.start(),
         StartLedger::Latest => available.end(),
         StartLedger::Ledger(ledger) => ledger,
+        StartLedger::Snapshot => {
+            return Err(Error::Unexpected(
+                "a snapshot that is loaded stores where the schedule begins".to_owned(),
+            ));
+        }
     };
     store_schedule_start(client, wanted).await
 }

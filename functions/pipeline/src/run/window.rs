@@ -135,7 +135,7 @@ async fn cut(context: &Context, Piece { object, window }: Piece) -> Result<Stage
 }
 
 /// The target of an attempt at a window.
-fn stage_target(context: &Context, replaces: bool) -> StageTarget {
+pub(super) fn stage_target(context: &Context, replaces: bool) -> StageTarget {
     StageTarget {
         table: Table::Data,
         batch_id: Uuid::new_v4(),
@@ -144,6 +144,7 @@ fn stage_target(context: &Context, replaces: bool) -> StageTarget {
         database_id: context.settings.database_id,
         batch_rows: context.clients.config.batch_rows,
         replaces,
+        snapshot: None,
     }
 }
 
@@ -269,7 +270,7 @@ async fn stage_table(context: &Context, target: &StageTarget, offered: OfferedWi
 }
 
 /// Removes the objects of an attempt whose `data` was not sealed. What stays is a left-over, which maintenance removes.
-async fn remove_sides(context: &Context, target: &StageTarget, window: LedgerWindow) {
+pub(super) async fn remove_sides(context: &Context, target: &StageTarget, window: LedgerWindow) {
     for side in &target.sides {
         if let Err(error) = context.store().remove(&target.of(side.table).path(window)).await {
             tracing::warn!(error = %error.chain(), "cannot remove an object of a failed attempt");

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::footer::Footer;
 use super::names::{
-    archive_folder, archive_path, data_path_of, parse_archive_folder, parse_archive_path, parse_staging_path,
-    staging_folder, table_path,
+    archive_folder, archive_path, data_path_of, parse_archive_folder, parse_archive_path,
+    parse_snapshot_path, parse_staging_path, snapshot_path, snapshots_folder, staging_folder, table_path,
 };
 use super::object::{self, StagedObject};
 use super::store::Store;
@@ -36,6 +36,47 @@ pub(crate) async fn move_to_archive(
     }
     move_object(store, staged, &target).await?;
     Ok(target)
+}
+
+/// Moves the objects of a loaded snapshot from staging/ to archive/, that of `data` last, and returns its name there.
+///
+/// # Errors
+/// As [`move_to_archive`].
+pub(crate) async fn move_snapshot(
+    store: &Store,
+    network: &str,
+    ledger: u32,
+    staged: &Path,
+    sides: &[Table],
+) -> Result<Path> {
+    let target = snapshot_path(network, ledger);
+    for table in sides {
+        move_object(store, &table_path(staged, *table), &table_path(&target, *table)).await?;
+    }
+    failpoint!("snapshot_side_moved");
+    move_object(store, staged, &target).await?;
+    Ok(target)
+}
+
+/// The newest archived snapshot, or that at a checkpoint; `None` if the archive does not have it.
+///
+/// # Errors
+/// [`Error::Corrupt`] for an object that is unreadable or contradicts its name; [`Error::Staging`].
+pub(crate) async fn archived_snapshot(
+    store: &Store,
+    network: &str,
+    ledger: Option<u32>,
+) -> Result<Option<StagedObject>> {
+    let listed = store.list(&snapshots_folder(network)).await?.into_iter();
+    let named = listed.filter_map(|meta| Some((parse_snapshot_path(&meta.location)?, meta)));
+    let found = named.filter(|(at, _)| ledger.is_none_or(|ledger| *at == ledger)).max_by_key(|(at, _)| *at);
+    let Some((at, meta)) = found else { return Ok(None) };
+    let name = (meta.location, meta.size, LedgerWindow::single(at));
+    let object = archived_object(store, network, Table::Data, name).await?;
+    if object.footer.snapshot.is_none() {
+        return Err(Error::corrupt(object.path.to_string(), "it is not the state at a checkpoint"));
+    }
+    Ok(Some(object))
 }
 
 async fn move_object(store: &Store, staged: &Path, target: &Path) -> Result<()> {

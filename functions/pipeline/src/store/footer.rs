@@ -45,6 +45,9 @@ pub(crate) struct Footer {
     /// Whether the object replaces a completed window: only the replay that created it loads it.
     #[serde(default)]
     pub(crate) replaces: bool,
+    /// Set for the state at a checkpoint: the window is that ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<SnapshotFacts>,
     /// The objects of the other tables of the window: they were sealed before this one, which is that of `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sides: Vec<Side>,
@@ -62,6 +65,15 @@ impl Footer {
             ..self.clone()
         }
     }
+}
+
+/// What a source has declared of the state at a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SnapshotFacts {
+    /// Hex hash of the whole state of the network, in the header of the ledger.
+    pub(crate) bucket_list_hash: String,
+    /// The version of the network's protocol in that ledger.
+    pub(crate) protocol: u32,
 }
 
 /// Another table's object of the same window and batch, as the object of `data` describes it. Its name follows from that of

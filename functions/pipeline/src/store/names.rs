@@ -16,6 +16,34 @@ pub(crate) fn staging_path(network: &str, window: LedgerWindow, batch_id: Uuid) 
     Path::from(format!("staging/network={network}/{window}-{batch_id}.parquet"))
 }
 
+/// The name of the staged object of a snapshot. It is not that of a window.
+pub(crate) fn staged_snapshot_path(network: &str, ledger: u32, batch_id: Uuid) -> Path {
+    Path::from(format!("staging/network={network}/{SNAPSHOT}{ledger}-{batch_id}.parquet"))
+}
+
+/// How the names of staged snapshots begin.
+const SNAPSHOT: &str = "snapshot-";
+
+/// Whether this is the name of a staged object of a snapshot, of any of its tables.
+pub(crate) fn is_staged_snapshot(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.starts_with(SNAPSHOT))
+}
+
+/// The folder of a network's archived snapshots.
+pub(crate) fn snapshots_folder(network: &str) -> Path {
+    Path::from(format!("archive/snapshots/{LAYOUT}/network={network}"))
+}
+
+/// The name of the snapshot at a checkpoint in the archive.
+pub(crate) fn snapshot_path(network: &str, ledger: u32) -> Path {
+    Path::from(format!("{}/{ledger}.parquet", snapshots_folder(network)))
+}
+
+/// The checkpoint in the name of an archived object of a snapshot's `data`; `None` for any other name.
+pub(crate) fn parse_snapshot_path(path: &Path) -> Option<u32> {
+    path.filename()?.strip_suffix(".parquet")?.parse().ok()
+}
+
 /// The name of the object of `data`, given that of another table's in staging/; `None` for any other name.
 pub(crate) fn data_path_of(side: &Path) -> Option<Path> {
     Table::SIDES.iter().find_map(|table| {

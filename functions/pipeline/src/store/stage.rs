@@ -21,8 +21,9 @@ use parquet::schema::types::ColumnPath;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
-use super::names::{staging_path, table_path};
+use super::entries::EntryOrder;
+use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side, SnapshotFacts};
+use super::names::{staged_snapshot_path, staging_path, table_path};
 use super::object::{self, StagedObject};
 use super::sort::Sorter;
 use super::store::Store;
@@ -57,6 +58,8 @@ pub(crate) struct StageTarget {
     pub(crate) batch_rows: usize,
     /// Whether the object replaces a completed window.
     pub(crate) replaces: bool,
+    /// Set for the state at a checkpoint.
+    pub(crate) snapshot: Option<SnapshotFacts>,
 }
 
 impl StageTarget {
@@ -67,7 +70,12 @@ impl StageTarget {
 
     /// The name of the object for a window.
     pub(crate) fn path(&self, window: LedgerWindow) -> Path {
-        table_path(&staging_path(&self.network.name, window, self.batch_id), self.table)
+        let network = &self.network.name;
+        let data = match self.snapshot {
+            None => staging_path(network, window, self.batch_id),
+            Some(_) => staged_snapshot_path(network, window.start(), self.batch_id),
+        };
+        table_path(&data, self.table)
     }
 }
 
@@ -231,6 +239,7 @@ struct ObjectWriter<'a> {
     digest: RowsDigest,
     tuples: Tuples,
     checker: Checker,
+    order: Option<EntryOrder>,
     last_closed_at: Option<i64>,
     /// The first value that cannot be loaded. From then on rows are written, but not digested.
     bad_data: Option<Error>,
@@ -257,12 +266,16 @@ impl<'a> ObjectWriter<'a> {
             digest: RowsDigest::new(target.table),
             tuples: Tuples::default(),
             checker: Checker::new(target.table, target.network.clone()),
+            order: (target.snapshot.is_some() && target.table == Table::Data).then(EntryOrder::default),
             last_closed_at: None,
         })
     }
 
     /// Adds rows, in pieces small enough for the memory budget.
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if let Some(order) = &mut self.order {
+            order.check(batch)?;
+        }
         let rows = batch.num_rows();
         let bytes_per_row = (raw_bytes(batch) / rows.max(1)).max(1);
         let mut start = 0;
@@ -333,6 +346,7 @@ impl<'a> ObjectWriter<'a> {
             last_closed_at: self.last_closed_at.and_then(DateTime::from_timestamp_micros),
             bad_data: self.bad_data.as_ref().map(ToString::to_string),
             replaces: self.target.replaces,
+            snapshot: self.target.snapshot.clone(),
             sides: self.target.sides.clone(),
         };
         let text = serde_json::to_string(&footer).map_err(|e| Error::Unexpected(e.to_string()))?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use tonic::Status;
 
-use super::{Answer, Info, Request, Source, Step};
+use super::{Answer, Info, Request, Source, State, Step};
 use crate::rows::{Row, closed_at};
 use crate::schema::{batch, schema};
 use crate::sides::{Named, Ttl, assets_batch, ttl_batch};
@@ -25,6 +25,7 @@ type Reshape = Arc<dyn Fn(RecordBatch) -> RecordBatch + Send + Sync>;
 pub struct Chain {
     rows: Vec<Row>,
     sides: Option<(Vec<Ttl>, Vec<Named>)>,
+    states: Vec<State>,
     range: RangeInclusive<u32>,
     batch_rows: usize,
     endpoints: usize,
@@ -46,6 +47,7 @@ impl Chain {
         Chain {
             rows,
             sides: None,
+            states: Vec::new(),
             range,
             batch_rows: 1024,
             endpoints: 1,
@@ -63,6 +65,12 @@ impl Chain {
     /// Has these rows of the tables `ttl` and `assets` too, in this order.
     pub fn with_sides(mut self, ttls: Vec<Ttl>, assets: Vec<Named>) -> Chain {
         self.sides = Some((ttls, assets));
+        self
+    }
+
+    /// Has the state at these checkpoints too, the oldest first.
+    pub fn with_states(mut self, states: Vec<State>) -> Chain {
+        self.states = states;
         self
     }
 
@@ -170,6 +178,7 @@ impl Chain {
             }
             Request::Window { start, end, .. } => Answer::Info(self.honest(start, end)),
             Request::Side { table, start, end, .. } => self.side(table, start, end),
+            Request::State { table, ledger, .. } => self.state(table, ledger),
         }
     }
 
@@ -224,6 +233,22 @@ impl Chain {
             ordered: true,
             endpoints: vec![batches.into_iter().map(Step::Batch).collect()],
         })
+    }
+
+    /// The answer for the state at a checkpoint, or for which there are.
+    fn state(&self, table: &str, ledger: Option<u32>) -> Answer {
+        let (Some(oldest), Some(newest)) = (self.states.first(), self.states.last()) else {
+            return Answer::Refuse(Status::not_found("there is no state at any checkpoint"));
+        };
+        let Some(ledger) = ledger else {
+            let metadata =
+                serde_json::json!({"oldest_ledger": oldest.ledger, "newest_ledger": newest.ledger});
+            return Answer::Info(Info::undeclared(Vec::new()).metadata(&metadata));
+        };
+        match self.states.iter().find(|state| state.ledger == ledger) {
+            Some(state) => Answer::Info(state.info(table)),
+            None => Answer::Refuse(Status::not_found(format!("there is no checkpoint {ledger}"))),
+        }
     }
 
     fn distorted(&self, start: u32, end: u32) -> Info {

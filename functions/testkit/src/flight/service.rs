@@ -35,8 +35,13 @@ pub(super) struct Seen {
     endpoints: Vec<Vec<Step>>,
 }
 
-/// A table and a window; `None` for the source's range.
-type Asked = Option<(&'static str, u32, u32)>;
+/// What a descriptor requests.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    Range,
+    Window(&'static str, u32, u32),
+    State(&'static str, Option<u32>),
+}
 
 #[derive(Clone)]
 pub(super) struct Service(pub(super) Arc<Shared>);
@@ -60,9 +65,10 @@ impl Service {
         *count += 1;
         let attempt = *count;
         let request = match asked {
-            None => Request::Range { attempt },
-            Some(("data", start, end)) => Request::Window { start, end, attempt },
-            Some((table, start, end)) => Request::Side { table, start, end, attempt },
+            Asked::Range => Request::Range { attempt },
+            Asked::Window("data", start, end) => Request::Window { start, end, attempt },
+            Asked::Window(table, start, end) => Request::Side { table, start, end, attempt },
+            Asked::State(table, ledger) => Request::State { table, ledger, attempt },
         };
         seen.requests.push(request);
         request
@@ -192,14 +198,26 @@ fn asked(descriptor: &FlightDescriptor) -> Result<Asked, Status> {
     }
     let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
     match path[..] {
-        ["contract", "data"] => Ok(None),
+        ["contract", "data"] => Ok(Asked::Range),
+        ["contract", table, ref ledger @ ..] if ledger.len() < 2 && state_table(table).is_some() => {
+            let ledger =
+                ledger.first().map(|ledger| ledger.parse::<u32>()).transpose().map_err(|_| refused())?;
+            state_table(table).map(|table| Asked::State(table, ledger)).ok_or_else(refused)
+        }
         ["contract", table, start, end] => {
             let table = ["data", "ttl", "assets"].into_iter().find(|known| *known == table);
             let bounds = start.parse().ok().zip(end.parse().ok());
-            table.zip(bounds).map(|(table, (start, end))| Some((table, start, end))).ok_or_else(refused)
+            table
+                .zip(bounds)
+                .map(|(table, (start, end))| Asked::Window(table, start, end))
+                .ok_or_else(refused)
         }
         _ => Err(refused()),
     }
+}
+
+fn state_table(name: &str) -> Option<&'static str> {
+    ["state", "state-ttl", "state-assets"].into_iter().find(|known| *known == name)
 }
 
 fn number(ticket: &[u8]) -> Option<usize> {

@@ -91,7 +91,7 @@ impl Source {
         let asked = self.requests();
         let bounds = asked.into_iter().filter_map(|request| match request {
             Request::Window { start, end, .. } => Some((start, end)),
-            Request::Range { .. } | Request::Side { .. } => None,
+            Request::Range { .. } | Request::Side { .. } | Request::State { .. } => None,
         });
         bounds.collect()
     }
