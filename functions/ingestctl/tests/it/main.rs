@@ -44,6 +44,7 @@ mod serve_end;
 mod serve_page;
 mod serve_trouble;
 mod silence;
+mod snapshot;
 mod source;
 mod stolen_login;
 mod store_trouble;

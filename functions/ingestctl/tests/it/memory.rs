@@ -48,7 +48,7 @@ fn source(end: u32, batches: Vec<RecordBatch>, declared: bool) -> Source {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     Source::serve(move |request| {
         let steps = match request {
-            Request::Range { .. } | Request::Side { .. } => vec![],
+            Request::Range { .. } | Request::Side { .. } | Request::State { .. } => vec![],
             Request::Window { .. } => vec![batches.iter().cloned().map(Step::Batch).collect()],
         };
         match declared {

@@ -82,7 +82,8 @@ fn script(file: &str) -> String {
 }
 
 /// What the loader may do to tables beside reading.
-const LOADER_WRITES: &str = "entries INSERT\nttl_changes INSERT";
+const LOADER_WRITES: &str =
+    "entries INSERT\nretained_states INSERT\nsnapshot_ttls INSERT\nttl_changes INSERT";
 
 /// The rights of the loader in the catalogue, less reading; partitions with them.
 const RIGHTS: &str = "
@@ -252,16 +253,21 @@ async fn functions_with_the_owners_rights_are_pinned_and_not_for_everybody() {
         from pg_proc p where p.pronamespace = 'contract_data'::regnamespace and p.prosecdef";
     let expected = "\
 add_assets search_path=pg_catalog, pg_temp false
+archive_snapshot search_path=pg_catalog, pg_temp false
+begin_snapshot search_path=pg_catalog, pg_temp false
 check_replaced_window search_path=pg_catalog, pg_temp false
+check_snapshot search_path=pg_catalog, pg_temp false
 claim_window search_path=pg_catalog, pg_temp false
 ensure_partition search_path=pg_catalog, pg_temp false
 fail_window search_path=pg_catalog, pg_temp false
+finish_snapshot search_path=pg_catalog, pg_temp work_mem=64MB jit=off false
 finish_window search_path=pg_catalog, pg_temp false
 fold_pending search_path=pg_catalog, pg_temp false
 fold_windows search_path=pg_catalog, pg_temp work_mem=64MB jit=off enable_mergejoin=off enable_nestloop=off false
 hint_window search_path=pg_catalog, pg_temp false
 mark_archived search_path=pg_catalog, pg_temp false
 name_assets search_path=pg_catalog, pg_temp false
+record_snapshot_table search_path=pg_catalog, pg_temp false
 record_table search_path=pg_catalog, pg_temp false
 replace_window search_path=pg_catalog, pg_temp work_mem=64MB jit=off false
 store_fingerprint search_path=pg_catalog, pg_temp false

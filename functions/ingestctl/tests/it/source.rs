@@ -206,7 +206,7 @@ async fn a_token_that_expires_in_the_middle_of_a_run_ends_it() {
         let honest = honest.clone();
         move |request| match request {
             Request::Window { start: 1, .. } | Request::Range { .. } => honest.answer(request),
-            Request::Window { .. } | Request::Side { .. } => expired(),
+            _ => expired(),
         }
     });
     let program =

@@ -16,6 +16,11 @@ const EVERYTHING: &str = "
       (select string_agg(t::text, ',' order by ledger_key_hash) from contract_data.entry_ttls t),
       (select string_agg(w::text, ',' order by window_id, table_name) from contract_data.window_tables w),
       (select string_agg(n::text, ',') from contract_data.named_assets n),
+      (select s::text from contract_data.snapshots s),
+      (select string_agg(t::text, ',' order by table_name) from contract_data.snapshot_tables t),
+      (select string_agg(r::text, ',' order by ledger_key_hash) from contract_data.retained_states r),
+      (select string_agg(r::text, ',' order by ledger_key_hash) from contract_data.retained_ttls r),
+      (select string_agg(t::text, ',') from contract_data.snapshot_ttls t),
       (select f::text from contract_data.folded_ledgers f),
       (select s::text from contract_data.settings s),
       (select string_agg(relname || coalesce(relacl::text, '') || relreplident::text, ',' order by relname) from pg_class
@@ -45,6 +50,19 @@ fn claim(start: i64, end: i64) -> String {
 fn replace(id: &str, start: i64, end: i64, rows: u32) -> String {
     let facts = facts(&rows.to_string(), "flight", OBJECT, "", "2024-01-01");
     format!("select contract_data.replace_window({id}, {start}, {end}, '{BATCH}', {facts}")
+}
+
+/// A claim of the snapshot at a checkpoint, with this object and this many rows.
+fn snapshot(ledger: i64, rows: &str, object: &str) -> String {
+    format!(
+        "select contract_data.begin_snapshot('{BATCH}', {ledger}, repeat('0', 64), 23, {rows}, repeat('0', 64),
+           '2024-01-01', 'flight', '{object}', 1)"
+    )
+}
+
+/// A claim of the snapshot at a checkpoint that would be right if its state was there.
+fn claimed_snapshot(ledger: i64) -> String {
+    snapshot(ledger, "0", &format!("staging/network=pubnet/snapshot-{ledger}-{BATCH}.parquet"))
 }
 
 /// The batch of a thief.
@@ -92,6 +110,32 @@ fn refused() -> Vec<(String, &'static str)> {
                 .to_owned(),
             "55000",
         ),
+        // a state below the first window that is none
+        (snapshot(63, "0", "archive/snapshots/v1/network=pubnet/63.parquet"), "22023"),
+        (snapshot(63, "-1", &format!("staging/network=pubnet/snapshot-63-{BATCH}.parquet")), "22023"),
+        (format!("begin; {}; commit", claimed_snapshot(63)), "55000"),
+        (format!("begin; {}; select contract_data.finish_snapshot()", claimed_snapshot(63)), "55000"),
+        (
+            format!(
+                "begin; {}; insert into contract_data.entries select * from contract_data.entries",
+                claimed_snapshot(63)
+            ),
+            "55000",
+        ),
+        ("select contract_data.finish_snapshot()".to_owned(), "55000"),
+        ("select contract_data.record_snapshot_table('ttl', 1, 1, repeat('0', 64))".to_owned(), "55000"),
+        (format!("select contract_data.archive_snapshot('{BATCH}', 'archive/x')"), "22023"),
+        ("insert into contract_data.retained_states select * from contract_data.entries".to_owned(), "55000"),
+        (
+            "insert into contract_data.snapshot_ttls select * from contract_data.ttl_changes".to_owned(),
+            "55000",
+        ),
+        (
+            format!(
+                "begin; {claimed}; insert into contract_data.retained_states select * from contract_data.entries"
+            ),
+            "55000",
+        ),
         ("select contract_data.store_fingerprint_hash(1, 'x')".to_owned(), "22023"),
         (format!("select contract_data.finish_window({ID}, 1)"), "55000"),
         (format!("begin; {claimed}; select contract_data.finish_window({ID}, 1)"), "55000"),
@@ -125,7 +169,7 @@ fn refused() -> Vec<(String, &'static str)> {
 }
 
 /// What the loader has no right to.
-const FORBIDDEN: [&str; 73] = [
+const FORBIDDEN: [&str; 78] = [
     "insert into contract_data.ingestion_progress (batch_id, start_ledger, end_ledger, status, completed_at)
        values (gen_random_uuid(), 100, 110, 'completed', now())",
     "update contract_data.ingestion_progress set folded = false",
@@ -159,7 +203,12 @@ const FORBIDDEN: [&str; 73] = [
     "insert into contract_data.named_assets values ('C', 'native')",
     "insert into contract_data.replaced_ttls values ('')",
     "select contract_data.note_folded('{(,)}', '{}', '{}')",
-    "insert into contract_data.retained_states select * from contract_data.entries",
+    "delete from contract_data.retained_states",
+    "insert into contract_data.snapshots (ledger) values (1)",
+    "update contract_data.snapshots set ledger = 1",
+    "delete from contract_data.snapshots",
+    "delete from contract_data.snapshot_tables",
+    "select contract_data.forget_snapshot()",
     "insert into contract_data.replaced_keys values ('', '')",
     "update contract_data.settings set schedule_start = 4294967295",
     "update contract_data.settings set fingerprint_ledger = null",

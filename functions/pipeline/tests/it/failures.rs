@@ -165,7 +165,7 @@ async fn a_source_that_fails_after_some_windows_marks_none() {
     world.replay(1, 30).await.unwrap();
     source.answer_with(|request| match request {
         Request::Range { .. } => chain(None).answer(request),
-        Request::Window { .. } | Request::Side { .. } => Answer::Refuse(Status::internal("out of memory")),
+        _ => Answer::Refuse(Status::internal("out of memory")),
     });
     for outcome in [world.replay(31, 128).await, world.replay(128, 128).await] {
         let error = outcome.unwrap_err();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use testkit::rows::{PERSISTENT, TEMPORARY};
-use testkit::{Chain, Row, Ttl};
+use testkit::{Chain, Row, State, Ttl};
 
 /// Entries of a history: even ones are persistent, odd ones temporary.
 const KEYS: u32 = 16;
@@ -149,5 +149,24 @@ impl History {
     pub(crate) fn chain(&self) -> Chain {
         let ledgers = 1..=self.truth.len() as u32 - 1;
         Chain::of_rows(self.rows.clone()).with_sides(self.ttls.clone(), Vec::new()).range(ledgers)
+    }
+
+    /// The state after a ledger, as a history archive has it.
+    pub(crate) fn state(&self, ledger: u32) -> State {
+        let mut newest = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| row.ledger_sequence <= ledger) {
+            newest.insert(row.ledger_key_hash.clone().unwrap(), row);
+        }
+        let there = &self.truth[ledger as usize];
+        let rows = there.iter().map(|(hash, until)| {
+            let row = newest[hash];
+            let (expiration_ledger_seq, closed_at) = (*until, testkit::rows::closed_at(ledger));
+            Row { expiration_ledger_seq, ledger_sequence: ledger, closed_at, ..(*row).clone() }
+        });
+        let ttls = there.iter().map(|(hash, until)| match until {
+            Some(until) => Ttl::at(ledger, hash, "created", *until),
+            None => Ttl::evicted(ledger, hash, PERSISTENT),
+        });
+        State::at(ledger, rows.collect(), ttls.collect(), Vec::new())
     }
 }

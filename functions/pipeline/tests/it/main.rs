@@ -11,6 +11,7 @@ mod support;
 
 mod doubt;
 mod drain;
+mod entry_change;
 mod shapes;
 mod lives;
 mod fold;
@@ -26,6 +27,7 @@ mod queries;
 mod real_data;
 mod real_lake;
 mod scval;
+mod snapshot;
 mod storage;
 mod values;
 mod wire;

@@ -50,7 +50,7 @@ async fn real_ledgers_come_back_as_they_are_in_the_file() {
     let served = batch.clone();
     let source = Source::serve(move |request| {
         let endpoints = match request {
-            Request::Range { .. } | Request::Side { .. } => vec![],
+            Request::Range { .. } | Request::Side { .. } | Request::State { .. } => vec![],
             Request::Window { start, end, .. } => {
                 assert_eq!((start, end), (START, END));
                 vec![vec![Step::Batch(served.slice(0, 50)), Step::Batch(served.slice(50, 34))]]

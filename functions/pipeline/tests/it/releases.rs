@@ -19,7 +19,7 @@ const NOTE: &str = "select contract_data.note_load(id) from contract_data.ingest
 /// The calls of loaders, with the types of arguments and result: the contract between releases. A call stays as long as
 /// `settings.oldest_loader` admits a loader that sends it. Loaders before schema version 4 wrote tables instead, and are
 /// refused: a right to write them is a right to destroy what they hold.
-const CALLS: [(&str, &[Type], Type); 18] = [
+const CALLS: [(&str, &[Type], Type); 22] = [
     ("select contract_data.ensure_partition($1)", &[Type::INT8], Type::TEXT),
     ("select contract_data.tend_partition($1)", &[Type::INT8], Type::VOID),
     ("select contract_data.fold_windows(array[$1::bigint])", &[Type::INT8], Type::INT8),
@@ -92,6 +92,29 @@ const CALLS: [(&str, &[Type], Type); 18] = [
     ("select contract_data.store_fingerprint($1, $2)", &[Type::INT8, Type::TEXT], Type::VOID),
     ("select contract_data.store_fingerprint_hash($1, $2)", &[Type::INT8, Type::TEXT], Type::VOID),
     ("select contract_data.refresh_current_states()", &[], Type::INT8),
+    (
+        "select contract_data.begin_snapshot($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as claimed",
+        &[
+            Type::UUID,
+            Type::INT8,
+            Type::TEXT,
+            Type::INT8,
+            Type::INT8,
+            Type::TEXT,
+            Type::TIMESTAMPTZ,
+            Type::TEXT,
+            Type::TEXT,
+            Type::INT8,
+        ],
+        Type::BOOL,
+    ),
+    (
+        "select contract_data.record_snapshot_table($1, $2, $3, $4)",
+        &[Type::TEXT, Type::INT8, Type::INT8, Type::TEXT],
+        Type::VOID,
+    ),
+    ("select contract_data.finish_snapshot()", &[], Type::VOID),
+    ("select contract_data.archive_snapshot($1, $2)", &[Type::UUID, Type::TEXT], Type::BOOL),
 ];
 
 /// Prepares these calls as a loader does.
@@ -143,6 +166,10 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
         fingerprint,
         hash,
         refresh,
+        snapshot,
+        snapshot_table,
+        finish_snapshot,
+        archive_snapshot,
     ] = statements
     else {
         panic!("calls")
@@ -240,6 +267,19 @@ async fn call_all(session: &mut Client, statements: &[Statement], start: i64, en
     tx.batch_execute("set constraints all immediate").await.unwrap();
     tx.rollback().await.unwrap();
     session.query_one(refresh, &[]).await.unwrap();
+
+    let tx = session.transaction().await.unwrap();
+    let staged = format!("staging/network=pubnet/snapshot-63-{new}.parquet");
+    let hash = "0".repeat(64);
+    let facts: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+        [&new, &63_i64, &hash, &23_i64, &0_i64, &digest, &closed, &"flight", &staged, &1_i64];
+    assert!(tx.query_one(snapshot, &facts).await.unwrap().get::<_, bool>(0));
+    tx.query_one(snapshot_table, &[&"ttl", &0_i64, &1_i64, &digest]).await.unwrap();
+    let archived = "archive/snapshots/v1/network=pubnet/63.parquet";
+    assert!(tx.query_one(archive_snapshot, &[&new, &archived]).await.unwrap().get::<_, bool>(0));
+    let refused = tx.query_one(finish_snapshot, &[]).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("is loaded already"), "{refused:?}");
+    tx.rollback().await.unwrap();
 }
 
 #[tokio::test]
