@@ -50,6 +50,7 @@ declare
       "execute on function contract_data.get_balance_history(text, integer)",
       "execute on function contract_data.get_top_holders(text, text, integer, boolean)",
       "execute on function contract_data.liveness(bigint, bigint)",
+      "execute on function contract_data.snapshot_ledgers",
       "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
       "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text",
       "execute on function contract_data.known_history, contract_data.states_at, contract_data.storage, contract_data.changes_between"

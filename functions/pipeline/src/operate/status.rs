@@ -216,11 +216,12 @@ pub(super) async fn read(client: &Client, config: &Config, source: Answer) -> Re
 fn missing(snapshot: Option<&Base>, first: Option<u32>, gaps: i64, unfolded: i64) -> Option<String> {
     match (snapshot, first) {
         (None, None) => None,
-        (None, Some(first)) => Some(format!(
-            "it has what changed since ledger {first}, and no snapshot of what did not (`ingestctl snapshot`)"
-        )),
+        (None, Some(first)) => {
+            Some(format!("only what changed since ledger {first}, because there is no snapshot"))
+        }
         (Some(base), _) if gaps > 0 => {
-            Some(format!("after snapshot {} there are {gaps} gaps, the first of them below", base.ledger))
+            let gaps = if gaps == 1 { "a gap".to_owned() } else { format!("{gaps} gaps") };
+            Some(format!("{gaps} after snapshot {}", base.ledger))
         }
         (Some(_), _) if unfolded > 0 => Some(format!("{unfolded} windows are not folded yet")),
         (Some(_), _) => None,
