@@ -37,9 +37,11 @@ pub enum Error {
     /// The synthetic chain cannot be made: a value that XDR does not allow.
     #[error("cannot make the synthetic chain")]
     Chain(#[from] stellar_xdr::Error),
-    /// The address of a lake cannot be used.
-    #[error("cannot open the lake {url}")]
-    Lake {
+    /// The address of a lake or an archive cannot be used.
+    #[error("cannot open the {kind} {url}")]
+    Store {
+        /// `lake` or `archive`.
+        kind: &'static str,
         /// The address as given.
         url: String,
         /// What is wrong with it.
@@ -79,6 +81,14 @@ pub enum Error {
         /// What the store says, if it says anything.
         #[source]
         source: Option<BoxError>,
+    },
+    /// The state cannot be kept in temporary files: most likely the disk is full.
+    #[error("cannot keep the state in temporary files in {}", directory.display())]
+    Scratch {
+        /// Where they are.
+        directory: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// Rows cannot be put into a record batch.
     #[error("cannot make a record batch")]
@@ -120,11 +130,18 @@ impl Error {
 /// What a client is told: the chain, under the status that says whether a retry may help.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Status {
+    fn from(error: &Error) -> Self {
         let message = error.chain();
         match error {
             Error::Missing(_) => Self::failed_precondition(message),
             Error::Corrupt { .. } | Error::Network { .. } => Self::data_loss(message),
             Error::Unreachable { .. } => Self::unavailable(message),
+            Error::Scratch { .. } => Self::resource_exhausted(message),
             _ => Self::internal(message),
         }
     }

@@ -18,16 +18,14 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::dataset::{Batches, Close, Count, Dataset, MESSAGE_BYTES};
 use crate::error::{Error, Result};
+use crate::location::{Address, Kind, Location};
 
 mod assets;
 mod cache;
 mod catalogue;
 mod changes;
-mod entry;
-mod fault;
 mod flow;
 mod ledger;
-mod location;
 mod manifest;
 mod name;
 mod object;
@@ -36,12 +34,27 @@ mod ttls;
 use cache::Cache;
 use catalogue::{Catalogue, Extent, unreachable};
 use ledger::Ledger;
-pub use location::LakeOptions;
-use location::Location;
 use manifest::Manifest;
 
 /// How long the first and the last ledger are cached.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// A lake, and how to access it.
+#[derive(Debug, Clone, Default)]
+pub struct LakeOptions {
+    /// A directory, `file:///path`, or `s3://bucket/prefix`.
+    pub url: String,
+    /// The region of the bucket; `None` for that of the environment, or else us-east-1.
+    pub region: Option<String>,
+    /// The URL of the S3 API; `None` for that of the environment, or else AWS.
+    pub endpoint: Option<String>,
+    /// Whether requests are not signed: the bucket is public. Otherwise the credentials come from the environment.
+    pub anonymous: bool,
+    /// The passphrase of the network; `None` for that of the manifest, or else the public network.
+    pub network_passphrase: Option<String>,
+    /// Memory for rows between counting and sending.
+    pub cache_bytes: usize,
+}
 
 /// The state shared by the streams of a lake.
 #[derive(Debug)]
@@ -66,12 +79,18 @@ impl Lake {
     /// that a lake of another network is refused at once.
     ///
     /// # Errors
-    /// [`Error::Lake`] for an address that cannot be used, [`Error::Manifest`], [`Error::Options`] when manifest and
+    /// [`Error::Store`] for an address that cannot be used, [`Error::Manifest`], [`Error::Options`] when manifest and
     /// options name different networks, [`Error::Missing`] when there are no ledgers, [`Error::Unreachable`], and
     /// [`Error::Network`] when the last ledger is of another network. If that ledger is damaged, the lake opens: the other
     /// ledgers can be served.
     pub async fn open(options: &LakeOptions) -> Result<Self> {
-        let location = Location::open(options)?;
+        let location = Location::open(&Address {
+            kind: Kind::Lake,
+            url: &options.url,
+            region: options.region.as_deref(),
+            endpoint: options.endpoint.as_deref(),
+            anonymous: options.anonymous,
+        })?;
         let manifest = manifest(&location).await?;
         let passphrase = manifest.passphrase(options.network_passphrase.as_deref(), PUBNET)?;
         let store = location.store.clone();
@@ -91,6 +110,11 @@ impl Lake {
         }
         tracing::info!(url = options.url, %ledgers, network = lake.shared.passphrase, "lake opened");
         Ok(lake)
+    }
+
+    /// The passphrase of its network.
+    pub fn network_passphrase(&self) -> &str {
+        &self.shared.passphrase
     }
 
     async fn known(&self) -> Result<Arc<Extent>> {

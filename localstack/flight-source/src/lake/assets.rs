@@ -4,23 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use pipeline::contract::asset::contract_id;
-use stellar_xdr::{Asset, LedgerEntryChange, LedgerEntryData, LiquidityPoolEntryBody, TrustLineAsset};
+use stellar_xdr::{Asset, LedgerEntryChange};
 
-use super::changes::{misfit, unencodable};
-use super::entry::asset_of;
-use super::fault::Fault;
 use crate::asset::{self, AssetColumns};
 use crate::columns::assets::{ASSET_ROW_BYTES, AssetsColumns};
 use crate::columns::strkey;
 use crate::dataset::MESSAGE_BYTES;
+use crate::entry::named;
+use crate::fault::{Fault, misfit, unencodable};
 
 /// The assets that a ledger named so far.
 #[derive(Debug, Default)]
 pub(crate) struct Assets(BTreeSet<Asset>);
 
 impl Assets {
-    /// Adds the assets that the entry of a change names: of a trustline, an offer, a liquidity pool, a claimable balance, or the
-    /// instance of the asset's own contract.
+    /// Adds the assets that the entry of a change names.
     ///
     /// # Errors
     /// An entry that cannot be encoded.
@@ -33,30 +31,7 @@ impl Assets {
             // the image before it names the asset
             LedgerEntryChange::Removed(_) => return Ok(()),
         };
-        match &entry.data {
-            LedgerEntryData::Trustline(line) => match &line.asset {
-                TrustLineAsset::Native => self.name(&Asset::Native),
-                TrustLineAsset::CreditAlphanum4(asset) => self.name(&Asset::CreditAlphanum4(asset.clone())),
-                TrustLineAsset::CreditAlphanum12(asset) => self.name(&Asset::CreditAlphanum12(asset.clone())),
-                TrustLineAsset::PoolShare(_) => {}
-            },
-            LedgerEntryData::Offer(offer) => {
-                self.name(&offer.selling);
-                self.name(&offer.buying);
-            }
-            LedgerEntryData::LiquidityPool(pool) => {
-                let LiquidityPoolEntryBody::LiquidityPoolConstantProduct(pool) = &pool.body;
-                self.name(&pool.params.asset_a);
-                self.name(&pool.params.asset_b);
-            }
-            LedgerEntryData::ClaimableBalance(balance) => self.name(&balance.asset),
-            LedgerEntryData::ContractData(data) => {
-                let asset = asset_of(data, passphrase).map_err(unencodable)?;
-                asset.iter().for_each(|asset| self.name(asset));
-            }
-            _ => {}
-        }
-        Ok(())
+        named(entry, passphrase, |asset| self.name(asset)).map_err(unencodable)
     }
 
     fn name(&mut self, asset: &Asset) {

@@ -8,9 +8,9 @@ use object_store::path::Path;
 use pipeline::BoxError;
 use pipeline::LedgerWindow;
 
-use super::location::Location;
 use super::name::{self, Compression};
 use crate::error::{Error, Result};
+use crate::location::Location;
 
 /// Maximum ledgers per lookup: a page of a bucket's listing has a thousand names.
 const STEP: u32 = 1_000;

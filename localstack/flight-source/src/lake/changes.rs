@@ -8,17 +8,16 @@ use chrono::{DateTime, Utc};
 use pipeline::contract::tables::{Table, entry_change};
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
-    ContractDataEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, ScVal,
-    WriteXdr,
+    ContractDataEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, WriteXdr,
 };
 
 use super::assets::Assets;
-use super::entry::{EntryColumns, columns, ledger_key};
-use super::fault::Fault;
 use super::ttls::Ttls;
 use crate::columns::{Columns, Row};
 use crate::dataset::MESSAGE_BYTES;
-use crate::error::{Error, Result};
+use crate::entry::{EntryColumns, columns, has_rows, ledger_key};
+use crate::error::Result;
+use crate::fault::{Fault, misfit, unencodable};
 
 /// One change of one entry.
 #[derive(Debug)]
@@ -200,38 +199,19 @@ fn batches(changes: &[Change], sequence: u32, closed_at: DateTime<Utc>) -> Resul
         while columns.bytes() < MESSAGE_BYTES - (64 << 10)
             && let Some(change) = rest.next()
         {
-            let entry = &change.columns;
-            let asset = entry.asset.as_ref();
             columns.push(&Row {
-                contract_id: &entry.contract_id,
-                contract_key_type: &entry.key_type,
-                contract_durability: entry.durability,
-                asset_code: asset.and_then(|asset| asset.code.as_deref()),
-                asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
-                asset_type: asset.map(|asset| asset.asset_type),
-                balance_holder: entry.balance.as_ref().map(|(holder, _)| holder.as_str()),
-                balance: entry.balance.as_ref().and_then(|(_, amount)| *amount),
                 last_modified_ledger: change.last_modified,
                 deleted: change.is_removal(),
                 ledger_sequence: sequence,
                 closed_at: closed_at.timestamp_micros(),
-                ledger_key_hash: &entry.ledger_key_hash,
-                key_xdr: &entry.key_xdr,
-                val_xdr: &entry.val_xdr,
-                contract_instance_type: entry.instance_type,
-                contract_instance_wasm_hash: entry.wasm_hash.as_deref(),
                 expiration_ledger_seq: change.expiration,
                 ledger_entry_change: Some(change.change),
+                ..change.columns.row()
             });
         }
         batches.push(columns.finish()?);
     }
     Ok(batches)
-}
-
-/// Whether entries with this key become rows. Nonces do not, as in stellar-etl: they are used once and say nothing.
-fn has_rows(key: &ScVal) -> bool {
-    !matches!(key, ScVal::LedgerKeyNonce(_))
 }
 
 /// What a change is one of.
@@ -263,14 +243,4 @@ fn subject(change: &LedgerEntryChange) -> Result<Subject, Fault> {
         },
     };
     key.map(Subject::Data).map_err(unencodable)
-}
-
-/// The fault of an entry that XDR does not allow.
-pub(crate) fn unencodable(error: stellar_xdr::Error) -> Fault {
-    Fault::caused("an entry cannot be encoded as XDR", error)
-}
-
-/// The fault of rows that make no record batch.
-pub(crate) fn misfit(error: Error) -> Fault {
-    Fault::caused("its rows do not fit the columns", error)
 }

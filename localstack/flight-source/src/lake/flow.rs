@@ -15,10 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::Shared;
 use super::cache::Cache;
 use super::catalogue::{Catalogue, Extent, Object, unreachable};
-use super::fault::Fault;
 use super::ledger::{Ledger, named};
 use super::object::ObjectReader;
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 
 /// Maximum objects per stream that are fetched, decoded or waiting for the reader.
 const AHEAD: usize = 16;

@@ -16,7 +16,7 @@ use stellar_xdr::{
 };
 
 use super::changes::{Changes, Phase, Rows};
-use super::fault::Fault;
+use crate::fault::Fault;
 
 /// Maximum bytes of the XDR of one ledger. The largest ledgers of the public network have about 10 MB.
 pub(crate) const LEDGER_BYTES: usize = 128 << 20;

@@ -4,10 +4,10 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use pipeline::LedgerWindow;
 
-use super::fault::Fault;
 use super::ledger::{LEDGER_BYTES, Ledger, Xdr, named, read};
 use super::name::{Compression, without_genesis};
 use crate::error::Result;
+use crate::fault::Fault;
 
 /// Maximum window of zstd: 128 MiB, its own default.
 const ZSTD_WINDOW_LOG: u32 = 27;

@@ -11,10 +11,10 @@ use stellar_xdr::{
     ContractDataDurability, LedgerEntryChange, LedgerEntryData, LedgerKey, Limits, TtlEntry, WriteXdr,
 };
 
-use super::changes::{PHASES, Phase, misfit, unencodable};
-use super::fault::Fault;
+use super::changes::{PHASES, Phase};
 use crate::columns::ttl::{TTL_ROW_BYTES, TtlChange, TtlColumns, TtlRow};
 use crate::dataset::MESSAGE_BYTES;
+use crate::fault::{Fault, misfit, unencodable};
 
 /// One row of `ttl`.
 #[derive(Debug)]

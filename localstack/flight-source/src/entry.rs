@@ -1,16 +1,18 @@
-//! One contract data entry as columns, the same as those of stellar-etl's contract_data.
+//! What one ledger entry says: a contract data entry as columns, the same as those of stellar-etl's contract_data; the assets
+//! that an entry names.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pipeline::contract::asset::{contract_id, credit};
 use pipeline::contract::xdr::{base16, durability};
 use stellar_xdr::{
-    AccountId, Asset, ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerKey,
-    LedgerKeyContractData, Limits, PublicKey, ScAddress, ScMap, ScString, ScSymbol, ScVal, Uint256, WriteXdr,
+    AccountId, Asset, ContractDataEntry, ContractExecutable, ContractId, Error, Hash, LedgerEntry,
+    LedgerEntryData, LedgerKey, LedgerKeyContractData, Limits, LiquidityPoolEntryBody, PublicKey, ScAddress,
+    ScMap, ScString, ScSymbol, ScVal, TrustLineAsset, Uint256, WriteXdr,
 };
 
 use crate::asset::{self, AssetColumns};
-use crate::columns::{EXTERNAL_REF, STELLAR_ASSET, WASM, key_type, strkey};
+use crate::columns::{EXTERNAL_REF, Row, STELLAR_ASSET, WASM, key_type, strkey};
 
 /// The columns that depend on the entry alone, and not on the change.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +28,34 @@ pub(crate) struct EntryColumns {
     pub(crate) val_xdr: String,
     pub(crate) instance_type: Option<&'static str>,
     pub(crate) wasm_hash: Option<String>,
+}
+
+impl EntryColumns {
+    /// A row with the columns of the entry; the others are those of a default row.
+    pub(crate) fn row(&self) -> Row<'_> {
+        let asset = self.asset.as_ref();
+        Row {
+            contract_id: &self.contract_id,
+            contract_key_type: &self.key_type,
+            contract_durability: self.durability,
+            asset_code: asset.and_then(|asset| asset.code.as_deref()),
+            asset_issuer: asset.and_then(|asset| asset.issuer.as_deref()),
+            asset_type: asset.map(|asset| asset.asset_type),
+            balance_holder: self.balance.as_ref().map(|(holder, _)| holder.as_str()),
+            balance: self.balance.as_ref().and_then(|(_, amount)| *amount),
+            ledger_key_hash: &self.ledger_key_hash,
+            key_xdr: &self.key_xdr,
+            val_xdr: &self.val_xdr,
+            contract_instance_type: self.instance_type,
+            contract_instance_wasm_hash: self.wasm_hash.as_deref(),
+            ..Row::default()
+        }
+    }
+}
+
+/// Whether entries with this key become rows. Nonces do not, as in stellar-etl: they are used once and say nothing.
+pub(crate) fn has_rows(key: &ScVal) -> bool {
+    !matches!(key, ScVal::LedgerKeyNonce(_))
 }
 
 /// The ledger key of an entry.
@@ -97,9 +127,42 @@ fn balance(entry: &ContractDataEntry) -> Option<(String, Option<i64>)> {
     }
 }
 
+/// Hands each asset that an entry names to `name`: of a trustline, an offer, a liquidity pool, a claimable balance, or the
+/// instance of the asset's own contract. An asset may come twice.
+///
+/// # Errors
+/// An entry that cannot be encoded.
+pub(crate) fn named(
+    entry: &LedgerEntry,
+    passphrase: &str,
+    mut name: impl FnMut(&Asset),
+) -> Result<(), Error> {
+    match &entry.data {
+        LedgerEntryData::Trustline(line) => match &line.asset {
+            TrustLineAsset::Native => name(&Asset::Native),
+            TrustLineAsset::CreditAlphanum4(asset) => name(&Asset::CreditAlphanum4(asset.clone())),
+            TrustLineAsset::CreditAlphanum12(asset) => name(&Asset::CreditAlphanum12(asset.clone())),
+            TrustLineAsset::PoolShare(_) => {}
+        },
+        LedgerEntryData::Offer(offer) => {
+            name(&offer.selling);
+            name(&offer.buying);
+        }
+        LedgerEntryData::LiquidityPool(pool) => {
+            let LiquidityPoolEntryBody::LiquidityPoolConstantProduct(pool) = &pool.body;
+            name(&pool.params.asset_a);
+            name(&pool.params.asset_b);
+        }
+        LedgerEntryData::ClaimableBalance(balance) => name(&balance.asset),
+        LedgerEntryData::ContractData(data) => asset_of(data, passphrase)?.iter().for_each(name),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// The asset that an instance names, if the contract has the id of this asset's contract on the network: any contract may
 /// name an asset, but only the asset's own contract can have this id.
-pub(crate) fn asset_of(entry: &ContractDataEntry, passphrase: &str) -> Result<Option<Asset>, Error> {
+fn asset_of(entry: &ContractDataEntry, passphrase: &str) -> Result<Option<Asset>, Error> {
     let (ScVal::LedgerKeyContractInstance, ScVal::ContractInstance(instance)) = (&entry.key, &entry.val)
     else {
         return Ok(None);
