@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use pipeline::PUBNET;
 use pipeline::contract::wire::PORT;
 use tracing::Level;
 
+use crate::archive::{Archive, ArchiveOptions};
 use crate::chain::{Chain, ChainSpec};
 use crate::clock;
 use crate::dataset::Dataset;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::lake::{Lake, LakeOptions};
 use crate::parquet_files::ParquetFiles;
 use crate::server::ServerOptions;
+use crate::sources::Sources;
 
 /// Heading of the options for every source.
 const SERVER: &str = "Server options";
@@ -24,17 +26,20 @@ const SERVER: &str = "Server options";
 /// Serve Stellar contract data over Apache Arrow Flight.
 ///
 /// GetFlightInfo for the path contract, data, START, END says which of these ledgers are available and exactly how many
-/// rows they have; DoGet streams the rows. The path contract, data says which ledgers are available in all.
+/// rows they have; DoGet streams the rows. The path contract, data says which ledgers are available in all. The path contract,
+/// state says which checkpoints are available, and contract, state, LEDGER how many entries the state at one of them has.
 ///
 /// When ready, it prints one line to standard output: listening on HOST:PORT. Logs go to standard error.
 #[derive(Debug, Parser)]
 #[command(
     version,
     subcommand_negates_reqs = true,
-    override_usage = "flight-source [OPTIONS] --ledgers <URL>\n       flight-source [OPTIONS] <COMMAND>",
+    override_usage = "flight-source [OPTIONS] [--ledgers <URL>] [--archive <URL>]\n       flight-source [OPTIONS] <COMMAND>",
+    group = ArgGroup::new("stores").args(["ledgers", "archive"]).multiple(true).required(true),
     after_help = "Examples:
   flight-source synthetic --ledgers 2000
   flight-source --ledgers s3://aws-public-blockchain/v1.1/stellar/ledgers/pubnet --anonymous --ledgers-region us-east-2
+  flight-source --archive https://history.stellar.org/prd/core-live/core_live_001
   flight-source --listen 127.0.0.1:0 parquet ./archive
   flight-source --token secret --endpoints 4 synthetic --seed 8
 See also: flight-source synthetic --help, flight-source parquet --help"
@@ -75,36 +80,46 @@ pub struct Cli {
     #[arg(long, global = true, help_heading = SERVER, value_name = "FILE")]
     clock: Option<PathBuf>,
     #[command(flatten)]
-    lake: LakeArguments,
+    stores: StoreArguments,
     #[command(subcommand)]
     source: Option<Source>,
 }
 
-/// Heading of the options for a lake.
-const LAKE: &str = "Lake options";
+/// Heading of the options for a lake and an archive.
+const STORES: &str = "Options of a lake and an archive";
 
 #[derive(Debug, Args)]
-struct LakeArguments {
+struct StoreArguments {
     /// Serve the ledgers of a Galexie lake: a directory, file:///path or s3://bucket/prefix
     ///
     /// Ledgers are read on demand and checked against the hashes in their headers. Credentials for a bucket come from the
     /// environment: AWS_ACCESS_KEY_ID and so on.
-    #[arg(long, help_heading = LAKE, value_name = "URL", required = true)]
+    #[arg(long, help_heading = STORES, value_name = "URL")]
     ledgers: Option<String>,
-    /// Region of the bucket [default: AWS_REGION, or us-east-1]
-    #[arg(long, help_heading = LAKE, value_name = "REGION", requires = "ledgers")]
+    /// Serve the state at the checkpoints of a history archive: a directory, file:///path, s3://bucket/prefix or https://…
+    ///
+    /// A state is read on demand and proven by the hash in the header of its ledger, which must be the one in the lake where
+    /// both are served. That takes minutes for a large network, and room for temporary files.
+    #[arg(long, help_heading = STORES, value_name = "URL")]
+    archive: Option<String>,
+    /// Directory for the temporary files of a state [default: TMPDIR, or /tmp]
+    #[arg(long, help_heading = STORES, value_name = "DIR", requires = "archive")]
+    archive_temp: Option<PathBuf>,
+    /// Region of the buckets [default: AWS_REGION, or us-east-1]
+    #[arg(long, help_heading = STORES, value_name = "REGION", requires = "stores")]
     ledgers_region: Option<String>,
     /// URL of the S3 API, if it is not AWS [default: AWS_ENDPOINT_URL]
-    #[arg(long, help_heading = LAKE, value_name = "URL", requires = "ledgers")]
+    #[arg(long, help_heading = STORES, value_name = "URL", requires = "stores")]
     ledgers_endpoint: Option<String>,
-    /// Do not sign requests: the bucket is public
-    #[arg(long, help_heading = LAKE, requires = "ledgers")]
+    /// Do not sign requests: the buckets are public
+    #[arg(long, help_heading = STORES, requires = "stores")]
     anonymous: bool,
-    /// Network of the ledgers [default: the one in the lake's .config.json, or the public network]
-    #[arg(long, help_heading = LAKE, value_name = "TEXT", requires = "ledgers")]
+    /// Network of lake and archive [default: the one in the lake's .config.json, or the public network; without a lake, the one
+    /// that the archive names]
+    #[arg(long, help_heading = STORES, value_name = "TEXT", requires = "stores")]
     network_passphrase: Option<String>,
     /// Memory for rows that were counted and not yet requested, in MiB
-    #[arg(long, help_heading = LAKE, value_name = "MIB", default_value_t = 256, requires = "ledgers",
+    #[arg(long, help_heading = STORES, value_name = "MIB", default_value_t = 256, requires = "ledgers",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     ledgers_cache: usize,
 }
@@ -206,52 +221,88 @@ impl Cli {
         }
     }
 
-    /// The dataset to serve: opens the files or the lake, or makes the chain.
+    /// What to serve: opens the files, the lake or the archive, or makes the chain.
     ///
     /// # Errors
-    /// [`Error::Options`] for options that do not go together, and the errors of the dataset.
-    pub async fn dataset(&self) -> Result<Arc<dyn Dataset>> {
-        match (&self.source, self.lake.options()) {
-            (Some(_), Some(_)) => {
-                Err(Error::Options("--ledgers is itself a source: leave out the other one".to_owned()))
+    /// [`Error::Options`] for options that do not go together, and the errors of dataset and archive.
+    pub async fn sources(&self) -> Result<Sources> {
+        let stores = &self.stores;
+        let dataset: Arc<dyn Dataset> = match &self.source {
+            None => return stores.open().await,
+            Some(_) if stores.ledgers.is_some() || stores.archive.is_some() => {
+                return Err(Error::Options(
+                    "--ledgers and --archive are themselves sources: leave out the other one".to_owned(),
+                ));
             }
-            (Some(_), None) if self.lake.has_options() => Err(Error::Options(
-                "these options need --ledgers: options of another source come after its name".to_owned(),
-            )),
-            (Some(Source::Parquet { paths }), None) => Ok(Arc::new(ParquetFiles::open(paths)?)),
-            (Some(Source::Synthetic(chain)), None) => {
+            Some(_) if stores.has_options() => {
+                return Err(Error::Options(
+                    "these options need --ledgers or --archive: options of another source come after its name"
+                        .to_owned(),
+                ));
+            }
+            Some(Source::Parquet { paths }) => Arc::new(ParquetFiles::open(paths)?),
+            Some(Source::Synthetic(chain)) => {
                 let started_at = self.clock.as_deref().map_or_else(|| Ok(Utc::now()), clock::started_at)?;
-                Ok(Arc::new(Chain::new(&chain.spec(started_at))?))
+                Arc::new(Chain::new(&chain.spec(started_at))?)
             }
-            (None, Some(lake)) => Ok(Arc::new(Lake::open(&lake).await?)),
-            (None, None) => Err(Error::Options("no source is given: see --help".to_owned())),
-        }
+        };
+        Ok(dataset.into())
     }
 }
 
-impl LakeArguments {
-    /// Whether an option of the lake other than its address is given.
+impl StoreArguments {
+    /// Whether an option other than the addresses is given.
     fn has_options(&self) -> bool {
         let Self {
             ledgers: _,
+            archive: _,
+            archive_temp,
             ledgers_region,
             ledgers_endpoint,
             anonymous,
             network_passphrase,
             ledgers_cache: _,
         } = self;
-        ledgers_region.is_some() || ledgers_endpoint.is_some() || *anonymous || network_passphrase.is_some()
+        archive_temp.is_some()
+            || ledgers_region.is_some()
+            || ledgers_endpoint.is_some()
+            || *anonymous
+            || network_passphrase.is_some()
     }
 
-    fn options(&self) -> Option<LakeOptions> {
-        Some(LakeOptions {
-            url: self.ledgers.clone()?,
-            region: self.ledgers_region.clone(),
-            endpoint: self.ledgers_endpoint.clone(),
-            anonymous: self.anonymous,
-            network_passphrase: self.network_passphrase.clone(),
-            cache_bytes: self.ledgers_cache << 20,
-        })
+    /// Opens the lake, the archive, or both.
+    async fn open(&self) -> Result<Sources> {
+        let mut sources = Sources::default();
+        let mut network_passphrase = self.network_passphrase.clone();
+        if let Some(url) = &self.ledgers {
+            let options = LakeOptions {
+                url: url.clone(),
+                region: self.ledgers_region.clone(),
+                endpoint: self.ledgers_endpoint.clone(),
+                anonymous: self.anonymous,
+                network_passphrase: network_passphrase.clone(),
+                cache_bytes: self.ledgers_cache << 20,
+            };
+            let lake = Lake::open(&options).await?;
+            network_passphrase = Some(lake.network_passphrase().to_owned());
+            sources.ledgers = Some(Arc::new(lake));
+        }
+        if let Some(url) = &self.archive {
+            let options = ArchiveOptions {
+                url: url.clone(),
+                region: self.ledgers_region.clone(),
+                endpoint: self.ledgers_endpoint.clone(),
+                anonymous: self.anonymous,
+                network_passphrase,
+                temporary: self.archive_temp.clone(),
+                patience: None,
+            };
+            sources.state = Some(Arc::new(Archive::open(&options, sources.ledgers.clone()).await?));
+        }
+        match sources.ledgers.is_some() || sources.state.is_some() {
+            true => Ok(sources),
+            false => Err(Error::Options("no source is given: see --help".to_owned())),
+        }
     }
 }
 

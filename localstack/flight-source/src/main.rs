@@ -31,7 +31,7 @@ async fn run(cli: &Cli) -> Result<()> {
     let handler = |kind| signal(kind).map_err(cannot("handle signals"));
     let (mut interrupt, mut terminate) =
         (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    let server = Server::bind(cli.dataset().await?, cli.server_options()).await?;
+    let server = Server::bind(cli.sources().await?, cli.server_options()).await?;
     announce(server.local_addr()?).map_err(cannot("write to standard output"))?;
     server
         .serve(async move {

@@ -1,7 +1,6 @@
 //! The gRPC server: listens, checks the token of each request, and shuts down.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -10,11 +9,11 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Status};
 
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::service::{ContractData, OpenStreams};
+use crate::sources::Sources;
 
-/// How the dataset is served.
+/// How the sources are served.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Address to listen on; port 0 takes a free one.
@@ -43,12 +42,12 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Listen`].
-    pub async fn bind(dataset: Arc<dyn Dataset>, options: ServerOptions) -> Result<Self> {
+    pub async fn bind(sources: impl Into<Sources>, options: ServerOptions) -> Result<Self> {
         let ServerOptions { listen: address, batch_rows, endpoints, token } = options;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let streams = OpenStreams::default();
-        let service = ContractData::new(dataset, batch_rows, endpoints, streams.clone());
+        let service = ContractData::new(sources.into(), batch_rows, endpoints, streams.clone());
         Ok(Self { listener, service, token, streams })
     }
 

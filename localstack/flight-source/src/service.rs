@@ -1,4 +1,4 @@
-//! The Flight service: descriptors in, the ledgers and rows of a window out.
+//! The Flight service: descriptors in; the ledgers and rows of a window out, or those of the state at a checkpoint.
 
 use std::future;
 use std::sync::Arc;
@@ -9,23 +9,31 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
-use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::stream::{self, BoxStream, StreamExt};
+use pipeline::contract::checkpoint::{state_name, state_path};
 use pipeline::contract::tables::Table;
-use pipeline::contract::wire::{ROOT, path};
+use pipeline::contract::wire::path;
 use pipeline::contract::xdr::base16;
 use pipeline::{LedgerWindow, SourceRange};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::dataset::{Count, Dataset, split};
+use crate::dataset::{Batches, Count, split};
+use crate::sources::Sources;
 use crate::ticket;
+
+mod asked;
+
+use asked::{Asked, asked};
+
+/// Makes rows in batches of at most this many.
+type Make = Box<dyn FnOnce(usize) -> Batches + Send>;
 
 /// Counts the open streams of rows.
 #[derive(Debug, Clone, Default)]
@@ -51,29 +59,18 @@ impl Drop for StreamGuard {
     }
 }
 
-/// The service of one dataset.
+/// The service of a dataset, an archive, or both.
 pub(crate) struct ContractData {
-    dataset: Arc<dyn Dataset>,
+    sources: Sources,
     batch_rows: usize,
     endpoints: u32,
     streams: OpenStreams,
 }
 
 impl ContractData {
-    /// Serves `dataset` in batches of up to `batch_rows` rows and windows of up to `endpoints` endpoints.
-    pub(crate) fn new(
-        dataset: Arc<dyn Dataset>,
-        batch_rows: usize,
-        endpoints: u32,
-        streams: OpenStreams,
-    ) -> Self {
-        Self { dataset, batch_rows, endpoints, streams }
-    }
-
-    /// A table's schema on the wire: dictionaries are sent as their values.
-    fn schema(&self, table: Table) -> SchemaRef {
-        let schema = self.dataset.schema(table);
-        encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema)
+    /// Serves `sources` in batches of up to `batch_rows` rows and windows of up to `endpoints` endpoints.
+    pub(crate) fn new(sources: Sources, batch_rows: usize, endpoints: u32, streams: OpenStreams) -> Self {
+        Self { sources, batch_rows, endpoints, streams }
     }
 
     /// The answer for a window of a table, or for everything in it.
@@ -82,54 +79,79 @@ impl ContractData {
         descriptor: FlightDescriptor,
         (table, asked): (Table, Option<LedgerWindow>),
     ) -> Result<FlightInfo, Status> {
-        let extent = self.dataset.extent().await?;
+        let dataset = self.sources.ledgers()?;
+        let extent = dataset.extent().await?;
         let wanted = asked.unwrap_or(extent);
         let (start, end) = (wanted.start().max(extent.start()), wanted.end().min(extent.end()));
         let (count, endpoints) = match (asked, LedgerWindow::new(start, end)) {
-            (None, _) => (self.dataset.summary(table, extent).await?, Vec::new()),
-            (Some(_), Ok(window)) => {
-                (self.dataset.count(table, window).await?, slices(window, self.endpoints))
-            }
+            (None, _) => (dataset.summary(table, extent).await?, Vec::new()),
+            (Some(_), Ok(window)) => (dataset.count(table, window).await?, slices(window, self.endpoints)),
             // the window is beyond the tip, or before the first ledger
-            (Some(_), Err(_)) => {
-                let close = self.dataset.close(end).await?;
-                (Count { rows: Some(0), close }, Vec::new())
-            }
+            (Some(_), Err(_)) => (Count { rows: Some(0), close: dataset.close(end).await? }, Vec::new()),
         };
         let available = SourceRange {
             start_ledger: start.into(),
             end_ledger: end.into(),
             latest_closed_at: count.close.at,
             latest_hash: count.close.hash.map(|hash| base16(&hash)),
-            tables: self.dataset.tables().to_vec(),
+            tables: dataset.tables().to_vec(),
         };
-        let mut info = FlightInfo::new()
-            .try_with_schema(&self.schema(table))
-            .map_err(|error| Status::internal(error.to_string()))?
-            .with_descriptor(descriptor)
-            .with_total_records(count.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
-            .with_ordered(endpoints.len() > 1)
-            .with_app_metadata(available.to_metadata());
-        for slice in endpoints {
-            let ticket = Ticket::new(ticket::write(self.dataset.name(), table, slice).to_vec());
-            info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
-        }
-        Ok(info)
+        let tickets = endpoints.into_iter().map(|slice| ticket::write(dataset.name(), table, slice).to_vec());
+        answer(descriptor, dataset.schema(table), count.rows, available.to_metadata(), tickets.collect())
     }
 
-    /// The rows of a table in a window. A thread of their own makes them, at most two batches ahead of the client; it ends
-    /// when the client disconnects.
-    fn stream(
+    /// The answer for a table of the state at a checkpoint, or for the checkpoints that there are.
+    async fn state_info(
         &self,
-        table: Table,
-        window: LedgerWindow,
-    ) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
+        descriptor: FlightDescriptor,
+        (table, asked): (Table, Option<u32>),
+    ) -> Result<FlightInfo, Status> {
+        let archive = self.sources.state()?;
+        let schema = table.source_schema();
+        let Some(ledger) = asked else {
+            let checkpoints = archive.checkpoints().await?;
+            return answer(descriptor, schema, None, checkpoints.to_metadata(), Vec::new());
+        };
+        let state = archive.prepared(ledger).await.map_err(|error| Status::from(&*error))?;
+        let ticket = ticket::write_state(archive.name(), table, ledger).to_vec();
+        answer(descriptor, schema, Some(state.rows(table)), state.checkpoint.to_metadata(), vec![ticket])
+    }
+
+    /// The rows that a ticket is for.
+    async fn rows(&self, ticket: &[u8]) -> Result<(String, SchemaRef, Make), Status> {
+        if let Some(archive) = &self.sources.state
+            && let Some((table, ledger)) = ticket::read_state(archive.name(), ticket)
+        {
+            let state = archive.last(ledger).ok_or_else(|| {
+                Status::unavailable(format!(
+                    "the state at checkpoint {ledger} is no longer prepared: ask for its FlightInfo again"
+                ))
+            })?;
+            let what = format!("{} at {ledger}", state_name(table));
+            let make = Box::new(move |batch_rows| state.batches(table, batch_rows));
+            return Ok((what, table.source_schema(), make));
+        }
+        let refused =
+            || Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first");
+        let Some(dataset) = self.sources.ledgers.clone() else { return Err(refused()) };
+        let extent = dataset.extent().await?;
+        let (table, window) = ticket::read(dataset.name(), ticket)
+            .filter(|(_, window)| extent.contains(window.start()) && extent.contains(window.end()))
+            .filter(|(table, _)| dataset.tables().contains(table))
+            .ok_or_else(refused)?;
+        let (what, schema) = (format!("{} of {window}", table.name()), dataset.schema(table));
+        Ok((what, schema, Box::new(move |batch_rows| dataset.batches(table, window, batch_rows))))
+    }
+
+    /// Streams rows. A thread of their own makes them, at most two batches ahead of the client; it ends when the client
+    /// disconnects.
+    fn stream(&self, what: String, make: Make) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let (sender, receiver) = mpsc::channel(2);
-        let (dataset, batch_rows, guard) = (self.dataset.clone(), self.batch_rows, self.streams.enter());
+        let (batch_rows, guard) = (self.batch_rows, self.streams.enter());
         let maker = tokio::task::spawn_blocking(move || {
             let guard = guard;
             let (started, mut rows, mut parts) = (Instant::now(), 0, Vec::new());
-            for batch in dataset.batches(table, window, batch_rows) {
+            for batch in make(batch_rows) {
                 let split = |batch| split(batch, &mut parts);
                 let sent = match batch.and_then(split) {
                     Ok(()) => parts.drain(..).try_for_each(|part| {
@@ -137,18 +159,18 @@ impl ContractData {
                         sender.blocking_send(Ok(part))
                     }),
                     Err(error) => {
-                        tracing::error!(table = table.name(), %window, "{}", error.chain());
+                        tracing::error!(what, "{}", error.chain());
                         sender.blocking_send(Err(FlightError::from(Status::from(error))))
                     }
                 };
                 if sent.is_err() {
-                    tracing::info!(table = table.name(), %window, rows, "the client disconnected");
+                    tracing::info!(what, rows, "the client disconnected");
                     return;
                 }
             }
             drop(guard);
             let duration_ms = started.elapsed().as_millis() as u64;
-            tracing::info!(table = table.name(), %window, rows, duration_ms, "served");
+            tracing::info!(what, rows, duration_ms, "served");
         });
         // if the thread panics, the stream ends with an error instead of looking complete
         let end = stream::once(maker).filter_map(|ended| {
@@ -177,36 +199,29 @@ fn slices(window: LedgerWindow, parts: u32) -> Vec<LedgerWindow> {
     (0..parts).map(slice).collect()
 }
 
-/// The table and the window that a descriptor asks for; no window for everything.
-fn asked(descriptor: &FlightDescriptor, tables: &[Table]) -> Result<(Table, Option<LedgerWindow>), Status> {
-    let refuse = |reason: String| Status::invalid_argument(reason);
-    if descriptor.r#type() != DescriptorType::Path {
-        return Err(refuse("the descriptor must be a path: contract, table, start, end".to_owned()));
-    }
-    let ledger = |name: &str, text: &str| {
-        text.parse::<u32>()
-            .map_err(|_| refuse(format!("the {name} ledger {text:?} is not a number from 0 to {}", u32::MAX)))
-    };
-    let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
-    let table = |name: &str| tables.iter().copied().find(|table| table.name() == name);
-    let (table, window) = match path.as_slice() {
-        [ROOT, name, window @ ..] => (table(name), window),
-        _ => (None, [].as_slice()),
-    };
-    match (table, window) {
-        (Some(table), []) => Ok((table, None)),
-        (Some(table), [start, end]) => {
-            let window = LedgerWindow::new(ledger("start", start)?, ledger("end", end)?);
-            window.map(|window| (table, Some(window))).map_err(|error| refuse(error.to_string()))
-        }
-        _ => {
-            let tables: Vec<_> = tables.iter().map(|table| table.name()).collect();
-            Err(refuse(format!(
-                "there is no dataset at the path {path:?}: ask for contract, table, start, end; tables: {}",
-                tables.join(", ")
-            )))
-        }
-    }
+/// A table's schema on the wire: dictionaries are sent as their values.
+fn on_the_wire(schema: SchemaRef) -> SchemaRef {
+    encoder(schema.clone(), stream::empty()).known_schema().unwrap_or(schema)
+}
+
+/// An answer with one endpoint for each ticket.
+fn answer(
+    descriptor: FlightDescriptor,
+    schema: SchemaRef,
+    rows: Option<u64>,
+    app_metadata: String,
+    tickets: Vec<Vec<u8>>,
+) -> Result<FlightInfo, Status> {
+    let info = FlightInfo::new()
+        .try_with_schema(&on_the_wire(schema))
+        .map_err(|error| Status::internal(error.to_string()))?
+        .with_descriptor(descriptor)
+        .with_total_records(rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
+        .with_ordered(tickets.len() > 1)
+        .with_app_metadata(app_metadata);
+    Ok(tickets.into_iter().fold(info, |info, ticket| {
+        info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket)))
+    }))
 }
 
 fn unimplemented<T>(method: &str) -> Result<T, Status> {
@@ -225,8 +240,16 @@ impl FlightService for ContractData {
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
         let mut infos = Vec::new();
-        for table in self.dataset.tables() {
-            infos.push(self.info(FlightDescriptor::new_path(path(*table, None)), (*table, None)).await);
+        if let Some(dataset) = &self.sources.ledgers {
+            for table in dataset.tables() {
+                infos.push(self.info(FlightDescriptor::new_path(path(*table, None)), (*table, None)).await);
+            }
+        }
+        if self.sources.state.is_some() {
+            for table in Table::ALL {
+                let descriptor = FlightDescriptor::new_path(state_path(table, None));
+                infos.push(self.state_info(descriptor, (table, None)).await);
+            }
         }
         Ok(Response::new(stream::iter(infos).boxed()))
     }
@@ -236,21 +259,19 @@ impl FlightService for ContractData {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let descriptor = request.into_inner();
-        let asked = asked(&descriptor, self.dataset.tables())?;
+        let tables = self.sources.ledgers.as_ref().map_or(&Table::ALL[..], |ledgers| ledgers.tables());
+        let asked = asked(&descriptor, tables)?;
         tracing::debug!(?asked, "flight info");
-        let info = self.info(descriptor, asked).await;
+        let info = match asked {
+            Asked::Ledgers(table, window) => self.info(descriptor, (table, window)).await,
+            Asked::State(table, ledger) => self.state_info(descriptor, (table, ledger)).await,
+        };
         info.inspect_err(|status| tracing::error!("{}", status.message())).map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let extent = self.dataset.extent().await?;
-        let (table, window) = ticket::read(self.dataset.name(), &request.into_inner().ticket)
-            .filter(|(_, window)| extent.contains(window.start()) && extent.contains(window.end()))
-            .filter(|(table, _)| self.dataset.tables().contains(table))
-            .ok_or_else(|| {
-                Status::invalid_argument("this source did not issue the ticket: ask GetFlightInfo first")
-            })?;
-        let data = encoder(self.dataset.schema(table), self.stream(table, window));
+        let (what, schema, make) = self.rows(&request.into_inner().ticket).await?;
+        let data = encoder(schema, self.stream(what, make));
         Ok(Response::new(data.map(|data| data.map_err(Status::from)).boxed()))
     }
 

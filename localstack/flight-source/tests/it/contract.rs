@@ -155,7 +155,10 @@ async fn bad_requests_are_refused_with_a_clear_message() {
         (&["contract", "data", "6", "5"], "the range 6 to 5 is reversed"),
         (&["contract", "data", "6"], "there is no dataset at the path"),
         (&["contract", "events", "5", "6"], "there is no dataset at the path"),
-        (&["contract", "events"], "ask for contract, table, start, end; tables: data, ttl, assets"),
+        (
+            &["contract", "events"],
+            "ask for contract, table, start, end, or for contract, state, checkpoint; tables: data",
+        ),
         (&["contract"], "there is no dataset at the path"),
         (&[], "there is no dataset at the path"),
     ];

@@ -10,7 +10,7 @@ mod captures;
 mod columns;
 mod entries;
 mod faults;
-mod independent;
+pub(crate) mod independent;
 mod layouts;
 mod maker;
 mod mutations;
@@ -25,7 +25,7 @@ mod throughput;
     clippy::print_stderr,
     reason = "the data stays outside of the repository"
 )]
-fn real_data() -> Option<PathBuf> {
+pub(crate) fn real_data() -> Option<PathBuf> {
     let folder = std::env::var_os("REAL_DATA_DIR");
     if folder.is_none() {
         eprintln!("REAL_DATA_DIR is not set: no real ledger is read");

@@ -1,6 +1,7 @@
 //! The source over a real socket, as a client sees it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue must fail")]
 
+mod archive;
 mod contract;
 mod files;
 mod lake;
@@ -17,7 +18,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
 use chrono::{DateTime, Utc};
-use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, Server, ServerOptions};
+use flight_source::{Chain, ChainSpec, Dataset, Error, OpenStreams, Server, ServerOptions, Sources};
 use futures::{StreamExt, TryStreamExt};
 use pipeline::Table;
 use testkit::asset::PUBNET;
@@ -66,8 +67,8 @@ async fn connect(address: &str) -> FlightServiceClient<Channel> {
     FlightServiceClient::new(channel.connect().await.unwrap())
 }
 
-async fn serve_with(dataset: Arc<dyn Dataset>, options: ServerOptions) -> Source {
-    let server = Server::bind(dataset, options).await.unwrap();
+async fn serve_with(sources: impl Into<Sources>, options: ServerOptions) -> Source {
+    let server = Server::bind(sources, options).await.unwrap();
     let (address, streams) = (server.local_addr().unwrap(), server.open_streams());
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(server.serve(async move {

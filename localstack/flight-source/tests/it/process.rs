@@ -101,13 +101,19 @@ async fn it_serves_a_bucket_with_the_credentials_of_its_environment() {
 
 #[test]
 fn it_fails_with_a_clear_message() {
-    let cases: [(&[&str], i32, &str); 13] = [
+    let cases: [(&[&str], i32, &str); 19] = [
         (&["--network-passphrase", "x", "synthetic"], 1, "these options need --ledgers"),
         (&["--anonymous", "parquet", "x.parquet"], 1, "these options need --ledgers"),
         (&[], 2, "--ledgers <URL>"),
         (&["--ledgers", "nowhere/at/all"], 1, "cannot open the lake nowhere/at/all: No such file"),
         (&["--ledgers", "gs://bucket"], 1, "gs:// is not supported"),
-        (&["--ledgers", ".", "parquet", "x.parquet"], 1, "--ledgers is itself a source"),
+        (&["--ledgers", ".", "parquet", "x.parquet"], 1, "--ledgers and --archive are themselves sources"),
+        (&["--archive", ".", "synthetic"], 1, "--ledgers and --archive are themselves sources"),
+        (&["--archive", "nowhere/at/all"], 1, "cannot open the archive nowhere/at/all: No such file"),
+        (&["--archive", "ftp://host"], 1, "ftp:// is not supported: use a directory, file:///path, s3://"),
+        (&["--archive", "."], 1, "there is no .well-known/stellar-history.json at ."),
+        (&["--archive-temp", ".", "synthetic"], 1, "these options need --ledgers or --archive"),
+        (&["--archive", ".", "--ledgers-cache", "1"], 2, "--ledgers <URL>"),
         (&["--anonymous", "--listen", "127.0.0.1:0"], 2, "--ledgers <URL>"),
         (&["parquet", "nowhere.parquet"], 1, "cannot read nowhere.parquet: No such file"),
         (&["synthetic", "--tip", "1"], 1, "the tip 1 is not one of the ledgers 50000000-50039999"),

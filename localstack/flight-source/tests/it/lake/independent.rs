@@ -20,7 +20,7 @@ fn or_empty<T: ToString>(value: Option<&T>) -> String {
     value.map(T::to_string).unwrap_or_default()
 }
 
-fn data_text(row: &Record) -> String {
+pub(crate) fn data_text(row: &Record) -> String {
     [
         row.contract_id.clone(),
         row.contract_key_type.clone(),
@@ -44,7 +44,7 @@ fn data_text(row: &Record) -> String {
     .join("|")
 }
 
-pub(super) fn ttl_text(row: &TtlRecord) -> String {
+pub(crate) fn ttl_text(row: &TtlRecord) -> String {
     [
         row.ledger_key_hash.clone(),
         row.change.clone(),
@@ -56,7 +56,7 @@ pub(super) fn ttl_text(row: &TtlRecord) -> String {
     .join("|")
 }
 
-fn asset_text(row: &AssetRecord) -> String {
+pub(crate) fn asset_text(row: &AssetRecord) -> String {
     [
         row.contract_id.clone(),
         row.asset_type.clone(),
