@@ -44,15 +44,11 @@ impl Asset {
 
     /// The strkey `C…` of this asset's contract in the network of that passphrase.
     pub fn contract_id(&self, passphrase: &str) -> String {
-        let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
-            network_id: Hash(Sha256::digest(passphrase).into()),
-            contract_id_preimage: ContractIdPreimage::Asset(self.to_xdr()),
-        });
-        let bytes = preimage.to_xdr(Limits::none()).expect("an asset encodes");
-        xdr::contract_strkey(Sha256::digest(bytes).into())
+        contract_id_of(&self.to_xdr(), passphrase)
     }
 
-    fn to_xdr(&self) -> stellar_xdr::Asset {
+    /// The asset in the XDR of ledger entries.
+    pub fn to_xdr(&self) -> stellar_xdr::Asset {
         match self {
             Asset::Native => stellar_xdr::Asset::Native,
             Asset::Credit { code, issuer } if code.len() <= 4 => {
@@ -67,6 +63,16 @@ impl Asset {
             }),
         }
     }
+}
+
+/// The strkey `C…` of an asset's contract in the network of that passphrase.
+pub(crate) fn contract_id_of(asset: &stellar_xdr::Asset, passphrase: &str) -> String {
+    let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
+        network_id: Hash(Sha256::digest(passphrase).into()),
+        contract_id_preimage: ContractIdPreimage::Asset(asset.clone()),
+    });
+    let bytes = preimage.to_xdr(Limits::none()).expect("an asset encodes");
+    xdr::contract_strkey(Sha256::digest(bytes).into())
 }
 
 fn padded<const N: usize>(code: &str) -> [u8; N] {

@@ -3,6 +3,7 @@
 //! - [`rows`], [`schema`]: contract data made by hand, with valid strkeys, XDR and key hashes
 //! - [`flight`]: a Flight server on a real socket that follows a script, including faults
 //! - [`pyarrow`]: a Flight server that is not of this project
+//! - [`network`]: a network of ledgers, as a Galexie lake and as a history archive, and its state after each ledger
 //! - [`database`]: an empty database per test; [`postgres`]: a private PostgreSQL to stop and to kill
 //! - [`s3`]: a bucket per test; [`secret`]: a secret per test
 //! - [`lambda`]: invokes a function, and receives its answer
@@ -26,6 +27,7 @@ pub mod certificates;
 pub mod database;
 pub mod flight;
 pub mod lambda;
+pub mod network;
 pub mod port;
 pub mod postgres;
 pub mod process;

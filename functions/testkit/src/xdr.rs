@@ -35,7 +35,7 @@ pub(crate) fn contract_strkey(id: [u8; 32]) -> String {
     stellar_strkey::Contract(id).to_string().as_str().to_owned()
 }
 
-fn account_strkey(key: [u8; 32]) -> String {
+pub(crate) fn account_strkey(key: [u8; 32]) -> String {
     stellar_strkey::ed25519::PublicKey(key).to_string().as_str().to_owned()
 }
 
@@ -89,6 +89,6 @@ pub fn ledger_key_hash(contract_id: &str, key_xdr: &str, durability: &str) -> Op
     Some(hex(&Sha256::digest(key.to_xdr(Limits::none()).ok()?)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use flight_source::{Lake, LakeOptions};
 
+use testkit::network::entries;
+
 use super::*;
 
 mod captures;
 mod columns;
-mod entries;
 mod faults;
 pub(crate) mod independent;
 mod layouts;
@@ -44,15 +45,15 @@ pub(crate) fn one_ledger(sequence: u32) -> Vec<u8> {
     maker::packed(&maker::batch(sequence, layouts::ledgers(&mut maker::Maker::new(sequence), 1)), "xdr.zst")
 }
 
-fn at(directory: &Path) -> LakeOptions {
+pub(crate) fn at(directory: &Path) -> LakeOptions {
     LakeOptions { url: directory.display().to_string(), cache_bytes: 64 << 20, ..LakeOptions::default() }
 }
 
-async fn serve_lake(lake: &LakeOptions) -> Source {
+pub(crate) async fn serve_lake(lake: &LakeOptions) -> Source {
     serve_with(Arc::new(Lake::open(lake).await.unwrap()), options()).await
 }
 
-fn scval(base64: &str) -> stellar_xdr::ScVal {
+pub(crate) fn scval(base64: &str) -> stellar_xdr::ScVal {
     use stellar_xdr::ReadXdr;
     stellar_xdr::ScVal::from_xdr_base64(base64, stellar_xdr::Limits::none()).unwrap()
 }
