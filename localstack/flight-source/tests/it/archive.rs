@@ -9,6 +9,10 @@ use super::*;
 use crate::record::{AssetRecord, Record, TtlRecord, asset_records, records, ttl_records};
 
 mod real;
+mod refusals;
+mod states;
+mod web;
+mod wire;
 
 fn archive_at(directory: &Path) -> ArchiveOptions {
     ArchiveOptions { url: directory.display().to_string(), ..ArchiveOptions::default() }
