@@ -2,12 +2,15 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::str::FromStr;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use stellar_xdr::{BucketEntry, HotArchiveBucketEntry, LedgerHeaderHistoryEntry};
+use stellar_xdr::{
+    BucketEntry, Hash, HotArchiveBucketEntry, LedgerHeader, LedgerHeaderHistoryEntry, Limits, WriteXdr,
+};
 
 use super::buckets::{List, hash, name, record};
 use crate::xdr::hex;
@@ -86,16 +89,39 @@ impl Checkpoint {
             "networkPassphrase": passphrase,
             "currentBuckets": levels(&live),
         });
-        let mut bucket_list_hash = hash(&names(&live));
         if let Some(archived) = &archived {
             state["version"] = 2.into();
             state["hotArchiveBuckets"] = levels(archived);
-            let both = [bucket_list_hash, hash(&names(archived))].concat();
-            bucket_list_hash = Sha256::digest(both).into();
         }
+        let bucket_list_hash = bucket_list_hash(&names(&live), archived.as_deref().map(names).as_deref());
         let buckets = live.into_iter().chain(archived.into_iter().flatten());
         let buckets = buckets.filter(|bucket| !bucket.is_empty()).collect();
         Checkpoint { ledger, bucket_list_hash, state, headers: Vec::new(), buckets }
+    }
+
+    /// Replaces a bucket by what `change` makes of it, and proves the state anew: names, list and header are those of the new
+    /// bucket. The ledgers after it name the header as it was.
+    pub fn change_bucket(&mut self, bucket: usize, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        let before = hex(&name(&self.buckets[bucket]));
+        self.buckets[bucket] = change(std::mem::take(&mut self.buckets[bucket]));
+        let now = hex(&name(&self.buckets[bucket]));
+        self.state = serde_json::from_str(&self.state.to_string().replace(&before, &now)).unwrap();
+        let live = listed(&self.state["currentBuckets"]);
+        let archived = self.state.get("hotArchiveBuckets").map(listed);
+        self.prove(&live, archived.as_deref());
+    }
+
+    /// Changes the header of its ledger; the header then has its own hash.
+    pub fn change_header(&mut self, change: impl FnOnce(&mut LedgerHeader)) {
+        let last = self.headers.last_mut().expect("the header of its ledger");
+        change(&mut last.header);
+        last.hash = Hash(Sha256::digest(last.header.to_xdr(Limits::none()).unwrap()).into());
+    }
+
+    fn prove(&mut self, live: &[[u8; 32]], archived: Option<&[[u8; 32]]>) {
+        let hash = bucket_list_hash(live, archived);
+        self.bucket_list_hash = hash;
+        self.change_header(|header| header.bucket_list_hash = Hash(hash));
     }
 
     /// Writes its files into an archive.
@@ -108,6 +134,20 @@ impl Checkpoint {
             put(directory, &bucket_name(&hex(&name(bucket))), &gzip(bucket));
         }
     }
+}
+
+/// The hash of a state, given the names of its buckets in order.
+fn bucket_list_hash(live: &[[u8; 32]], archived: Option<&[[u8; 32]]>) -> [u8; 32] {
+    match archived {
+        None => hash(live),
+        Some(archived) => Sha256::digest([hash(live), hash(archived)].concat()).into(),
+    }
+}
+
+/// The names in a list of a state file.
+fn listed(levels: &Value) -> Vec<[u8; 32]> {
+    let all = levels.as_array().unwrap().iter().flat_map(|level| [&level["curr"], &level["snap"]]);
+    all.map(|name| Hash::from_str(name.as_str().unwrap()).unwrap().0).collect()
 }
 
 fn names(files: &[Vec<u8>]) -> Vec<[u8; 32]> {
