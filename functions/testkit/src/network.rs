@@ -24,6 +24,7 @@ use stellar_xdr::{
 
 pub mod archive;
 pub mod buckets;
+pub mod bulk;
 mod driver;
 pub mod entries;
 pub mod ledger;

@@ -82,18 +82,9 @@ impl Checkpoint {
     ) -> Checkpoint {
         let live = live.files(protocol);
         let archived = archived.map(|archived| archived.files(protocol));
-        let mut state = json!({
-            "version": 1,
-            "server": "testkit",
-            "currentLedger": ledger,
-            "networkPassphrase": passphrase,
-            "currentBuckets": levels(&live),
-        });
-        if let Some(archived) = &archived {
-            state["version"] = 2.into();
-            state["hotArchiveBuckets"] = levels(archived);
-        }
-        let bucket_list_hash = bucket_list_hash(&names(&live), archived.as_deref().map(names).as_deref());
+        let (live_names, archived_names) = (names(&live), archived.as_deref().map(names));
+        let state = state_file(ledger, passphrase, &live_names, archived_names.as_deref());
+        let bucket_list_hash = bucket_list_hash(&live_names, archived_names.as_deref());
         let buckets = live.into_iter().chain(archived.into_iter().flatten());
         let buckets = buckets.filter(|bucket| !bucket.is_empty()).collect();
         Checkpoint { ledger, bucket_list_hash, state, headers: Vec::new(), buckets }
@@ -136,8 +127,24 @@ impl Checkpoint {
     }
 }
 
+/// The state file of a checkpoint, given the names of its buckets in order: of version 2 with those of archived entries.
+pub fn state_file(ledger: u32, passphrase: &str, live: &[[u8; 32]], archived: Option<&[[u8; 32]]>) -> Value {
+    let mut state = json!({
+        "version": 1,
+        "server": "testkit",
+        "currentLedger": ledger,
+        "networkPassphrase": passphrase,
+        "currentBuckets": levels(live),
+    });
+    if let Some(archived) = archived {
+        state["version"] = 2.into();
+        state["hotArchiveBuckets"] = levels(archived);
+    }
+    state
+}
+
 /// The hash of a state, given the names of its buckets in order.
-fn bucket_list_hash(live: &[[u8; 32]], archived: Option<&[[u8; 32]]>) -> [u8; 32] {
+pub fn bucket_list_hash(live: &[[u8; 32]], archived: Option<&[[u8; 32]]>) -> [u8; 32] {
     match archived {
         None => hash(live),
         Some(archived) => Sha256::digest([hash(live), hash(archived)].concat()).into(),
@@ -154,10 +161,7 @@ fn names(files: &[Vec<u8>]) -> Vec<[u8; 32]> {
     files.iter().map(|file| name(file)).collect()
 }
 
-fn levels(files: &[Vec<u8>]) -> Value {
-    let level = |level: &[Vec<u8>]| {
-        let [curr, snap] = [&level[0], &level[1]].map(|file| hex(&name(file)));
-        json!({ "curr": curr, "next": { "state": 0 }, "snap": snap })
-    };
-    files.chunks(2).map(level).collect()
+fn levels(names: &[[u8; 32]]) -> Value {
+    let level = |level: &[[u8; 32]]| json!({ "curr": hex(&level[0]), "next": { "state": 0 }, "snap": hex(&level[1]) });
+    names.chunks(2).map(level).collect()
 }

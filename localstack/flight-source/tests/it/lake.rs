@@ -36,7 +36,7 @@ pub(crate) fn real_data() -> Option<PathBuf> {
 
 /// A number from an environment variable.
 #[allow(clippy::disallowed_methods, reason = "it only makes tests longer")]
-fn number(variable: &str, default: u32) -> u32 {
+pub(crate) fn number(variable: &str, default: u32) -> u32 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
