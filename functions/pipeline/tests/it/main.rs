@@ -14,6 +14,7 @@ mod drain;
 mod entry_change;
 mod shapes;
 mod lives;
+mod network;
 mod fold;
 mod force;
 mod failures;

@@ -8,7 +8,7 @@ use flight_source::{Archive, ArchiveOptions, Dataset, Lake, LakeOptions, Server,
 use pipeline::{CheckpointVerification, SnapshotOptions};
 use tempfile::TempDir;
 use testkit::asset::TESTNET;
-use testkit::network::{Driver, Network};
+use testkit::network::{Action, Driver, Network, is_temporary};
 use tokio::task::AbortHandle;
 
 use crate::support::World;
@@ -38,7 +38,8 @@ async fn serve(lake: &Network, archive: &Network) -> Source {
     lake.write_lake(&ledgers);
     archive.write_archive(&states);
     let url = format!("file://{}", ledgers.display());
-    let lake: Arc<dyn Dataset> = Arc::new(Lake::open(&LakeOptions { url, ..LakeOptions::default() }).await.unwrap());
+    let lake: Arc<dyn Dataset> =
+        Arc::new(Lake::open(&LakeOptions { url, ..LakeOptions::default() }).await.unwrap());
     let options = ArchiveOptions { url: states.display().to_string(), ..ArchiveOptions::default() };
     // The lake is not told to the archive: what it would refuse is to be found by the loader here.
     let archive = Archive::open(&options, None).await.unwrap();
@@ -59,7 +60,7 @@ fn network(seed: u64, protocol: u32) -> Network {
 }
 
 async fn world_of(source: &Source) -> World {
-    let world = World::before(&source.url);
+    let world = World::without_schema(&source.url).await;
     for (name, value) in [
         ("NETWORK", "testnet"),
         ("PARTITION_LEDGERS", "100"),
@@ -86,10 +87,12 @@ async fn checked(world: &World, ledger: u32) -> CheckpointVerification {
 fn model(network: &Network, ledger: u32) -> Vec<String> {
     let kept = network.state(ledger).kept();
     let data = kept.iter().filter(|(_, kept)| kept.is_data());
-    data.filter(|(_, kept)| !kept.is_gone(ledger)).map(|(hash, kept)| {
-        let until = kept.live_until.map_or("-".to_owned(), |until| until.to_string());
-        format!("{hash} | {} | {until}", kept.entry.last_modified_ledger_seq)
-    }).collect()
+    data.filter(|(_, kept)| !(is_temporary(&kept.key) && kept.live_until.is_some_and(|until| until < ledger)))
+        .map(|(hash, kept)| {
+            let until = kept.live_until.map_or("-".to_owned(), |until| until.to_string());
+            format!("{hash} | {} | {until}", kept.entry.last_modified_ledger_seq)
+        })
+        .collect()
 }
 
 async fn states(world: &World) -> Vec<String> {
@@ -133,7 +136,11 @@ async fn what_is_changed_left_out_or_revived_is_found_and_named() {
         let live = "(select 1 from contract_data.current_states c where c.ledger_key_hash = n.ledger_key_hash
                      and c.live_until_ledger > 700)";
         let gone = "not exists (select 1 from contract_data.current_states c where c.ledger_key_hash = n.ledger_key_hash)";
-        let which = if which == "live" { format!("not deleted and exists {live}") } else { format!("deleted and {gone}") };
+        let which = if which == "live" {
+            format!("not deleted and exists {live}")
+        } else {
+            format!("deleted and {gone}")
+        };
         format!(
             "(ledger_sequence, change_index) = (select ledger_sequence, change_index from {newest} where {which}
                order by ledger_key_hash limit 1)"
@@ -174,9 +181,11 @@ async fn a_ledger_that_is_not_the_networks_is_found() {
         (kept.is_data() && kept.live_until.is_some_and(|until| until > 700)).then_some((hash, kept))
     });
     let (hash, kept) = key.expect("an entry that lives");
-    let stellar_xdr::LedgerEntryData::ContractData(mut data) = kept.entry.data.clone() else { panic!("{kept:?}") };
+    let stellar_xdr::LedgerEntryData::ContractData(mut data) = kept.entry.data.clone() else {
+        panic!("{kept:?}")
+    };
     data.val = stellar_xdr::ScVal::U32(4_711);
-    other.close(vec![testkit::network::Action::Update(data)]);
+    other.close(vec![Action::Update(data)]);
     driver.close_up_to(&mut other, LAST + 3);
     let source = serve(&other, &network).await;
     let world = world_of(&source).await;

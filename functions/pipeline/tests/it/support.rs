@@ -26,6 +26,13 @@ impl World {
 
     /// A world whose source is at this URL.
     pub(crate) async fn at(source: &str) -> World {
+        let world = World::without_schema(source).await;
+        pipeline::migrate(&world.config()).await.unwrap();
+        world
+    }
+
+    /// A world before its first migration.
+    pub(crate) async fn without_schema(source: &str) -> World {
         let database = Database::create().await;
         let folder = tempfile::tempdir().unwrap();
         let variables = [
@@ -37,9 +44,7 @@ impl World {
             ("PARTITION_LEDGERS", "1000".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let world = World { database, folder, variables: Mutex::new(variables) };
-        pipeline::migrate(&world.config()).await.unwrap();
-        world
+        World { database, folder, variables: Mutex::new(variables) }
     }
 
     /// Sets a variable.
