@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use testkit::{Answer, Chain, Info, Request, Row, State};
+
 use crate::support::{World, event, lines_with};
 
 /// A window of an answer.
@@ -64,6 +66,50 @@ async fn a_plan_is_made_of_replays() {
     }
     assert_eq!(world.windows().await, ["1-8", "9-12", "13-32", "33-40"]);
     world.expect_loaded(40).await;
+}
+
+/// A source of the ledgers 64 to 80 and of the state before them.
+fn with_state() -> Chain {
+    let entries = (1..=9).map(|key| Row::at(63).key(key).expires(900)).collect();
+    let rows = (64..=80).flat_map(|ledger| (0..3).map(move |n| Row::at(ledger).contract(n)));
+    Chain::of_rows(rows.collect()).with_states(vec![State::at(63, entries, Vec::new(), Vec::new())])
+}
+
+#[tokio::test]
+async fn a_snapshot_is_loaded_and_followed_by_the_schedule() {
+    let world = World::of(with_state()).await;
+    let function = world.function(&[("COMMIT_INTERVAL", "0s")]).await;
+    let answer = function.invoke(&event("snapshot.json")).await.answer();
+    assert_eq!(
+        (&answer["ledger"], &answer["rows"], &answer["loaded"]),
+        (&json!(63), &json!(9), &json!(true))
+    );
+    let again = function.invoke(&json!({"action": "snapshot", "ledger": 63})).await.answer();
+    assert_eq!(again["loaded"], false);
+    let (kind, message) = function.invoke(&json!({"action": "snapshot", "ledger": 127})).await.failure();
+    assert!(
+        kind == "NonRetryable" && message.contains("begins with the state at checkpoint 63"),
+        "{kind}: {message}"
+    );
+    let answer = function.invoke(&json!({})).await.answer();
+    assert_eq!(answer["windows"], json!([window(64, 79, "completed"), window(80, 80, "completed")]));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_the_function_has_no_time_for_is_refused_before_it_begins() {
+    let world = World::of(with_state()).await;
+    let chain = with_state();
+    world.source.answer_with(move |request| match (request, chain.answer(request)) {
+        (Request::State { ledger: Some(_), .. }, Answer::Info(info)) => {
+            Answer::Info(Info { total_records: 100_000_000, ..info })
+        }
+        (_, answer) => answer,
+    });
+    let function = world.function(&[]).await;
+    let (kind, message) = function.invoke(&event("snapshot.json")).await.failure();
+    assert_eq!(kind, "NonRetryable");
+    assert!(message.contains("has 100000000 entries") && message.contains("ingestctl snapshot"), "{message}");
+    assert_eq!(world.source.drains(), 0);
 }
 
 #[tokio::test]

@@ -3,11 +3,14 @@
 use object_store::path::Path;
 
 use super::context::Context;
+use super::ownership::is_own_archive;
+use crate::contract::tables::Table;
 use crate::database::progress::{self, CompletedWindow};
+use crate::database::snapshot::StoredSnapshot;
 use crate::database::{Client, Session, begin, commit, fold, snapshot};
 use crate::error::{Error, Result};
 use crate::store::StagedObject;
-use crate::store::archive::{move_to_archive, remove_staged, staged_objects};
+use crate::store::archive::{move_snapshot, move_to_archive, remove_staged, staged_objects};
 use crate::store::names::is_archived;
 
 /// Finishes the work of earlier runs: unarchived objects, unfolded windows, superseded objects. Returns the sealed
@@ -21,7 +24,7 @@ pub(super) async fn recover(
     is_owner: bool,
 ) -> Result<Vec<StagedObject>> {
     if let Some(stored) = snapshot::stored(client).await?.filter(|stored| !stored.archived && is_owner) {
-        super::snapshot::archive_snapshot(context, &stored).await?;
+        archive_snapshot(context, &stored).await?;
     }
     let archived = finish_archiving(context, client, is_owner).await?;
     let fold = |client: Session, _| async move { fold::fold_pending(&client).await };
@@ -31,6 +34,21 @@ pub(super) async fn recover(
         tracing::info!(archived, folded, "finished the work of an earlier run");
     }
     Ok(sealed)
+}
+
+/// Moves the object of a loaded snapshot to the archive, if it is not there, and records it. Two at once do no harm.
+pub(super) async fn archive_snapshot(context: &Context, stored: &StoredSnapshot) -> Result<String> {
+    if stored.archived || !is_own_archive(context).await? {
+        return Ok(stored.object.clone());
+    }
+    failpoint!("snapshot_archiving");
+    let staged = Path::from(stored.object.as_str());
+    let (store, network) = (context.store(), context.network());
+    let sides: Vec<Table> = stored.sides.iter().map(|side| side.table).collect();
+    let target = move_snapshot(store, network, stored.ledger, &staged, &sides).await?;
+    failpoint!("snapshot_moved");
+    snapshot::mark_archived(&*context.session().await?, stored.batch_id, target.as_ref()).await?;
+    Ok(target.to_string())
 }
 
 /// Moves the object of a completed window to the archive, then records it: after a crash in between, the next run

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::budget::Budget;
 use super::context::{Clients, Context};
-use super::ownership::{is_own_archive, own_archive};
+use super::ownership::own_archive;
+use super::recover::archive_snapshot;
 use super::window::{remove_sides, stage_target};
 use crate::contract::checkpoint::Checkpoint;
 use crate::contract::evidence::RowSource;
@@ -21,7 +22,7 @@ use crate::report::{Event, Watch};
 use crate::retry::retry;
 use crate::source::{OfferedWindow, drain};
 use crate::store::StagedObject;
-use crate::store::archive::{archived_snapshot, move_snapshot, remove_staged};
+use crate::store::archive::{archived_snapshot, remove_staged};
 use crate::store::footer::SnapshotFacts;
 use crate::store::stage::{StageTarget, Staged, stage};
 
@@ -154,21 +155,6 @@ async fn already_there(
     }
     let object = archive_snapshot(context, &stored).await?;
     Ok(SnapshotReport { object, ..report_of(&stored) })
-}
-
-/// Moves the object of a loaded snapshot to the archive, if it is not there, and records it. Two at once do no harm.
-pub(super) async fn archive_snapshot(context: &Context, stored: &StoredSnapshot) -> Result<String> {
-    if stored.archived || !is_own_archive(context).await? {
-        return Ok(stored.object.clone());
-    }
-    failpoint!("snapshot_archiving");
-    let staged = object_store::path::Path::from(stored.object.as_str());
-    let (store, network) = (context.store(), context.network());
-    let sides: Vec<Table> = stored.sides.iter().map(|side| side.table).collect();
-    let target = move_snapshot(store, network, stored.ledger, &staged, &sides).await?;
-    failpoint!("snapshot_moved");
-    snapshot::mark_archived(&*context.session().await?, stored.batch_id, target.as_ref()).await?;
-    Ok(target.to_string())
 }
 
 /// Drains and stages all tables of the state at a checkpoint.
