@@ -73,7 +73,12 @@ impl Maker {
     /// names, [`Error::Unreachable`], and [`Error::Scratch`].
     pub(crate) async fn make(self, ledger: u32) -> Result<Option<Prepared>> {
         let name = checkpoints::state(ledger);
-        let Some(json) = self.files.small(&name, STATE_BYTES).await? else { return Ok(None) };
+        let json = match self.files.small(&name, STATE_BYTES).await {
+            // forbidden, for example
+            Err(Error::Unreachable { .. }) if !self.files.exists(&name).await? => return Ok(None),
+            json => json?,
+        };
+        let Some(json) = json else { return Ok(None) };
         let at = |fault: Fault| fault.at(&name, ledger);
         let state = State::parse(&json).map_err(at)?;
         self.check_place(&state, ledger).map_err(at)?;
