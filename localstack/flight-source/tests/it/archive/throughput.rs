@@ -28,6 +28,7 @@ async fn every_entry_of_a_large_state_arrives_in_little_memory() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_flight-source"))
         .args(["--listen", "127.0.0.1:0", "--archive", folder.path().to_str().unwrap()])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut line = String::new();
