@@ -11,6 +11,7 @@ use crate::record::{AssetRecord, Record, TtlRecord, asset_records, records, ttl_
 mod real;
 mod refusals;
 mod states;
+mod stores;
 mod throughput;
 mod web;
 mod wire;

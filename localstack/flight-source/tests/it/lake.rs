@@ -12,7 +12,7 @@ mod captures;
 mod columns;
 mod faults;
 pub(crate) mod independent;
-mod layouts;
+pub(crate) mod layouts;
 mod maker;
 mod mutations;
 mod real;

@@ -16,6 +16,8 @@ pub(super) struct Web {
     seen: Mutex<Vec<String>>,
     /// What has to be in a path for the second half of the file to wait.
     slow: Option<&'static str>,
+    /// What it says of a file that is not there.
+    absent: &'static str,
     /// How many such halves may go on.
     pub(super) go_on: Semaphore,
 }
@@ -23,10 +25,19 @@ pub(super) struct Web {
 impl Web {
     /// Serves a directory, and returns the address too. The second half of a file with `slow` in its path waits.
     pub(super) async fn serve(root: &Path, slow: Option<&'static str>) -> (Arc<Web>, String) {
+        Self::serve_with(root, slow, "404 Not Found").await
+    }
+
+    /// The same of a server that says something else of a file that is not there.
+    pub(super) async fn serve_with(
+        root: &Path,
+        slow: Option<&'static str>,
+        absent: &'static str,
+    ) -> (Arc<Web>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/some/where", listener.local_addr().unwrap());
-        let web = Web { root: root.to_owned(), seen: Mutex::default(), slow, go_on: Semaphore::new(0) };
-        let web = Arc::new(web);
+        let (seen, go_on) = (Mutex::default(), Semaphore::new(0));
+        let web = Arc::new(Web { root: root.to_owned(), seen, slow, absent, go_on });
         let serving = web.clone();
         tokio::spawn(async move {
             loop {
@@ -55,9 +66,9 @@ impl Web {
         self.seen.lock().unwrap().push(line.clone());
         let path = line.split(' ').nth(1).unwrap().trim_start_matches("/some/where/").to_owned();
         let Ok(file) = std::fs::read(self.root.join(&path)) else {
-            let _ = client
-                .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .await;
+            let answer =
+                format!("HTTP/1.1 {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", self.absent);
+            let _ = client.write_all(answer.as_bytes()).await;
             return;
         };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", file.len());

@@ -185,7 +185,7 @@ async fn a_lake_is_no_longer_read_when_the_client_disconnects() {
 }
 
 /// Uploads a directory.
-async fn upload(directory: &Path, bucket: &Bucket, prefix: &str) {
+pub(crate) async fn upload(directory: &Path, bucket: &Bucket, prefix: &str) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         let key = format!("{prefix}/{}", entry.file_name().to_str().unwrap());
@@ -197,7 +197,7 @@ async fn upload(directory: &Path, bucket: &Bucket, prefix: &str) {
 }
 
 /// Access to the local S3 without signatures.
-fn anonymous(bucket: &Bucket, prefix: &str) -> LakeOptions {
+pub(crate) fn anonymous(bucket: &Bucket, prefix: &str) -> LakeOptions {
     let endpoint = bucket.env().into_iter().find(|(name, _)| name == "AWS_ENDPOINT_URL").unwrap().1;
     LakeOptions {
         url: bucket.url(prefix),
