@@ -40,13 +40,23 @@ pub(crate) fn batches(
 ) -> Batches {
     let most = |row_bytes: usize| batch_rows.clamp(1, MESSAGE_BYTES / row_bytes);
     match table {
-        Table::Data => Box::new(Data { at, entries: settled.entries(), batch_rows: batch_rows.max(1) }),
-        Table::Ttl => Box::new(Ttl { at, entries: settled.entries(), batch_rows: most(TTL_ROW_BYTES) }),
+        Table::Data => until_error(Data { at, entries: settled.entries(), batch_rows: batch_rows.max(1) }),
+        Table::Ttl => until_error(Ttl { at, entries: settled.entries(), batch_rows: most(TTL_ROW_BYTES) }),
         Table::Assets => {
             let bytes = BufReader::new(assets.reader());
-            Box::new(Assets { at, bytes, file: assets.clone(), batch_rows: most(ASSET_ROW_BYTES) })
+            until_error(Assets { at, bytes, file: assets.clone(), batch_rows: most(ASSET_ROW_BYTES) })
         }
     }
+}
+
+/// The batches up to the first error, and the error.
+fn until_error(mut batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static) -> Batches {
+    let mut failed = false;
+    Box::new(std::iter::from_fn(move || {
+        let next = if failed { None } else { batches.next() };
+        failed |= matches!(next, Some(Err(_)));
+        next
+    }))
 }
 
 struct Data {
@@ -161,5 +171,19 @@ impl Iterator for Assets {
             }
         }
         (rows > 0).then(|| columns.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn nothing_follows_an_error() {
+        let batch = || RecordBatch::new_empty(Table::Ttl.source_schema());
+        let all = [Ok(batch()), Err(Error::Unexpected(String::new())), Ok(batch())];
+        let seen: Vec<bool> = until_error(all.into_iter()).map(|batch| batch.is_ok()).collect();
+        assert_eq!(seen, [true, false]);
     }
 }
