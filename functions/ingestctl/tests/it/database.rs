@@ -222,7 +222,10 @@ async fn an_upgrade_says_how_to_load_anew_what_an_earlier_release_loaded() {
     let before = "delete from contract_data.schema_history where version > 5;
                   drop table contract_data.window_tables, contract_data.ttl_changes, contract_data.entry_ttls,
                     contract_data.retained_ttls, contract_data.folded_ledgers, contract_data.named_assets,
-                    contract_data.replaced_ttls cascade;
+                    contract_data.replaced_ttls, contract_data.snapshots, contract_data.snapshot_tables,
+                    contract_data.snapshot_ttls cascade;
+                  drop trigger retained_states_claimed on contract_data.retained_states;
+                  drop function contract_data.check_snapshot;
                   drop statistics contract_data.key_states_asset;
                   alter table contract_data.entries drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;
                   alter table contract_data.retained_states drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;

@@ -8,7 +8,7 @@ use flight_source::{Archive, ArchiveOptions, Dataset, Lake, LakeOptions, Server,
 use pipeline::{CheckpointVerification, SnapshotOptions};
 use tempfile::TempDir;
 use testkit::asset::TESTNET;
-use testkit::network::{Action, Driver, Network, is_temporary};
+use testkit::network::{Action, Driver, Kept, Network, is_temporary};
 use tokio::task::AbortHandle;
 
 use crate::support::World;
@@ -177,8 +177,13 @@ async fn a_ledger_that_is_not_the_networks_is_found() {
     let mut other = Network::new(2, 23, TESTNET);
     let mut driver = Driver::new(5);
     driver.close_up_to(&mut other, 300);
-    let key = other.now().kept().into_iter().find_map(|(hash, kept)| {
-        (kept.is_data() && kept.live_until.is_some_and(|until| until > 700)).then_some((hash, kept))
+    // An entry that the network does not change up to the next checkpoint.
+    let later = network.state(319).kept();
+    let key = other.now().kept().into_iter().find(|(hash, kept)| {
+        let same = |later: &Kept| later.live_until.is_some() && later.entry == kept.entry;
+        kept.is_data()
+            && kept.live_until.is_some_and(|until| until > 319)
+            && later.get(hash).is_some_and(same)
     });
     let (hash, kept) = key.expect("an entry that lives");
     let stellar_xdr::LedgerEntryData::ContractData(mut data) = kept.entry.data.clone() else {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::World;
 
 /// All that a role needs to load, without owning anything.
-pub(super) const GRANTS: [(&str, &str); 13] = [
+pub(super) const GRANTS: [(&str, &str); 14] = [
     ("usage", "schema contract_data"),
     ("select", "contract_data.schema_history"),
     ("select", "contract_data.settings"),
@@ -25,6 +25,7 @@ pub(super) const GRANTS: [(&str, &str); 13] = [
     ("execute", "function contract_data.finish_window"),
     ("execute", "function contract_data.mark_archived"),
     ("execute", "function contract_data.fold_pending"),
+    ("select", "contract_data.snapshots"),
 ];
 
 /// Needed once, by the first load: it stores the fingerprint.
@@ -36,7 +37,11 @@ const SCHEDULE: &str = "execute on function contract_data.store_schedule_start, 
 /// Needed to verify: the state, and what retention left of older ledgers.
 pub(super) const VERIFY: &str =
     "select on contract_data.retained_states, contract_data.key_states, contract_data.contract_assets,
-       contract_data.ttl_changes, contract_data.entry_ttls, contract_data.retained_ttls, contract_data.folded_ledgers";
+       contract_data.ttl_changes, contract_data.entry_ttls, contract_data.retained_ttls, contract_data.folded_ledgers,
+       contract_data.snapshot_tables";
+
+/// Needed to verify too.
+pub(super) const VERIFY_SNAPSHOT: &str = "execute on function contract_data.snapshot_ledgers";
 
 /// Ledgers 1 to 30 in each of which an asset is learnt, a balance changes and an entry comes.
 fn chain() -> Chain {
@@ -94,7 +99,9 @@ async fn check_role(world: &World, role: &str) {
     owner.execute(&format!("grant {SCHEDULE} to {role}")).await;
     world.run().await.unwrap();
     assert_eq!(owner.value("select count(distinct ledger_sequence) from contract_data.entries").await, "30");
-    owner.execute(&format!("grant {VERIFY} to {role}")).await;
+    for rights in [VERIFY, VERIFY_SNAPSHOT] {
+        owner.execute(&format!("grant {rights} to {role}")).await;
+    }
     world.verified().await;
 
     let session = testkit::database::connect(url.as_str()).await;

@@ -8,7 +8,7 @@ use testkit::{Asset, Chain, Row, asset};
 use url::Url;
 use uuid::Uuid;
 
-use super::access::{FINGERPRINT, GRANTS, VERIFY};
+use super::access::{FINGERPRINT, GRANTS, VERIFY, VERIFY_SNAPSHOT};
 use crate::support::World;
 
 /// The additional rights for `--force`.
@@ -18,7 +18,7 @@ const MORE: [(&str, &str); 2] = [
 ];
 
 /// Rights of loading without which a forced replay fails as well: it says so before anything is replaced.
-const SHARED: [usize; 5] = [1, 2, 4, 5, 10];
+const SHARED: [usize; 6] = [1, 2, 4, 5, 10, 13];
 
 /// Ledgers 1 to 10 with an asset, a balance and an entry in each, whose values are told in one way or another.
 fn chain(value: u64) -> Chain {
@@ -86,7 +86,9 @@ async fn check_role(world: &World, role: &str) {
         check_denied(world, grant, "permission denied for ").await;
         owner.execute(&format!("grant {grant} to {role}")).await;
     }
-    owner.execute(&format!("grant {VERIFY} to {role}")).await;
+    for rights in [VERIFY, VERIFY_SNAPSHOT] {
+        owner.execute(&format!("grant {rights} to {role}")).await;
+    }
     world.verified().await;
 }
 
