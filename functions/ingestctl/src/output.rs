@@ -464,7 +464,7 @@ pub(crate) fn verification(verification: &Verification) {
     }
     let compared =
         format!("{}, {} compared", count(verification.windows, "window"), count(verification.rows, "row"));
-    if let Some(ledger) = verification.retained_from {
+    if let Some(ledger) = verification.retained_from.filter(|_| verification.not_retained > 0) {
         println!(
             "Ledgers below {ledger} are not retained: {} {} not compared.",
             count(verification.not_retained, "window"),
