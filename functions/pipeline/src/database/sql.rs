@@ -129,4 +129,8 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "states_at",
     "storage",
     "changes_between",
+    "token_metadata",
+    "contract_tokens",
+    "token_balances",
+    "get_token_holders",
 ];

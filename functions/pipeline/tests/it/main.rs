@@ -24,6 +24,7 @@ mod retention;
 mod secret;
 mod stock;
 mod tables;
+mod tokens;
 mod queries;
 mod real_data;
 mod real_lake;
