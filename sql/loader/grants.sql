@@ -54,7 +54,7 @@ declare
       "execute on function contract_data.scval, contract_data.encode_strkey, contract_data.xdr_address, contract_data.xdr_error",
       "execute on function contract_data.xdr_escaped, contract_data.xdr_int32, contract_data.xdr_int64, contract_data.xdr_number, contract_data.xdr_text",
       "execute on function contract_data.known_history, contract_data.states_at, contract_data.storage, contract_data.changes_between",
-      "execute on function contract_data.token_metadata, contract_data.get_token_holders"
+      "execute on function contract_data.token_metadata, contract_data.get_token_holders, contract_data.strkey_xdr"
     ]
   }$json$;
 begin

@@ -227,6 +227,7 @@ async fn an_upgrade_says_how_to_load_anew_what_an_earlier_release_loaded() {
                   drop trigger retained_states_claimed on contract_data.retained_states;
                   drop function contract_data.check_snapshot;
                   drop index contract_data.key_states_instances;
+                  drop view contract_data.hubble_contract_data;
                   drop statistics contract_data.key_states_asset;
                   alter table contract_data.entries drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;
                   alter table contract_data.retained_states drop column ledger_entry_change, drop column token_holder, drop column token_amount cascade;

@@ -136,6 +136,7 @@ async fn owner_migrates_loader_loads_reader_reads() {
         "select * from contract_data.contract_tokens",
         "select * from contract_data.token_balances",
         "select * from contract_data.get_token_holders('C')",
+        "select * from contract_data.hubble_contract_data",
         "select * from contract_data.token_metadata('AADwAAAAhNRVRBREFUQ')",
         // an error, a number of 64 bits, a nonce, a text with an escape and an address
         "select contract_data.scval('AAAAEAAAAAEAAAAFAAAAAgAAAAAAAAABAAAABf//////////AAAAFQAAAAAAAAAAAAAADgAAAAH/AAAAAAAAEgAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==')",

@@ -133,4 +133,6 @@ pub(super) const FUNCTIONS: &[Function] = functions![
     "contract_tokens",
     "token_balances",
     "get_token_holders",
+    "strkey_xdr",
+    "hubble_contract_data",
 ];

@@ -17,6 +17,7 @@ mod lives;
 mod network;
 mod fold;
 mod force;
+mod hubble;
 mod failures;
 mod releases;
 mod restore;
