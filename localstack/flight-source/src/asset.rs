@@ -46,7 +46,8 @@ pub(crate) fn symbol(text: &str) -> Result<ScVal, Error> {
     Ok(ScVal::Symbol(ScSymbol(text.try_into()?)))
 }
 
-fn string(text: &str) -> Result<ScVal, Error> {
+/// A string.
+pub(crate) fn string(text: &str) -> Result<ScVal, Error> {
     Ok(ScVal::String(ScString(text.try_into()?)))
 }
 

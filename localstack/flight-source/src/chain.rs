@@ -12,6 +12,7 @@ use pipeline::contract::tables::Table;
 use crate::dataset::{Batches, Close, Count, Dataset};
 use crate::error::{Error, Result};
 
+mod apps;
 mod assets;
 mod calendar;
 mod cast;

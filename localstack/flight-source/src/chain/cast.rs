@@ -11,8 +11,9 @@ use stellar_xdr::{
     Uint256, WriteXdr,
 };
 
+use super::apps::{self, APPS};
 use super::dice::{Dice, Use};
-use super::keys::{Content, Key, OneOff, of_holder};
+use super::keys::{Content, Key, OneOff, address, of_holder};
 use super::lives::is_persistent;
 use super::values::{self, Template, Values};
 use crate::asset::{self, AssetColumns, symbol, vec};
@@ -48,12 +49,14 @@ pub(crate) const NEVER: u16 = 7;
 /// The number of assets in trustlines that have no contract.
 const WITHOUT_CONTRACT: usize = 48;
 
-/// The number of Wasm contracts.
-const WASM: u16 = 288;
+/// The number of Wasm contracts whose entries mean nothing, which follow the asset contracts.
+pub(crate) const WASM: u16 = 288;
 /// The number of different Wasm codes.
 const CODES_OF_WASM: u64 = 60;
 /// The number of contracts that hold balances.
 const HOLDERS: usize = 4096;
+/// The number of people who use the apps.
+const PEOPLE: usize = 512;
 
 /// The kind of a contract.
 #[derive(Debug)]
@@ -86,6 +89,8 @@ pub(crate) struct Cast {
     pub(crate) contracts: Vec<Contract>,
     /// Strkeys of the holders.
     pub(crate) holders: Vec<Box<str>>,
+    /// Values that name the people who use the apps.
+    pub(crate) people: Vec<Vec<u8>>,
     pub(crate) keys: Vec<Key>,
     /// The index in `keys` of the first short-lived entry; they are the last.
     pub(crate) mortals: usize,
@@ -121,6 +126,7 @@ impl Cast {
         let mut cast = Self {
             contracts: Vec::new(),
             holders: holders.iter().map(|id| strkey(*id).into_boxed_str()).collect(),
+            people: Vec::new(),
             keys: Vec::new(),
             mortals: 0,
             codes: Vec::new(),
@@ -138,6 +144,15 @@ impl Cast {
             ids.push(name(1, i));
             let code = Dice::at(seed, Use::Names, 2, i as u64).below(CODES_OF_WASM) as usize;
             cast.wasm_contract(i, ids[usize::from(ASSETS) + i], name(4, code), &holders)?;
+        }
+        let people: Vec<[u8; 32]> = (0..PEOPLE).map(|i| name(6, i)).collect();
+        for (i, id) in people.iter().enumerate() {
+            cast.people.push(ScVal::Address(apps::someone(i, *id)).to_xdr(Limits::none())?);
+        }
+        for app in 0..usize::from(APPS) {
+            ids.push(name(7, app));
+            let tokens = [ids[usize::from(ASSETS + WASM)], ids[1]];
+            cast.app(app, ids[ids.len() - 1], name(4, app), tokens, &people)?;
         }
         for i in 0..CODES_OF_WASM as usize {
             let code = LedgerKey::ContractCode(LedgerKeyContractCode { hash: Hash(name(4, i)) });
@@ -191,7 +206,12 @@ impl Cast {
         for rank in 0..balances {
             let holder = (rank + i * 331) % HOLDERS;
             let content = Content::Balance { holder: holder as u16, rank: rank as u32 };
-            self.keys.push(Key::new((contract, id), of_holder("Balance", holders[holder])?, true, content)?);
+            self.keys.push(Key::new(
+                (contract, id),
+                of_holder("Balance", address(holders[holder]))?,
+                true,
+                content,
+            )?);
         }
         let instance = asset::instance(asset)?.to_xdr(Limits::none())?;
         self.contracts.push(Contract {
@@ -222,7 +242,7 @@ impl Cast {
             let (key, persistent) = match rank % 6 {
                 0 => (symbol(&format!("State{rank}"))?, true),
                 1 => (vec(vec![symbol("Position")?, number])?, true),
-                2 => (of_holder("Balance", holder)?, true),
+                2 => (of_holder("Balance", address(holder))?, true),
                 3 => (vec(vec![symbol("Allowance")?, number])?, false),
                 4 => (number, rank % 4 == 0),
                 _ => (vec(vec![symbol("Oracle")?, ScVal::U32(rank as u32)])?, rank % 4 == 1),
@@ -240,6 +260,27 @@ impl Cast {
         Ok(())
     }
 
+    fn app(
+        &mut self,
+        app: usize,
+        id: [u8; 32],
+        code: [u8; 32],
+        tokens: [[u8; 32]; 2],
+        people: &[[u8; 32]],
+    ) -> Result<(), Error> {
+        let first_key = self.keys.len();
+        self.keys.extend(apps::keys(app, (self.contracts.len() as u16, id), people)?);
+        self.contracts.push(Contract {
+            strkey: strkey(id),
+            kind: Kind::Wasm(base16(&code)),
+            instance: apps::instance(app, code, tokens)?,
+            first_key,
+            keys: self.keys.len() - first_key - 1,
+            one_off: None,
+        });
+        Ok(())
+    }
+
     /// A short-lived entry: one in four is a balance, of a holder that has no other.
     fn mortal(&mut self, i: usize, ids: &[[u8; 32]], holder: [u8; 32]) -> Result<Key, Error> {
         let place = i / 4;
@@ -250,7 +291,7 @@ impl Cast {
                 let content =
                     Content::Balance { holder: self.holders.len() as u16, rank: 1 + (place % 500) as u32 };
                 self.holders.push(strkey(holder).into_boxed_str());
-                (place % usize::from(ASSETS), of_holder("Balance", holder)?, content)
+                (place % usize::from(ASSETS), of_holder("Balance", address(holder))?, content)
             }
             1 => (wasm, vec(vec![symbol("Order")?, number])?, Content::Any),
             2 => (wasm, vec(vec![symbol("Quote")?, number])?, Content::Any),
@@ -276,7 +317,7 @@ mod tests {
     #[test]
     fn every_entry_has_a_hash_of_its_own() {
         let cast = Cast::new(7, pipeline::PUBNET, 512).unwrap();
-        assert_eq!(cast.contracts.len(), usize::from(ASSETS + WASM));
+        assert_eq!(cast.contracts.len(), usize::from(ASSETS + WASM + APPS));
         let hashes: HashSet<_> = cast.keys.iter().map(|key| &key.hash).collect();
         assert_eq!(hashes.len(), cast.keys.len());
         for contract in &cast.contracts {

@@ -3,8 +3,9 @@
 use pipeline::contract::tables::entry_change;
 
 use super::Chain;
+use super::apps::APPS;
 use super::calendar::Event;
-use super::cast::{ASSETS, Cast};
+use super::cast::{ASSETS, Cast, WASM};
 use super::dice::{Dice, Use};
 use super::lives::{Life, Step};
 
@@ -115,7 +116,7 @@ impl Changes {
     }
 
     /// A random change: sometimes the last one again, identical or with another value; otherwise a balance or another entry
-    /// of a contract, most often of a popular one.
+    /// of a contract, most often of a popular one; one in thirty is of an app.
     fn ordinary(&mut self, cast: &Cast) -> Change {
         let (throw, value) = (self.dice.below(1_000), self.dice.next());
         match (throw, self.last) {
@@ -123,12 +124,16 @@ impl Changes {
             (12..90, Some(last)) => return self.written(last.subject, value),
             _ => {}
         }
-        let assets = usize::from(ASSETS);
+        let (assets, wasm) = (usize::from(ASSETS), usize::from(WASM));
         let subject = if throw >= 520 {
             let contract = &cast.contracts[self.dice.rank(assets)];
             Subject::Known(contract.first_key + 1 + self.dice.rank(contract.keys))
+        } else if throw >= 485 {
+            let contract = &cast.contracts[assets + wasm + self.dice.rank(usize::from(APPS))];
+            let key = if self.dice.one_in(6) { 0 } else { 1 + self.dice.rank(contract.keys) };
+            Subject::Known(contract.first_key + key)
         } else {
-            let place = assets + self.dice.rank(cast.contracts.len() - assets);
+            let place = assets + self.dice.rank(wasm);
             let contract = &cast.contracts[place];
             match self.dice.below(100) {
                 0..10 => Subject::OneOff(place),

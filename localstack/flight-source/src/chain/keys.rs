@@ -20,6 +20,12 @@ pub(crate) enum Content {
     Balance { holder: u16, rank: u32 },
     /// The contract's instance.
     Instance,
+    /// An amount of a token that is no Stellar asset, of the holder of this rank.
+    Amount { rank: u32 },
+    /// What one may spend of another's tokens.
+    Allowance,
+    /// The owner of a thing.
+    Owner,
     /// Any other value.
     Any,
 }
@@ -57,7 +63,7 @@ impl Key {
 /// The XDR of the ledger key.
 fn ledger_key(contract: [u8; 32], key: ScVal, persistent: bool) -> Result<Vec<u8>, Error> {
     let durability = durability_of(persistent);
-    let contract = ScAddress::Contract(ContractId(Hash(contract)));
+    let contract = address(contract);
     LedgerKey::ContractData(LedgerKeyContractData { contract, key, durability }).to_xdr(Limits::none())
 }
 
@@ -67,8 +73,13 @@ pub(crate) fn durability_of(persistent: bool) -> ContractDataDurability {
 }
 
 /// The key `[Name, Address]`, under which token contracts store the balance of a holder.
-pub(crate) fn of_holder(name: &str, holder: [u8; 32]) -> Result<ScVal, Error> {
-    vec(vec![symbol(name)?, ScVal::Address(ScAddress::Contract(ContractId(Hash(holder))))])
+pub(crate) fn of_holder(name: &str, holder: ScAddress) -> Result<ScVal, Error> {
+    vec(vec![symbol(name)?, ScVal::Address(holder)])
+}
+
+/// The address of a contract.
+pub(crate) fn address(contract: [u8; 32]) -> ScAddress {
+    ScAddress::Contract(ContractId(Hash(contract)))
 }
 
 /// The number in the key of an entry that is written only in this ledger, with this value.
@@ -102,10 +113,10 @@ impl OneOff {
     /// Writes the key in base64 and the hash of the entry with this number into the strings; `xdr` is a scratch buffer.
     pub(crate) fn write(&self, number: u128, xdr: &mut Vec<u8>, key: &mut String, hash: &mut String) {
         key.clear();
-        self.key.put(&number.to_be_bytes(), xdr);
+        self.key.put(&[&number.to_be_bytes()], xdr);
         BASE64_STANDARD.encode_string(&xdr, key);
         hash.clear();
-        self.ledger_key.put(&number.to_be_bytes(), xdr);
+        self.ledger_key.put(&[&number.to_be_bytes()], xdr);
         push_base16(hash, &Sha256::digest(xdr));
     }
 }

@@ -107,7 +107,7 @@ impl Pen {
         let contract = &cast.contracts[place];
         // The columns that few rows have.
         let mut row = Row::default();
-        self.value(cast, place, content, &mut dice, &mut row);
+        self.value(cast, (place, content), ledger, &mut dice, &mut row);
         let (key_xdr, ledger_key_hash) = match (change.subject, &contract.one_off) {
             (Subject::Known(key), _) => (&*cast.keys[key].xdr, &*cast.keys[key].hash),
             (Subject::OneOff(_), one_off) => {
@@ -158,8 +158,8 @@ impl Pen {
     fn value<'a>(
         &mut self,
         cast: &'a Cast,
-        contract: usize,
-        content: Content,
+        (contract, content): (usize, Content),
+        ledger: u32,
         dice: &mut Dice,
         row: &mut Row<'a>,
     ) {
@@ -171,6 +171,18 @@ impl Pen {
                 row.balance = i64::try_from(amount).ok();
             }
             Content::Instance => cast.contracts[contract].instance.fill(dice, &mut self.xdr),
+            Content::Amount { rank } => {
+                cast.values.amount(amount(contract as u16, rank, dice) / 10, &mut self.xdr);
+            }
+            Content::Allowance => {
+                let amount = i128::from(1 + dice.below(1_000)) * 1_000_000;
+                let until = ledger.saturating_add(dice.below(20_000) as u32);
+                cast.values.allowance(amount, until, &mut self.xdr);
+            }
+            Content::Owner => {
+                let owner = dice.rank(cast.people.len());
+                self.xdr.clone_from(&cast.people[owner]);
+            }
             Content::Any => cast.values.any(dice, &mut self.xdr),
         }
         self.val.clear();

@@ -46,11 +46,11 @@ impl Template {
         }
     }
 
-    /// Writes the value into `out`, with `content` in its first hole, which must have the same length.
-    pub(crate) fn put(&self, content: &[u8], out: &mut Vec<u8>) {
+    /// Writes the value into `out`, with these contents in its first holes, which must have the same lengths.
+    pub(crate) fn put(&self, contents: &[&[u8]], out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.bytes);
-        if let Some(hole) = self.holes.first() {
+        for (hole, content) in self.holes.iter().zip(contents) {
             out[hole.clone()].copy_from_slice(content);
         }
     }
@@ -73,17 +73,19 @@ const SHAPES: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Values {
     balances: [Template; 3],
+    amount: Template,
+    allowance: Template,
     any: Vec<Template>,
 }
 
 impl Values {
     /// Makes the templates.
     pub(crate) fn new() -> Result<Self, Error> {
+        let amount = |fill| ScVal::I128(Int128Parts { hi: i64::from_be_bytes([fill; 8]), lo: all(fill) });
         let balance = |authorized, clawback| {
             Template::new(|fill| {
-                let amount = ScVal::I128(Int128Parts { hi: i64::from_be_bytes([fill; 8]), lo: all(fill) });
                 map(vec![
-                    (symbol("amount")?, amount),
+                    (symbol("amount")?, amount(fill)),
                     (symbol("authorized")?, ScVal::Bool(authorized)),
                     (symbol("clawback")?, ScVal::Bool(clawback)),
                 ])
@@ -96,7 +98,28 @@ impl Values {
                 any.push(Template::new(|fill| shaped(shape, size, fill))?);
             }
         }
-        Ok(Self { balances: [balance(true, false)?, balance(true, true)?, balance(false, false)?], any })
+        let allowance = Template::new(|fill| {
+            map(vec![
+                (symbol("amount")?, amount(fill)),
+                (symbol("live_until_ledger")?, ScVal::U32(u32::from_be_bytes([fill; 4]))),
+            ])
+        })?;
+        Ok(Self {
+            balances: [balance(true, false)?, balance(true, true)?, balance(false, false)?],
+            amount: Template::new(|fill| Ok(amount(fill)))?,
+            allowance,
+            any,
+        })
+    }
+
+    /// An amount of a token that is no Stellar asset.
+    pub(crate) fn amount(&self, amount: i128, out: &mut Vec<u8>) {
+        self.amount.put(&[&amount.to_be_bytes()], out);
+    }
+
+    /// An allowance up to this ledger.
+    pub(crate) fn allowance(&self, amount: i128, until: u32, out: &mut Vec<u8>) {
+        self.allowance.put(&[&amount.to_be_bytes(), &until.to_be_bytes()], out);
     }
 
     /// A balance of a Stellar asset contract: amount, authorized, clawback.
@@ -106,7 +129,7 @@ impl Values {
             1..=2 => &self.balances[1],
             _ => &self.balances[0],
         };
-        template.put(&amount.to_be_bytes(), out);
+        template.put(&[&amount.to_be_bytes()], out);
     }
 
     /// A random value of a contract: mostly small, sometimes tens of KiB.
@@ -134,7 +157,7 @@ fn all(fill: u8) -> u64 {
 }
 
 /// A number of up to 48 bits: real amounts and counters use only part of their type.
-fn number(fill: u8) -> u64 {
+pub(crate) fn number(fill: u8) -> u64 {
     all(fill) >> 16
 }
 
