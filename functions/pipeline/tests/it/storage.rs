@@ -157,3 +157,49 @@ async fn entries_now_and_then_and_between_are_those_of_the_model() {
         check(&world, &changes, boundary - 1).await;
     }
 }
+
+#[tokio::test]
+async fn an_entry_lives_up_to_and_with_its_last_ledger() {
+    let rows = vec![
+        Row::at(1).key(1).value(1).expires(5),
+        Row::at(1).key(2).value(2).expires(4),
+        Row::at(5).contract(2),
+    ];
+    let source = Chain::of_rows(rows).serve();
+    let world = World::around(&source).await;
+    world.replay(1, 5).await.unwrap();
+    let id = testkit::rows::contract(1);
+    let persistent = testkit::rows::PERSISTENT;
+    let lives = |first: &str, second: &str| {
+        [format!("1 1 {persistent} {first} 1/0"), format!("2 2 {persistent} {second} 1/1")]
+    };
+    let now = states_of(&format!("storage('{id}')"));
+    assert_eq!(world.database.rows(&now).await, lives("live", "unknown"));
+    for (ledger, expected) in [(4, lives("live", "live")), (5, lives("live", "unknown"))] {
+        let then = states_of(&format!("states_at('{id}', {ledger})"));
+        assert_eq!(world.database.rows(&then).await, expected, "at {ledger}");
+    }
+}
+
+#[tokio::test]
+async fn a_removal_of_what_was_never_seen_has_the_value_before() {
+    let rows = vec![
+        Row::at(1).contract(2),
+        Row::at(2).key(1).value(7).deleted(),
+        Row::at(3).key(1).value(8),
+        Row::at(4).key(2).value(9).deleted(),
+        Row::at(4).key(2).value(9).deleted(),
+    ];
+    let source = Chain::of_rows(rows).serve();
+    let world = World::around(&source).await;
+    world.replay(1, 4).await.unwrap();
+    let changes = format!(
+        "select ledger_sequence, change, value_before ->> 'u64', value_after ->> 'u64'
+         from contract_data.changes_between('{}', 0, 4)",
+        testkit::rows::contract(1)
+    );
+    assert_eq!(
+        world.database.rows(&changes).await,
+        ["2 | removed | 7 | -", "3 | created | - | 8", "4 | removed | 9 | -", "4 | removed | 9 | -"]
+    );
+}
