@@ -3,15 +3,19 @@
 alter table contract_data.settings alter column oldest_loader set default 8;
 update contract_data.settings set oldest_loader = 8;
 
+-- A number of the network's XDR, from 0 to 4.
 alter table contract_data.entries
+  -- squawk-ignore prefer-bigint-over-smallint
   add column ledger_entry_change smallint,
   add column token_holder text collate "C",
   add column token_amount numeric(39, 0);
 alter table contract_data.retained_states
+  -- squawk-ignore prefer-bigint-over-smallint
   add column ledger_entry_change smallint,
   add column token_holder text collate "C",
   add column token_amount numeric(39, 0);
 alter table contract_data.key_states
+  -- squawk-ignore prefer-bigint-over-smallint
   add column ledger_entry_change smallint,
   add column token_holder text collate "C",
   add column token_amount numeric(39, 0);
@@ -33,6 +37,7 @@ begin
   end loop;
 end $$;
 
--- The holders of any token, the largest first.
+-- The holders of any token, the largest first. Not concurrently: a migration is one transaction. Loads wait for it, readers do not.
+-- squawk-ignore require-concurrent-index-creation
 create index key_states_token_holders on contract_data.key_states (contract_id, coalesce(token_amount, balance) desc)
   where coalesce(token_holder, balance_holder) is not null and not deleted;
