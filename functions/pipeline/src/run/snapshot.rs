@@ -109,11 +109,11 @@ pub(super) async fn take(
         client.limit(LONG_WORK).await?;
         load_snapshot(&mut client, context.store(), &object, source).await
     };
-    let loaded = retry(context.clients.config.max_retries, "load", load).await?;
-    let stored = snapshot::stored(client).await?;
+    retry(context.clients.config.max_retries, "load", load).await?;
+    // The first session has been idle meanwhile and may have died.
+    let stored = snapshot::stored(&*context.session().await?).await?;
     let stored = stored.ok_or_else(|| Error::Unexpected("the snapshot is not recorded".to_owned()))?;
-    let ours = stored.batch_id == object.footer.batch_id;
-    if !ours {
+    if stored.batch_id != object.footer.batch_id {
         if !options.from_archive {
             remove_staged(context.store(), &object.path).await?;
         }
@@ -128,7 +128,7 @@ pub(super) async fn take(
         "loaded the snapshot"
     );
     let object = archive_snapshot(context, &stored).await?;
-    Ok(SnapshotReport { object, loaded: loaded || ours, ..report_of(&stored) })
+    Ok(SnapshotReport { object, loaded: true, ..report_of(&stored) })
 }
 
 fn report_of(stored: &StoredSnapshot) -> SnapshotReport {
