@@ -29,6 +29,6 @@ pub(crate) use client::Client;
 pub(crate) use connect::connect;
 pub use migrate::{Migration, check, migrate};
 pub(crate) use patience::{LONG_WORK, Limits};
-pub(crate) use row::{get, ledger, sides, window};
+pub(crate) use row::{get, ledger, side, sides, window};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use transaction::{begin, commit, try_lock};

@@ -50,13 +50,13 @@ const POINTS: [&str; 13] = [
     "staged=2*off->return",
     "snapshot_claimed=return",
     "copying=return",
-    "snapshot_side_copied=return",
-    "snapshot_side_copied=1*off->return",
+    "side_copied=return",
+    "side_copied=1*off->return",
     "snapshot_copied=return",
     "snapshot_before_commit=return",
     "snapshot_committed=return",
     "snapshot_archiving=return",
-    "snapshot_side_moved=return",
+    "side_moved=return",
     "snapshot_moved=return",
 ];
 

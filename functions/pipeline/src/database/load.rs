@@ -80,7 +80,7 @@ pub(crate) async fn load(
     failpoint!("claimed");
     progress::record_tables(&tx, id, object).await?;
     let copying = Instant::now();
-    copy_tables(&tx, store, object).await?;
+    copy_tables(&tx, store, object, relation).await?;
     let copying = copying.elapsed();
     failpoint!("copied");
     let load_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -137,8 +137,13 @@ pub(super) fn count_tables(object: &StagedObject) {
     }
 }
 
-/// Loads the objects of all tables of a window.
-pub(super) async fn copy_tables(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+/// Loads the objects of all tables of a window or of the snapshot, each into its relation.
+pub(super) async fn copy_tables(
+    tx: &Transaction<'_>,
+    store: &Store,
+    object: &StagedObject,
+    relation: fn(Table) -> &'static str,
+) -> Result<()> {
     for side in object.sides() {
         match side.footer.table {
             Table::Assets => name_assets(tx, store, &side).await?,
@@ -151,12 +156,7 @@ pub(super) async fn copy_tables(tx: &Transaction<'_>, store: &Store, object: &St
 
 /// Streams the object's rows into a relation, and checks number and digest against the footer before they can be
 /// committed.
-pub(super) async fn copy(
-    tx: &Transaction<'_>,
-    store: &Store,
-    object: &StagedObject,
-    relation: &str,
-) -> Result<()> {
+async fn copy(tx: &Transaction<'_>, store: &Store, object: &StagedObject, relation: &str) -> Result<()> {
     let table = object.footer.table;
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
@@ -213,7 +213,7 @@ fn check_rows(object: &StagedObject, digest: RowsDigest) -> Result<u64> {
 
 /// Hands the assets that the object names to the next fold, each once: those that are known, or are not the asset of their
 /// contract, are left out by the database. An asset is a fact of the network, so its rows are not stored.
-pub(super) async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
+async fn name_assets(tx: &Transaction<'_>, store: &Store, object: &StagedObject) -> Result<()> {
     let mut rows = object::open(store, &object.path, object.bytes).await?.rows_of(object)?;
     let mut tuples = Tuples::default();
     let mut digest = RowsDigest::new(Table::Assets);

@@ -3,13 +3,13 @@
 use uuid::Uuid;
 
 use super::client::{Client, Transaction};
-use super::row::{get, ledger, sides, window};
+use super::row::{bigint, get, ledger, sides, window};
 use super::settings::retained_from;
 use super::sql;
 use crate::contract::evidence::RowSource;
 use crate::contract::tables::Table;
 use crate::contract::window::LedgerWindow;
-use crate::error::{DatabaseContext, Error, Result};
+use crate::error::{DatabaseContext, Result};
 use crate::store::StagedObject;
 
 /// The outcome of a claim.
@@ -56,8 +56,7 @@ pub(crate) struct ClaimFacts {
 pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: ClaimFacts) -> Result<Claim> {
     let footer = &object.footer;
     let window = object.window()?;
-    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
-    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let (rows, bytes) = (bigint(footer.rows)?, bigint(object.bytes)?);
     let attempts = i32::try_from(facts.attempts).unwrap_or(i32::MAX);
     let claimed = tx
         .query_one(
@@ -96,8 +95,7 @@ pub(crate) async fn claim(tx: &Transaction<'_>, object: &StagedObject, facts: Cl
 /// Records the window's tables beside `data`, after its claim or its replacement, in the same transaction.
 pub(crate) async fn record_tables(tx: &Transaction<'_>, id: i64, object: &StagedObject) -> Result<()> {
     for side in object.sides() {
-        let number = |n: u64| i64::try_from(n).map_err(|e| Error::Unexpected(e.to_string()));
-        let (rows, bytes) = (number(side.footer.rows)?, number(side.bytes)?);
+        let (rows, bytes) = (bigint(side.footer.rows)?, bigint(side.bytes)?);
         tx.execute(
             "select contract_data.record_table($1, $2, $3, $4, $5)",
             &[&id, &side.footer.table.name(), &rows, &bytes, &side.footer.rows_digest],
@@ -214,8 +212,7 @@ pub(crate) async fn replace(
     facts: ClaimFacts,
 ) -> Result<bool> {
     let footer = &object.footer;
-    let rows = i64::try_from(footer.rows).map_err(|e| Error::Unexpected(e.to_string()))?;
-    let bytes = i64::try_from(object.bytes).map_err(|e| Error::Unexpected(e.to_string()))?;
+    let (rows, bytes) = (bigint(footer.rows)?, bigint(object.bytes)?);
     let row = tx
         .query_one(
             "select contract_data.replace_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",

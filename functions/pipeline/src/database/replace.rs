@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::client::Client;
+use super::digest::relation;
 use super::fold;
 use super::load::{copy_tables, count_tables, ensure_partition, enter, read_back};
 use super::progress::{self, ClaimFacts};
@@ -48,7 +49,7 @@ pub(crate) async fn replace(
     failpoint!("removed");
     progress::record_tables(&tx, id, object).await?;
     let copying = Instant::now();
-    copy_tables(&tx, store, object).await?;
+    copy_tables(&tx, store, object, relation).await?;
     let copying = copying.elapsed();
     failpoint!("copied");
     fold::fold_window(&tx, id).await?;

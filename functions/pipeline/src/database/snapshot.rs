@@ -4,9 +4,10 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::client::{Client, Transaction};
-use super::load::{copy, enter, name_assets};
+use super::digest;
+use super::load::{copy_tables, enter};
 use super::progress::covering;
-use super::row::{get, ledger};
+use super::row::{bigint, get, ledger, side};
 use super::transaction::{begin, commit};
 use crate::contract::evidence::RowSource;
 use crate::contract::tables::Table;
@@ -74,17 +75,6 @@ pub(crate) async fn stored(client: &Client) -> Result<Option<StoredSnapshot>> {
     }))
 }
 
-/// What is recorded of another table's object; `None` for a table that this release does not know.
-fn side(row: &tokio_postgres::Row) -> Result<Option<Side>> {
-    let Some(table) = Table::named(get(row, "table_name")?) else { return Ok(None) };
-    Ok(Some(Side {
-        table,
-        bytes: get::<i64>(row, "object_bytes")?.unsigned_abs(),
-        rows: get::<i64>(row, "rows")?.unsigned_abs(),
-        rows_digest: get(row, "rows_digest")?,
-    }))
-}
-
 /// Refuses a snapshot that would lie: windows at or below its checkpoint are loaded, or retention has dropped some. The load checks
 /// this again.
 ///
@@ -107,7 +97,17 @@ pub(crate) async fn check_absent(client: &Client, checkpoint: u32, retained_from
     Ok(())
 }
 
-/// Loads a staged or archived snapshot. False if the database has one already, perhaps by an earlier attempt whose answer was lost.
+/// Where the rows of a table of the state are copied to.
+fn relation(table: Table) -> &'static str {
+    match table {
+        Table::Data => "contract_data.retained_states",
+        Table::Ttl => "contract_data.snapshot_ttls",
+        Table::Assets => digest::relation(table),
+    }
+}
+
+/// Loads a staged or archived snapshot, unless the database has one already, perhaps by an earlier attempt whose answer was lost:
+/// [`stored`] tells which.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the object's rows contradict its footer; nothing is loaded then. [`Error::Database`]; after an error from
@@ -117,29 +117,24 @@ pub(crate) async fn load_snapshot(
     store: &Store,
     object: &StagedObject,
     source: RowSource,
-) -> Result<bool> {
+) -> Result<()> {
     let tx = begin(client).await?;
     enter(&tx, object).await?;
     if !claim(&tx, object, source).await? {
-        return Ok(false);
+        return Ok(());
     }
     failpoint!("snapshot_claimed");
     for side in object.sides() {
         record(&tx, &side).await?;
-        match side.footer.table {
-            Table::Assets => name_assets(&tx, store, &side).await?,
-            Table::Data | Table::Ttl => copy(&tx, store, &side, "contract_data.snapshot_ttls").await?,
-        }
-        failpoint!("snapshot_side_copied");
     }
-    copy(&tx, store, object, "contract_data.retained_states").await?;
+    copy_tables(&tx, store, object, relation).await?;
     failpoint!("snapshot_copied");
     tx.execute("select contract_data.finish_snapshot()", &[]).await.database("finish the snapshot")?;
     failpoint!("snapshot_before_commit");
     commit(tx, "commit the snapshot").await?;
     failpoint!("snapshot_committed");
     match stored(client).await? {
-        Some(stored) if stored.batch_id == object.footer.batch_id => Ok(true),
+        Some(stored) if stored.batch_id == object.footer.batch_id => Ok(()),
         _ => Err(Error::Database {
             action: "commit the snapshot",
             transient: true,
@@ -155,7 +150,7 @@ async fn claim(tx: &Transaction<'_>, object: &StagedObject, source: RowSource) -
         .snapshot
         .as_ref()
         .ok_or_else(|| Error::corrupt(object.path.to_string(), "it is not the state at a checkpoint"))?;
-    let (rows, bytes) = (number(footer.rows)?, number(object.bytes)?);
+    let (rows, bytes) = (bigint(footer.rows)?, bigint(object.bytes)?);
     let claimed = tx
         .query_one(
             "select contract_data.begin_snapshot($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as claimed",
@@ -179,7 +174,7 @@ async fn claim(tx: &Transaction<'_>, object: &StagedObject, source: RowSource) -
 
 /// Records another table of the snapshot.
 async fn record(tx: &Transaction<'_>, side: &StagedObject) -> Result<()> {
-    let (rows, bytes) = (number(side.footer.rows)?, number(side.bytes)?);
+    let (rows, bytes) = (bigint(side.footer.rows)?, bigint(side.bytes)?);
     tx.execute(
         "select contract_data.record_snapshot_table($1, $2, $3, $4)",
         &[&side.footer.table.name(), &rows, &bytes, &side.footer.rows_digest],
@@ -187,10 +182,6 @@ async fn record(tx: &Transaction<'_>, side: &StagedObject) -> Result<()> {
     .await
     .database("record a table of the snapshot")
     .map(drop)
-}
-
-fn number(value: u64) -> Result<i64> {
-    i64::try_from(value).map_err(|e| Error::Unexpected(e.to_string()))
 }
 
 /// Records that the object of the snapshot is in the archive.

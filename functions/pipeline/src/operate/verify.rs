@@ -166,13 +166,7 @@ async fn recorded(client: &Client, range: LedgerWindow) -> Result<Vec<Vec<Record
     let ids: Vec<i64> = rows.iter().map(|row| get(row, "id")).collect::<Result<_>>()?;
     let mut tables: HashMap<i64, Vec<Side>> = HashMap::new();
     for row in &client.query(sql::WINDOW_TABLES, &[&ids]).await.database("read the tables to verify")? {
-        let Some(table) = Table::named(get(row, "table_name")?) else { continue };
-        let side = Side {
-            table,
-            bytes: get::<i64>(row, "object_bytes")?.unsigned_abs(),
-            rows: get::<i64>(row, "rows")?.unsigned_abs(),
-            rows_digest: get(row, "rows_digest")?,
-        };
+        let Some(side) = database::side(row)? else { continue };
         tables.entry(get(row, "window_id")?).or_default().push(side);
     }
     rows.iter()

@@ -30,11 +30,7 @@ pub(crate) async fn move_to_archive(
     sides: &[Table],
 ) -> Result<Path> {
     let target = archive_path(network, partition_ledgers, window);
-    for table in sides {
-        move_object(store, &table_path(staged, *table), &table_path(&target, *table)).await?;
-        failpoint!("side_moved");
-    }
-    move_object(store, staged, &target).await?;
+    move_objects(store, staged, &target, sides).await?;
     Ok(target)
 }
 
@@ -50,12 +46,17 @@ pub(crate) async fn move_snapshot(
     sides: &[Table],
 ) -> Result<Path> {
     let target = snapshot_path(network, ledger);
-    for table in sides {
-        move_object(store, &table_path(staged, *table), &table_path(&target, *table)).await?;
-    }
-    failpoint!("snapshot_side_moved");
-    move_object(store, staged, &target).await?;
+    move_objects(store, staged, &target, sides).await?;
     Ok(target)
+}
+
+/// Moves the objects of these tables, and that of `data` last.
+async fn move_objects(store: &Store, staged: &Path, target: &Path, sides: &[Table]) -> Result<()> {
+    for table in sides {
+        move_object(store, &table_path(staged, *table), &table_path(target, *table)).await?;
+        failpoint!("side_moved");
+    }
+    move_object(store, staged, target).await
 }
 
 /// The newest archived snapshot, or that at a checkpoint; `None` if the archive does not have it.
