@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch, new_null_array};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use chrono::DateTime;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use pipeline::LedgerWindow;
-use pipeline::contract::tables::Table;
+use pipeline::contract::tables::{Table, with_columns};
 
 use crate::dataset::{Batches, Close, Count, Dataset};
 use crate::error::{Error, Result};
@@ -187,13 +187,7 @@ impl Reader {
         let inside: Vec<bool> = inside.map(|at| self.window.contains(*at)).collect();
         let kept = filter_record_batch(batch, &BooleanArray::from(inside))?;
         // the schema without metadata, which differs between files
-        let schema = self.files.schema(self.table);
-        let column = |field: &Arc<Field>| match kept.column_by_name(field.name()) {
-            Some(column) => column.clone(),
-            None => new_null_array(field.data_type(), kept.num_rows()),
-        };
-        let columns = schema.fields().iter().map(column).collect();
-        RecordBatch::try_new(schema, columns)
+        with_columns(self.files.schema(self.table), &kept)
     }
 }
 

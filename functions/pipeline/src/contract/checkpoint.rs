@@ -15,7 +15,7 @@ const HASH: &str = "bucket_list_hash";
 const PROTOCOL: &str = "protocol";
 
 /// The number of ledgers from one checkpoint to the next.
-const EVERY: u32 = 64;
+pub const EVERY: u32 = 64;
 
 /// The newest checkpoint up to a ledger; `None` if there is none.
 pub fn newest_until(ledger: u32) -> Option<u32> {

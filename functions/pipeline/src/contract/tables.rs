@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use serde::{Deserialize, Serialize};
 
 /// A table of a window. Every source has `data`; the others are loaded in the same transaction where a source has them.
@@ -306,6 +308,19 @@ const fn is_equal(left: &[u8], right: &[u8]) -> bool {
         at += 1;
     }
     true
+}
+
+/// A batch with the columns of a schema, found by name: nulls for one that it does not have, as objects of earlier formats.
+///
+/// # Errors
+/// Columns that do not fit the schema.
+pub fn with_columns(schema: SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    RecordBatch::try_new(schema, columns)
 }
 
 /// The Arrow type a kind is staged as.

@@ -113,7 +113,7 @@ pub fn push_base16(text: &mut String, bytes: &[u8]) {
 }
 
 /// Whether this is a SHA-256 in lower-case hexadecimal.
-pub(crate) fn is_base16_hash(text: &str) -> bool {
+pub fn is_base16_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|digit| DIGITS.contains(&digit))
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -20,7 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use super::footer::{FOOTER_KEY, FORMAT_VERSION, Footer, Side};
 use super::names::table_path;
 use super::store::Store;
-use crate::contract::tables::Table;
+use crate::contract::tables::{Table, with_columns};
 use crate::contract::window::LedgerWindow;
 use crate::error::{Error, Result, as_parquet};
 
@@ -161,13 +161,7 @@ fn widened(table: Table, batch: RecordBatch) -> Result<RecordBatch> {
     if batch.num_columns() == schema.fields().len() {
         return Ok(batch);
     }
-    let rows = batch.num_rows();
-    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(field.data_type(), rows),
-    };
-    let columns = schema.fields().iter().map(column).collect();
-    RecordBatch::try_new(schema, columns).map_err(|e| Error::Unexpected(e.to_string()))
+    with_columns(schema, &batch).map_err(|e| Error::Unexpected(e.to_string()))
 }
 
 /// Reads byte ranges of an object for Parquet.

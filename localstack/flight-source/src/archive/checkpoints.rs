@@ -1,9 +1,8 @@
 //! Checkpoints: which ledgers they are, and the names of their files.
 
 use object_store::path::Path;
+use pipeline::contract::checkpoint::EVERY;
 
-/// How many ledgers apart checkpoints are.
-const EVERY: u32 = 64;
 /// The first checkpoint of a network.
 pub(crate) const FIRST: u32 = EVERY - 1;
 

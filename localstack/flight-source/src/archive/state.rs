@@ -1,9 +1,10 @@
 //! The state file of a checkpoint: the buckets that hold the state, and the hash over them.
 
-use pipeline::contract::xdr::base16;
+use pipeline::contract::xdr::{base16, is_base16_hash};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use stellar_xdr::Hash;
 
 use crate::fault::Fault;
 
@@ -145,18 +146,6 @@ fn hash_of(levels: &[Level]) -> Result<[u8; 32], Fault> {
 
 /// The bytes of a hash in lower-case hexadecimal.
 fn bytes(hex: &str) -> Result<[u8; 32], Fault> {
-    let none = || Fault::from(format!("{hex:?} is not the hash of a bucket"));
-    let digit = |at: usize| match hex.as_bytes().get(at) {
-        Some(digit @ b'0'..=b'9') => Ok(digit - b'0'),
-        Some(digit @ b'a'..=b'f') => Ok(digit - b'a' + 10),
-        _ => Err(none()),
-    };
-    let mut bytes = [0; 32];
-    if hex.len() != 64 {
-        return Err(none());
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = digit(2 * at)? << 4 | digit(2 * at + 1)?;
-    }
-    Ok(bytes)
+    let hash = hex.parse::<Hash>().ok().filter(|_| is_base16_hash(hex));
+    hash.map(|Hash(bytes)| bytes).ok_or_else(|| format!("{hex:?} is not the hash of a bucket").into())
 }
